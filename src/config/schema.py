@@ -1,0 +1,113 @@
+"""The settings of a whole run. Each component's own settings stand in that component's file.
+
+`env`, `controller`, `agent`, `mixer`, `learner`, `runner` and `action_selector` are *slots*: they hold the name of a
+registered component, and `<slot>_args` holds that component's settings dataclass.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from components.settings import InputSettings, TrainingSettings
+from utils.errors import refuse
+
+
+@dataclass(frozen=True)
+class RunConfig(InputSettings, TrainingSettings):
+    """Everything that decides what a run does. Frozen, checked, complete."""
+
+    # What runs
+    alg_name: str = "custom"  # folder below results/<env_name>; the name given to --config
+    env_name: str = "custom"  # folder below results; the name given to --env-config
+    name: str = ""  # label of the run's folder; empty: alg_name
+    seed: int = 1  # root of every random stream of the run, at least 0
+    device: str = "cpu"  # cpu, cuda or cuda:<index>
+    threads: int = 1  # CPU threads within one operation, at least 1
+
+    # Slots
+    env: str = "topk"  # registered environment
+    env_args: Any = None  # its settings
+    runner: str = "batch_runner"  # registered runner
+    runner_args: Any = None  # its settings
+    controller: str = "basic_controller"  # registered controller
+    controller_args: Any = None  # its settings
+    agent: str = "rnn_agent"  # registered agent network
+    agent_args: Any = None  # its settings
+    action_selector: str = "epsilon_greedy"  # registered way of choosing actions
+    action_selector_args: Any = None  # its settings
+    mixer: str = "none"  # registered mixer; `none` keeps one value per agent
+    mixer_args: Any = None  # its settings
+    learner: str = "q_learner"  # registered learner
+    learner_args: Any = None  # its settings
+
+    # How much, and in what proportion
+    t_max: int = 2_050_000  # environment steps of the whole run (B copies in lockstep count B)
+    batch_size_run: int = 8  # episodes collected at once, in lockstep
+    batch_size: int = 32  # episodes in a training batch
+    buffer_size: int = 5_000  # episodes kept for replay
+    train_every_episodes: int = 1  # collected episodes between two training rounds
+    updates_per_round: int = 1  # gradient steps in a training round
+    reward_aggregation: Literal["sum", "mean", "individual"] = "mean"  # of the agents' rewards: one team reward, or none
+
+    # Evaluation, logging, checkpoints
+    test_interval: int = 50_000  # environment steps between two greedy tests
+    test_nepisode: int = 100  # episodes in a greedy test
+    test_batch_size_run: int = 0  # test episodes run at once; 0: batch_size_run
+    log_interval: int = 10_000  # environment steps between two rows of training metrics
+    checkpoint_interval: int = 500_000  # environment steps between two checkpoints
+    checkpoint_replay: bool = True  # keep the replay buffer in `latest`, needed to resume bit for bit
+    keep_numbered_checkpoints: bool = False  # keep one checkpoint per interval besides `latest` and `best`
+    results_dir: str = "results"  # folder that receives the run's folder
+    use_tensorboard: bool = False  # write TensorBoard events too (pip install tensorboard)
+    show_progress: bool = True  # progress bar when the console is a terminal
+
+    # Instead of training from scratch
+    resume: str = ""  # folder of the run to continue
+    evaluate: bool = False  # only test the checkpoint at checkpoint_path, and print a table
+    checkpoint_path: str = ""  # run folder (its latest checkpoint) or checkpoint file to start from
+
+    def __post_init__(self) -> None:
+        TrainingSettings.__post_init__(self)
+        at_least_one = (
+            "threads",
+            "t_max",
+            "batch_size_run",
+            "batch_size",
+            "buffer_size",
+            "train_every_episodes",
+            "updates_per_round",
+            "test_interval",
+            "test_nepisode",
+            "log_interval",
+            "checkpoint_interval",
+        )
+        refuse(
+            *((getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.") for k in at_least_one),
+            (self.seed < 0, "seed", f"{self.seed} must not be negative."),
+            (
+                self.test_batch_size_run < 0,
+                "test_batch_size_run",
+                f"{self.test_batch_size_run} must not be negative.",
+            ),
+            (
+                self.batch_size > self.buffer_size,
+                "batch_size",
+                f"a batch of {self.batch_size} episodes cannot be drawn from a buffer of {self.buffer_size}; "
+                f"raise buffer_size or lower batch_size.",
+            ),
+            (
+                self.batch_size_run > self.buffer_size,
+                "batch_size_run",
+                f"{self.batch_size_run} episodes collected at once do not fit into a buffer of {self.buffer_size}; "
+                f"raise buffer_size or lower batch_size_run.",
+            ),
+            (
+                self.evaluate and not self.checkpoint_path,
+                "evaluate",
+                "evaluate=True needs checkpoint_path=<run folder or checkpoint file>.",
+            ),
+            (
+                bool(self.resume) and self.evaluate,
+                "resume",
+                "resume continues training and evaluate only tests; give one of the two.",
+            ),
+        )

@@ -1,0 +1,44 @@
+"""Errors meant for the person at the keyboard.
+
+`main.py` prints a `UserError` as one paragraph without a traceback and exits with code 2. Raise it for anything the
+user can mend (a setting, a file, a device) and say in the message which value was seen and what to do next.
+"""
+
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake or circumstance that the user can mend; the message says how."""
+
+
+class ConfigError(UserError):
+    """One or more problems with the configuration, all reported together."""
+
+    def __init__(self, problems: Iterable[str]):
+        self.problems = list(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class SettingsError(ValueError):
+    """Settings of one dataclass that are out of range or do not fit together.
+
+    Attributes:
+        problems: pairs (setting's name, sentence that names the value and the remedy).
+    """
+
+    def __init__(self, problems: list[tuple[str, str]]):
+        self.problems = problems
+        super().__init__("; ".join(f"{name}: {text}" for name, text in problems))
+
+
+def refuse(*cases: tuple[bool, str, str]) -> None:
+    """Raise one `SettingsError` for every case whose first entry is true.
+
+    Meant for the `__post_init__` of a settings dataclass, so that all its problems are reported together.
+
+    Args:
+        cases: triples (is it wrong, the setting's name, what to say).
+    """
+    problems = [(name, text) for is_wrong, name, text in cases if is_wrong]
+    if problems:
+        raise SettingsError(problems)
