@@ -1,0 +1,74 @@
+# Every command of the project. `make` alone lists them; the first one that needs it sets up the environment.
+
+VENV ?= .venv
+PYTHON ?= python3
+ARGS ?=
+
+BIN = $(VENV)/bin
+INSTALLED = $(VENV)/.setup-done
+AT_LEAST_3_11 = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+
+.PHONY: help setup agp smoke test test-slow lint types docs docs-check bench clean
+
+help:  ## list the targets
+	@echo 'make <target> [ARGS="..."] [PYTHON=python3.12] [VENV=.venv]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(INSTALLED)  ## create the virtual environment and install requirements.txt
+
+# Runs again only when requirements.txt changes or the environment is deleted.
+$(INSTALLED): requirements.txt
+	@command -v "$(BIN)/python" >/dev/null 2>&1 || command -v "$(PYTHON)" >/dev/null 2>&1 || { \
+	  echo 'There is no "$(PYTHON)" here. Install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3.11' >&2; \
+	  exit 1; }
+	@if ! "$(BIN)/python" -m pip --version >/dev/null 2>&1; then \
+	  "$(PYTHON)" $(AT_LEAST_3_11) || { \
+	    echo '"$(PYTHON)" is' "$$("$(PYTHON)" --version 2>&1)," \
+	         'but this project needs Python 3.11 or newer. Name another one: make PYTHON=python3.11' >&2; \
+	    exit 1; }; \
+	  echo 'Creating the virtual environment $(VENV).'; \
+	  "$(PYTHON)" -m venv "$(VENV)" || { \
+	    echo 'Python could not create $(VENV). On Debian and Ubuntu, first run: apt install python3-venv' >&2; \
+	    exit 1; }; \
+	fi
+	@"$(BIN)/python" $(AT_LEAST_3_11) || { \
+	  echo '$(VENV) holds' "$$("$(BIN)/python" --version 2>&1)," \
+	       'but this project needs Python 3.11 or newer. Delete $(VENV), then run: make PYTHON=python3.11' >&2; \
+	  exit 1; }
+	@echo 'Installing requirements.txt into $(VENV); the first time takes a few minutes.'
+	@"$(BIN)/python" -m pip install --disable-pip-version-check --quiet -r requirements.txt
+	@touch "$@"
+
+agp: setup  ## train AGP on Top-K; change any setting with ARGS="with seed=3 env_args.n_agents=8"
+	"$(BIN)/python" src/main.py --config=agp --env-config=topk $(ARGS)
+
+smoke: setup  ## train AGP on Top-K for about a minute
+	"$(BIN)/python" src/main.py --config=agp --env-config=topk with \
+	  name=smoke t_max=20000 test_interval=10000 test_nepisode=32 log_interval=5000
+
+test: setup  ## run the fast tests; choose some with ARGS="tests/modules -k qmix"
+	"$(BIN)/python" -m pytest -n 2 $(ARGS)
+
+test-slow: setup  ## run the tests that train for minutes
+	"$(BIN)/python" -m pytest -n 2 -m slow $(ARGS)
+
+lint: setup  ## check style and formatting
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+
+types: setup  ## check types
+	"$(BIN)/mypy"
+
+docs: setup  ## rewrite the generated pages of docs/
+	"$(BIN)/python" docs/generate.py
+
+docs-check: setup  ## fail if a generated page of docs/ is out of date
+	"$(BIN)/python" docs/generate.py --check
+
+bench: setup  ## measure environment steps per second, by phase
+	"$(BIN)/python" benchmarks/throughput.py $(ARGS)
+
+clean:  ## delete caches; results and the virtual environment stay
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	find src tests docs benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,107 @@
+"""From an agent's outputs to its actions; the random choice is uniform over the *available* actions."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from components.schedules import LinearSchedule
+from utils.errors import refuse
+from utils.registry import SELECTORS
+
+
+class ActionSelector(Protocol):
+    """What a runner needs of an action selector."""
+
+    def select(
+        self, outputs: Tensor, avail: Tensor, env_steps: int, greedy: bool, generator: torch.Generator
+    ) -> Tensor:
+        """Actions for one step.
+
+        Args:
+            outputs: [B, N, A], values or logits.
+            avail: [B, N, A] bool.
+            env_steps: environment steps so far, for schedules.
+            greedy: choose the best available action, without exploring.
+            generator: source of randomness on the outputs' device.
+
+        Returns:
+            [B, N] int64
+        """
+        ...
+
+    def metrics(self, env_steps: int) -> dict[str, float]:
+        """What to log, such as the current epsilon."""
+        ...
+
+
+def greedy_actions(outputs: Tensor, avail: Tensor) -> Tensor:
+    """Best available action of each agent. outputs, avail: [..., N, A] -> [..., N] int64."""
+    return outputs.masked_fill(~avail, -torch.inf).argmax(dim=-1)
+
+
+@dataclass(frozen=True)
+class EpsilonGreedyConfig:
+    """Settings of `epsilon_greedy`."""
+
+    epsilon_start: float = 1.0  # probability of a random action at the start, in [0, 1]
+    epsilon_finish: float = 0.05  # and after annealing, in [0, 1]
+    epsilon_anneal_time: int = 50_000  # environment steps over which it falls linearly
+
+    def __post_init__(self) -> None:
+        refuse(
+            (not 0 <= self.epsilon_start <= 1, "epsilon_start", f"{self.epsilon_start} must lie in [0, 1]."),
+            (not 0 <= self.epsilon_finish <= 1, "epsilon_finish", f"{self.epsilon_finish} must lie in [0, 1]."),
+            (self.epsilon_anneal_time < 0, "epsilon_anneal_time", f"{self.epsilon_anneal_time} is negative."),
+        )
+
+
+@SELECTORS.register("epsilon_greedy", config=EpsilonGreedyConfig)
+class EpsilonGreedy:
+    """Best action, or with probability epsilon a random one, decided for each agent on its own."""
+
+    metric_descriptions = {"epsilon": "probability of a random action"}
+
+    def __init__(self, config: EpsilonGreedyConfig):
+        self._schedule = LinearSchedule(config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time)
+
+    def select(
+        self, outputs: Tensor, avail: Tensor, env_steps: int, greedy: bool, generator: torch.Generator
+    ) -> Tensor:
+        """See `ActionSelector`."""
+        best = greedy_actions(outputs, avail)  # [B, N]
+        if greedy:
+            return best
+        b, n, a = outputs.shape
+        draws = torch.rand(b, n, a + 1, generator=generator, device=outputs.device)
+        random = draws[..., :a].masked_fill(~avail, -1.0).argmax(dim=-1)  # [B, N]
+        return torch.where(draws[..., a] < self._schedule.value(env_steps), random, best)
+
+    def metrics(self, env_steps: int) -> dict[str, float]:
+        """The current epsilon."""
+        return {"epsilon": self._schedule.value(env_steps)}
+
+
+@SELECTORS.register("categorical")
+class Categorical:
+    """Sample from the softmax of the outputs over available actions; greedy takes the most probable."""
+
+    metric_descriptions: dict[str, str] = {}
+
+    def __init__(self, config: Any = None):
+        del config
+
+    def select(
+        self, outputs: Tensor, avail: Tensor, env_steps: int, greedy: bool, generator: torch.Generator
+    ) -> Tensor:
+        """See `ActionSelector`."""
+        if greedy:
+            return greedy_actions(outputs, avail)
+        uniform = torch.rand(outputs.shape, generator=generator, device=outputs.device)
+        gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+        return greedy_actions(outputs + gumbel, avail)
+
+    def metrics(self, env_steps: int) -> dict[str, float]:
+        """Nothing."""
+        return {}

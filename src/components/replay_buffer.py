@@ -1,0 +1,107 @@
+"""Replay: a ring of whole episodes, allocated once on the training device."""
+
+import os
+from typing import Any
+
+import numpy as np
+import torch
+
+from components.episode_batch import EpisodeBatch
+from utils.errors import UserError
+from utils.seeding import generator_state, restore_generator
+
+
+class ReplayBuffer:
+    """Keeps the newest `capacity` episodes and draws batches without replacement.
+
+    Args:
+        storage: an empty batch of `capacity` episodes (`EpisodeBatch.zeros`), used as the ring itself.
+        generator: source of the draws.
+        fixed_length: every episode fills all T steps, so that lengths need not be looked at.
+    """
+
+    def __init__(self, storage: EpisodeBatch, generator: np.random.Generator, fixed_length: bool):
+        self._storage = storage
+        self._generator = generator
+        self._fixed_length = fixed_length
+        self._lengths = np.zeros(storage.n_episodes, np.int64)
+        self._head = 0
+        self.n_episodes = 0
+
+    @property
+    def capacity(self) -> int:
+        """Largest number of episodes kept."""
+        return self._storage.n_episodes
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the ring in bytes."""
+        return self._storage.n_bytes
+
+    def add(self, batch: EpisodeBatch) -> None:
+        """Copy a batch of at most `capacity` episodes into the ring, over the oldest ones."""
+        n, start = batch.n_episodes, self._head
+        first = min(n, self.capacity - start)
+        for name, stored in self._storage.items():
+            new = getattr(batch, name)
+            stored[start : start + first].copy_(new[:first])
+            if first < n:
+                stored[: n - first].copy_(new[first:])
+        if not self._fixed_length:
+            lengths = batch.valid.sum(dim=(1, 2)).cpu().numpy()
+            self._lengths[np.arange(start, start + n) % self.capacity] = lengths
+        self._head = (start + n) % self.capacity
+        self.n_episodes = min(self.n_episodes + n, self.capacity)
+
+    def sample(self, n: int) -> EpisodeBatch:
+        """`n` different episodes, shortened to the longest of them.
+
+        Raises:
+            ValueError: if fewer than `n` episodes are stored.
+        """
+        if n > self.n_episodes:
+            raise ValueError(f"cannot draw {n} episodes from {self.n_episodes}.")
+        rows = self._generator.choice(self.n_episodes, n, replace=False, shuffle=False)
+        batch = self._storage.select(torch.from_numpy(rows).to(self._storage.actions.device))
+        return batch if self._fixed_length else batch.shorten(int(self._lengths[rows].max()))
+
+    def state_dict(self, with_episodes: bool = True) -> dict[str, Any]:
+        """Everything `load_state_dict` needs; without the episodes only the stream of draws."""
+        state: dict[str, Any] = {"generator": generator_state(self._generator)}
+        if with_episodes:
+            state |= {
+                "head": self._head,
+                "lengths": torch.from_numpy(self._lengths[: self.n_episodes].copy()),
+                "episodes": {k: v[: self.n_episodes].clone() for k, v in self._storage.items()},
+            }
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a saved buffer; one saved without its episodes starts empty."""
+        restore_generator(self._generator, state["generator"])
+        self.n_episodes = self._head = 0
+        if "episodes" in state:
+            self._head = state["head"]
+            self.n_episodes = len(state["lengths"])
+            self._lengths[: self.n_episodes] = state["lengths"].numpy()
+            for name, stored in self._storage.items():
+                stored[: self.n_episodes].copy_(state["episodes"][name])
+
+
+def require_memory(n_bytes: int, device: torch.device, what: str) -> None:
+    """Refuse an allocation that the device cannot hold.
+
+    Raises:
+        UserError: if `n_bytes` is more than the device's free memory.
+    """
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    elif hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    else:
+        return
+    if n_bytes > free:
+        raise UserError(
+            f"{what} needs {n_bytes / 2**30:.2f} GiB, but {device} has {free / 2**30:.2f} GiB free. "
+            f"Lower buffer_size, or choose another device."
+        )

@@ -1,0 +1,116 @@
+"""The contract between worlds and everything that learns in them.
+
+A `BatchedEnv` is B copies of one task in lockstep: tensors in, tensors out, on one device. A native environment is a
+tensor program without a loop over copies or agents; environments of other libraries enter through adapters that speak
+the same contract. `env_checker.py` runs any environment through it and explains each violation.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EnvInfo:
+    """Sizes and promises of an environment, fixed for its lifetime."""
+
+    n_agents: int  # N
+    n_actions: int  # A, the largest number of actions of any agent
+    obs_dim: int  # O, the longest observation
+    state_dim: int  # S
+    episode_limit: int  # T, the longest episode in steps
+    agent_names: tuple[str, ...]  # N names, in the order of the agent axis
+    obs_dims: tuple[int, ...]  # each agent's own observation size; shorter ones are zero-padded
+    action_counts: tuple[int, ...]  # each agent's own number of actions; the rest are never available
+    metric_descriptions: dict[str, str] = field(default_factory=dict)  # name: meaning, of EnvStep.metrics
+    action_types: tuple[tuple[int, ...], ...] | None = None  # [N][A], equal numbers mean the same action
+    action_feature_dim: int = 0  # F; 0: the environment gives no action features
+    varying_team: bool = False  # true: EnvStep.is_active says which agents take part
+    dynamic_avail: bool = True  # false: every action below action_counts is available at every step
+    fixed_length: bool = False  # true: every episode lasts exactly episode_limit steps
+    truncates: bool = True  # false: every episode ends by `terminated`, at the latest at episode_limit
+
+
+def uniform_info(
+    n_agents: int, n_actions: int, obs_dim: int, state_dim: int, episode_limit: int, **promises: Any
+) -> EnvInfo:
+    """`EnvInfo` of a task whose agents all have the same sizes."""
+    return EnvInfo(
+        n_agents=n_agents,
+        n_actions=n_actions,
+        obs_dim=obs_dim,
+        state_dim=state_dim,
+        episode_limit=episode_limit,
+        agent_names=tuple(f"agent_{i}" for i in range(n_agents)),
+        obs_dims=(obs_dim,) * n_agents,
+        action_counts=(n_actions,) * n_agents,
+        **promises,
+    )
+
+
+@dataclass(slots=True)
+class EnvStep:
+    """What B copies show after `reset` or `step`."""
+
+    obs: Tensor  # [B, N, O] float32
+    state: Tensor  # [B, S] float32, for centralised training only
+    avail: Tensor  # [B, N, A] bool, at least one true per agent
+    reward: Tensor  # [B, N] float32, of the step just taken; zero after reset
+    terminated: Tensor  # [B] bool, the episode has ended in the world
+    truncated: Tensor  # [B] bool, the episode was cut by a time limit
+    metrics: dict[str, Tensor] = field(default_factory=dict)  # name: [B]; at an episode's end, its result
+    action_features: Tensor | None = None  # [B, N, A, F] float32, what each action *is*
+    is_active: Tensor | None = None  # [B, N] bool, agents that take part (teams of varying size)
+
+
+class BatchedEnv(Protocol):
+    """B copies of one task in lockstep.
+
+    A copy whose episode has ended stays ended until `reset`: it ignores its actions, its reward is zero, and its
+    `terminated` and `truncated` keep their values.
+    """
+
+    info: EnvInfo
+    batch_size: int
+    device: torch.device
+
+    def reset(self) -> EnvStep:
+        """Start a new episode in every copy."""
+        ...
+
+    def step(self, actions: Tensor) -> EnvStep:
+        """Play one step. actions: [B, N] int64, each available."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that decides the episodes after the next reset: in the least, the random stream."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        ...
+
+    def close(self) -> None:
+        """Release processes and windows, if there are any."""
+        ...
+
+
+def make_env(
+    name: str, settings: Any, batch_size: int, device: torch.device, seed: int, stream: str
+) -> BatchedEnv:
+    """B copies of the registered environment `name`.
+
+    Args:
+        name: registered name, such as `topk`.
+        settings: an instance of that environment's settings dataclass.
+        batch_size: B.
+        device: where its tensors live.
+        seed: the run's root seed.
+        stream: name of this environment's random stream, such as `train_env`.
+    """
+    from utils.registry import ENVS
+
+    env: BatchedEnv = ENVS.get(name).cls(settings, batch_size, device, seed, stream)
+    return env

@@ -1,0 +1,100 @@
+"""What all one-step games share: draw signals, play once, done."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from envs.base import EnvInfo, EnvStep, uniform_info
+from utils.seeding import generator_state, restore_generator, torch_generator
+
+
+class OneStepGame:
+    """B copies of a game that ends after one joint action; every agent gets the team's reward.
+
+    A subclass sets `n_agents`, `n_actions`, `obs_dim` and `state_dim` before calling `__init__`, and
+    writes `draw` and `play`.
+
+    Args:
+        batch_size: B.
+        device: where tensors live.
+        seed: the run's root seed.
+        stream: name of the random stream.
+    """
+
+    n_agents: int
+    n_actions: int
+    obs_dim: int
+    state_dim: int
+    metric_descriptions: ClassVar[dict[str, str]] = {
+        "success": "1 if the joint action was the best one"
+    }
+
+    def __init__(self, batch_size: int, device: torch.device, seed: int, stream: str):
+        self.batch_size, self.device = batch_size, device
+        self.generator = torch_generator(seed, stream, device=device)
+        self.info: EnvInfo = uniform_info(
+            self.n_agents,
+            self.n_actions,
+            self.obs_dim,
+            self.state_dim,
+            episode_limit=1,
+            metric_descriptions=dict(self.metric_descriptions),
+            dynamic_avail=False,
+            fixed_length=True,
+            truncates=False,
+        )
+        shape = (batch_size, self.n_agents, self.n_actions)
+        self._avail = torch.ones(shape, dtype=torch.bool, device=device)
+        self._no_reward = torch.zeros(batch_size, self.n_agents, device=device)
+        self._never = torch.zeros(batch_size, dtype=torch.bool, device=device)
+        self._ended = torch.ones(batch_size, dtype=torch.bool, device=device)
+        self._obs = self._state = torch.empty(0)
+        self._last: EnvStep | None = None
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """New signals: obs [B, N, O] and state [B, S]."""
+        raise NotImplementedError
+
+    def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Team reward [B] and metrics {name: [B]} of the joint actions [B, N]."""
+        raise NotImplementedError
+
+    def reset(self) -> EnvStep:
+        """See `BatchedEnv`."""
+        self._obs, self._state = self.draw()
+        self._last = None
+        return EnvStep(
+            self._obs, self._state, self._avail, self._no_reward, self._never, self._never
+        )
+
+    def step(self, actions: Tensor) -> EnvStep:
+        """See `BatchedEnv`."""
+        if self._last is None:
+            reward, metrics = self.play(actions)
+            reward = reward.unsqueeze(1).expand(-1, self.n_agents)  # [B, N]
+            self._last = self._end(reward, metrics)
+            return self._last
+        self._last = self._end(self._no_reward, self._last.metrics)
+        return self._last
+
+    def _end(self, reward: Tensor, metrics: dict[str, Tensor]) -> EnvStep:
+        return EnvStep(
+            self._obs, self._state, self._avail, reward, self._ended, self._never, metrics
+        )
+
+    def constant_signals(self) -> tuple[Tensor, Tensor]:
+        """Signals without information: observations of 1, a state of 1."""
+        obs = torch.ones(self.batch_size, self.n_agents, 1, device=self.device)
+        return obs, obs[:, 0]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The random stream."""
+        return {"generator": generator_state(self.generator)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the random stream."""
+        restore_generator(self.generator, state["generator"])
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,47 @@
+"""Parity: the number of acting agents must be even.
+
+Source: Gupta et al., arXiv 2602.17009, appendix B. Observations carry no information; the reward is 1 if the sum of the
+binary actions is even, else 0. No sum of unary and pairwise terms represents this reward (docs/claims.md, 9.3), yet
+always playing 0 maximises it.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from envs.matrix_games._one_step import OneStepGame
+from utils.errors import refuse
+from utils.registry import ENVS
+
+
+@dataclass(frozen=True)
+class ParityConfig:
+    """Settings of `parity`."""
+
+    n_agents: int = 3  # N, at least 1
+
+    def __post_init__(self) -> None:
+        refuse((self.n_agents < 1, "n_agents", f"{self.n_agents} must be at least 1."))
+
+
+@ENVS.register("parity", config=ParityConfig)
+class Parity(OneStepGame):
+    """The game; see the module's text."""
+
+    obs_dim, state_dim = 1, 1
+
+    def __init__(
+        self, config: ParityConfig, batch_size: int, device: torch.device, seed: int, stream: str
+    ):
+        self.n_agents, self.n_actions = config.n_agents, 2
+        super().__init__(batch_size, device, seed, stream)
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """See `OneStepGame`."""
+        return self.constant_signals()
+
+    def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `OneStepGame`."""
+        success = 1.0 - (actions.sum(dim=1) % 2).float()
+        return success, {"success": success}

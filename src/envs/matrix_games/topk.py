@@ -1,0 +1,61 @@
+"""Top-K selection: exactly the K agents with the largest private signals must act.
+
+Source: Gupta et al., arXiv 2602.17009, section 5.1, Eq. 18. Signals u_i ~ U[0, 1] are independent, o_i = (u_i), the
+state is (u_1..u_N), actions are 0 and 1. The team's reward is +1 if {i: a_i = 1} is the set of the K largest signals,
+else -1. Reference values for N=6, K=2: claims 9.6 in docs/claims.md.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from envs.matrix_games._one_step import OneStepGame
+from utils.errors import refuse
+from utils.registry import ENVS
+
+
+@dataclass(frozen=True)
+class TopKConfig:
+    """Settings of `topk`."""
+
+    n_agents: int = 6  # N, at least 1
+    k: int = 2  # K, how many agents must act, 0 to N
+
+    def __post_init__(self) -> None:
+        refuse(
+            (self.n_agents < 1, "n_agents", f"{self.n_agents} must be at least 1."),
+            (
+                not 0 <= self.k <= self.n_agents,
+                "k",
+                f"{self.k} agents cannot be chosen among n_agents={self.n_agents}; "
+                "k must lie between 0 and n_agents.",
+            ),
+        )
+
+
+@ENVS.register("topk", config=TopKConfig)
+class TopK(OneStepGame):
+    """The game; see the module's text."""
+
+    def __init__(
+        self, config: TopKConfig, batch_size: int, device: torch.device, seed: int, stream: str
+    ):
+        self.config = config
+        self.n_agents, self.n_actions = config.n_agents, 2
+        self.obs_dim, self.state_dim = 1, config.n_agents
+        super().__init__(batch_size, device, seed, stream)
+        self._signals = torch.empty(0)
+
+    def draw(self) -> tuple[Tensor, Tensor]:
+        """See `OneStepGame`."""
+        shape = (self.batch_size, self.n_agents)
+        self._signals = torch.rand(shape, generator=self.generator, device=self.device)
+        return self._signals.unsqueeze(2), self._signals
+
+    def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See `OneStepGame`."""
+        best = self._signals.topk(self.config.k, dim=1).indices  # [B, K]
+        chosen = torch.zeros_like(actions).scatter_(1, best, 1)  # [B, N]
+        success = (actions == chosen).all(dim=1).float()  # [B]
+        return 2 * success - 1, {"success": success}

@@ -1,0 +1,70 @@
+"""From the agents' rewards to the reward that is learnt from: one wrapper for every environment."""
+
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from envs.base import BatchedEnv, EnvStep
+
+
+class RewardAggregation:
+    """Turns rewards [B, N] into a team reward [B, 1] (`sum`, `mean`) or leaves them (`individual`).
+
+    Agents that do not take part (`is_active` false) count neither in the sum nor in the mean.
+    """
+
+    def __init__(self, env: BatchedEnv, mode: Literal["sum", "mean", "individual"]):
+        self.env, self.mode = env, mode
+        self.info, self.batch_size, self.device = env.info, env.batch_size, env.device
+
+    @property
+    def n_rewards(self) -> int:
+        """R: 1 for a team reward, N for individual ones."""
+        return self.info.n_agents if self.mode == "individual" else 1
+
+    def reset(self) -> EnvStep:
+        """See `BatchedEnv`; reward is [B, R]."""
+        return self._aggregate(self.env.reset())
+
+    def step(self, actions: Tensor) -> EnvStep:
+        """See `BatchedEnv`; reward is [B, R]."""
+        return self._aggregate(self.env.step(actions))
+
+    def _aggregate(self, step: EnvStep) -> EnvStep:
+        if self.mode == "individual":
+            return step
+        reward, active = step.reward, step.is_active
+        if active is not None:
+            reward = reward * active
+        if self.mode == "sum":
+            total = reward.sum(dim=1, keepdim=True)  # [B, 1]
+        elif active is not None:
+            total = reward.sum(dim=1, keepdim=True) / active.sum(dim=1, keepdim=True).clamp(min=1)
+        else:
+            total = reward.mean(dim=1, keepdim=True)
+        return replace(step, reward=total)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `BatchedEnv`."""
+        return self.env.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `BatchedEnv`."""
+        self.env.load_state_dict(state)
+
+    def close(self) -> None:
+        """See `BatchedEnv`."""
+        self.env.close()
+
+
+def require_finite(reward: Tensor, env_steps: int) -> None:
+    """Stop at the first reward that is not a number.
+
+    Raises:
+        FloatingPointError: names the environment step.
+    """
+    if not torch.isfinite(reward.sum()):
+        bad = reward[~torch.isfinite(reward)]
+        raise FloatingPointError(f"reward is {bad[0].item()} at environment step {env_steps}")

@@ -1,0 +1,58 @@
+"""One root seed, many independent random streams.
+
+Every consumer of randomness has a name ("exploration", "replay", "train_env", 3, ...). Its stream is derived from the
+run's seed and that name by NumPy's `SeedSequence`, so streams of different names, and of runs with different seeds,
+never overlap, whatever else runs at the same time.
+"""
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def seed_sequence(seed: int, *name: str | int) -> np.random.SeedSequence:
+    """The `SeedSequence` of the stream `name` below the root seed."""
+    key = tuple(part if isinstance(part, int) else zlib.crc32(part.encode()) for part in name)
+    return np.random.SeedSequence(entropy=seed, spawn_key=key)
+
+
+def seed_number(seed: int, *name: str | int) -> int:
+    """A 63-bit seed for the stream `name`, for libraries that take one number."""
+    return int(seed_sequence(seed, *name).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def torch_generator(seed: int, *name: str | int, device: str | torch.device = "cpu") -> torch.Generator:
+    """A torch generator on `device` for the stream `name`."""
+    return torch.Generator(device=device).manual_seed(seed_number(seed, *name))
+
+
+def numpy_generator(seed: int, *name: str | int) -> np.random.Generator:
+    """A NumPy generator for the stream `name`."""
+    return np.random.default_rng(seed_sequence(seed, *name))
+
+
+@contextmanager
+def seeded_initialisation(seed: int, *name: str | int) -> Iterator[None]:
+    """Within the block, PyTorch's layer initialisers draw from the stream `name`; outside, nothing changes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed_number(seed, *name))
+        yield
+
+
+def generator_state(generator: torch.Generator | np.random.Generator) -> Any:
+    """State of a generator as plain data or a tensor, for a checkpoint."""
+    if isinstance(generator, torch.Generator):
+        return generator.get_state()
+    return dict(generator.bit_generator.state)
+
+
+def restore_generator(generator: torch.Generator | np.random.Generator, state: Any) -> None:
+    """Put a generator back into a state returned by `generator_state`."""
+    if isinstance(generator, torch.Generator):
+        generator.set_state(state)
+    else:
+        generator.bit_generator.state = state
