@@ -37,7 +37,7 @@ $(INSTALLED): requirements.txt
 	       'but this project needs Python 3.11 or newer. Delete $(VENV), then run: make PYTHON=python3.11' >&2; \
 	  exit 1; }
 	@echo 'Installing requirements.txt into $(VENV); the first time takes a few minutes.'
-	@"$(BIN)/python" -m pip install --disable-pip-version-check --quiet -r requirements.txt
+	@"$(BIN)/python" -m pip install --disable-pip-version-check -r requirements.txt
 	@touch "$@"
 
 agp: setup  ## train AGP on Top-K; change any setting with ARGS="with seed=3 env_args.n_agents=8"

@@ -59,12 +59,3 @@ class RewardAggregation:
         self.env.close()
 
 
-def require_finite(reward: Tensor, env_steps: int) -> None:
-    """Stop at the first reward that is not a number.
-
-    Raises:
-        FloatingPointError: names the environment step.
-    """
-    if not torch.isfinite(reward.sum()):
-        bad = reward[~torch.isfinite(reward)]
-        raise FloatingPointError(f"reward is {bad[0].item()} at environment step {env_steps}")

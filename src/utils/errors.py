@@ -42,3 +42,7 @@ def refuse(*cases: tuple[bool, str, str]) -> None:
     problems = [(name, text) for is_wrong, name, text in cases if is_wrong]
     if problems:
         raise SettingsError(problems)
+
+
+class NumericalError(UserError):
+    """A reward, loss or gradient that is NaN or infinite."""

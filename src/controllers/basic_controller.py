@@ -1,0 +1,153 @@
+"""Builds the agents' inputs and runs their network, for acting (one step) and training (whole episodes).
+
+Input of agent i at step t: its observation, then its last action if `obs_last_action` (zero at t=0), then its index if
+`obs_agent_id`. With `obs_mode: joint` the observation is every agent's, its own first: the control that gives any method
+what an action graph sees, without the graph (`iql_joint`, `vdn_joint`, `qmix_joint`).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components.episode_batch import EpisodeBatch
+from components.settings import InputSettings
+from envs.base import EnvInfo, EnvStep
+from modules.agents.base import AgentInputs, AgentSizes
+from utils.registry import AGENTS, CONTROLLERS
+from utils.seeding import seeded_initialisation
+
+
+@dataclass(frozen=True)
+class BasicControllerConfig:
+    """Settings of `basic_controller`."""
+
+    obs_mode: Literal["own", "joint"] = "own"  # joint: every agent's observation, own first
+
+
+@CONTROLLERS.register("basic_controller", config=BasicControllerConfig)
+class BasicController:
+    """One network for all agents.
+
+    Args:
+        config: settings.
+        inputs: what the input holds besides the observation.
+        info: the environment's sizes.
+        agent: name of the agent network, and its settings.
+        device: where tensors live.
+        seed: the run's root seed, for the initial weights.
+    """
+
+    noise_dim = 0  # K, size of the common noise in EpisodeBatch.noise
+
+    def __init__(
+        self,
+        config: BasicControllerConfig,
+        inputs: InputSettings,
+        info: EnvInfo,
+        agent: tuple[str, Any],
+        device: torch.device,
+        seed: int,
+    ):
+        self.config, self.inputs, self.info, self.device = config, inputs, info, device
+        n = info.n_agents
+        input_dim = info.obs_dim * (n if config.obs_mode == "joint" else 1) + self.noise_dim
+        input_dim += info.n_actions * inputs.obs_last_action + n * inputs.obs_agent_id
+        self._ids = torch.eye(n, device=device)
+        # Row i lists the agents as agent i sees them: itself first, then the others in order.
+        order = [[i] + [j for j in range(n) if j != i] for i in range(n)]
+        self._own_first = torch.tensor(order, device=device)
+        agent_name, agent_settings = agent
+        with seeded_initialisation(seed, "weights", "agent"):
+            self.agent: nn.Module = AGENTS.get(agent_name).cls(
+                agent_settings, AgentSizes.of(info, input_dim)
+            )
+        self.agent.to(device)
+
+    def act(
+        self, step: EnvStep, last_actions: Tensor | None, noise: Tensor | None, hidden: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The network's outputs for one step of B environments.
+
+        Args:
+            step: what the environments show.
+            last_actions: [B, N], None at an episode's first step.
+            noise: [B, N, K] or None.
+            hidden: the network's memory, None at an episode's first step.
+
+        Returns:
+            outputs [B, N, A] and the new memory.
+        """
+        last = None
+        if self.inputs.obs_last_action and last_actions is not None:
+            last = self._one_hot(last_actions).unsqueeze(1)
+        x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise))
+        inputs = AgentInputs(
+            x,
+            step.avail.unsqueeze(1),
+            _unsqueeze(step.action_features),
+            _unsqueeze(step.is_active),
+        )
+        outputs, hidden = self.agent(inputs, hidden)
+        return outputs.squeeze(1), hidden
+
+    def outputs(
+        self, batch: EpisodeBatch, n_steps: int, agent: nn.Module | None = None
+    ) -> Tensor:
+        """The network's outputs for the first L = `n_steps` steps of whole episodes.
+
+        Args:
+            batch: B episodes.
+            n_steps: L, at most T+1.
+            agent: another network of the same form, such as the target network.
+
+        Returns:
+            [B, L, N, A]
+        """
+        inputs = self.agent_inputs(batch, n_steps)
+        outputs: Tensor = (agent or self.agent)(inputs, None)[0]
+        return outputs
+
+    def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
+        """What the network sees of the first `n_steps` steps of whole episodes."""
+
+        def cut(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x[:, :n_steps]
+
+        last = None
+        if self.inputs.obs_last_action and n_steps > 1:
+            taken = self._one_hot(batch.actions[:, : n_steps - 1])  # [B, L-1, N, A]
+            last = functional.pad(taken, (0, 0, 0, 0, 1, 0))  # [B, L, N, A], zero at t=0
+        x = self._build(batch.obs[:, :n_steps], last, cut(batch.noise))
+        return AgentInputs(
+            x, batch.avail[:, :n_steps], cut(batch.action_features), cut(batch.is_active)
+        )
+
+    def draw_noise(self, batch_size: int, generator: torch.Generator) -> Tensor | None:
+        """Common noise for one step, [B, N, K]; None for controllers without it."""
+        return None
+
+    def _build(self, obs: Tensor, last_actions: Tensor | None, noise: Tensor | None) -> Tensor:
+        """obs: [B, L, N, O]; last_actions: [B, L, N, A]; noise: [B, L, N, K] -> [B, L, N, F]."""
+        b, length, n = obs.shape[:3]
+        if self.config.obs_mode == "joint":
+            obs = obs[:, :, self._own_first].flatten(3)  # [B, L, N, N * O]
+        parts = [obs]
+        if self.inputs.obs_last_action:
+            if last_actions is None:
+                last_actions = obs.new_zeros(b, length, n, self.info.n_actions)
+            parts.append(last_actions)
+        if self.inputs.obs_agent_id:
+            parts.append(self._ids.expand(b, length, n, n))
+        if noise is not None:
+            parts.append(noise)
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else obs
+
+    def _one_hot(self, actions: Tensor) -> Tensor:
+        return functional.one_hot(actions, self.info.n_actions).float()
+
+
+def _unsqueeze(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.unsqueeze(1)

@@ -1,0 +1,124 @@
+"""Q-learning for IQL, VDN, QMIX, AGP and every method that mixes one chosen value per agent.
+
+Source: Rashid et al., arXiv 1803.11485; Sunehag et al., arXiv 1706.05296; double Q: van Hasselt et al., arXiv 1509.06461;
+lambda targets: Peng's Q(lambda), uncorrected. Targets are in `components/returns.py`.
+
+Departures from PyMARL: time limits are bootstrapped; padding enters nothing; where the environment promises that every
+episode ends by termination, no value after the last step is computed, because none is used.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from components.action_selectors import greedy_actions
+from components.episode_batch import EpisodeBatch
+from components.returns import lambda_returns
+from components.settings import TrainingSettings
+from controllers.basic_controller import BasicController
+from learners.base import Details, Learner, masked_mean
+from utils.errors import refuse
+from utils.registry import LEARNERS
+
+
+@dataclass(frozen=True)
+class QLearnerConfig:
+    """Settings of `q_learner`."""
+
+    double_q: bool = True  # choose the next action by the online network, value it by the target
+    td_lambda: float = 0.0  # lambda of the targets, in [0, 1]; 0: one-step
+
+    def __post_init__(self) -> None:
+        refuse((not 0 <= self.td_lambda <= 1, "td_lambda", f"{self.td_lambda} must lie in [0, 1]."))
+
+
+@LEARNERS.register("q_learner", config=QLearnerConfig)
+class QLearner(Learner):
+    """Minimises the squared TD error of the mixed value over real steps.
+
+    Args:
+        config: settings.
+        settings: discount, optimiser, target updates.
+        controller: runs the agents' network.
+        mixer: from q_taken [B, T, N] and state [B, T, S] to [B, T, 1] or [B, T, N].
+        t_max: environment steps of the whole run.
+    """
+
+    metric_descriptions: ClassVar[dict[str, str]] = {
+        **Learner.metric_descriptions,
+        "td_error_abs": "mean absolute TD error of the last update",
+        "q_taken_mean": "mean mixed value of the actions taken, last update",
+        "target_mean": "mean target of those values, last update",
+    }
+
+    def __init__(
+        self,
+        config: QLearnerConfig,
+        settings: TrainingSettings,
+        controller: BasicController,
+        mixer: nn.Module,
+        t_max: int,
+    ):
+        super().__init__(settings, nn.ModuleDict({"agent": controller.agent, "mixer": mixer}), t_max)
+        self.config, self.controller = config, controller
+        self.bootstraps_last = controller.info.truncates
+
+    def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
+        """See `Learner`."""
+        t = batch.n_steps
+        q = self.controller.outputs(batch, t + self.bootstraps_last)  # [B, L, N, A]
+        q_taken = q[:, :t].gather(3, batch.actions.unsqueeze(3)).squeeze(3)  # [B, T, N]
+        value = self._mix(self.online["mixer"], q_taken, batch, slice(0, t))  # [B, T, R]
+        target = self._targets(batch, q.detach())  # [B, T, R]
+        td_error = value - target
+        mask = self._mask(batch, td_error)
+        loss = masked_mean(td_error.square(), mask)
+        value, td_error = value.detach(), td_error.detach()
+        return loss, {
+            "td_error_abs": lambda: masked_mean(td_error.abs(), mask),
+            "q_taken_mean": lambda: masked_mean(value, mask),
+            "target_mean": lambda: masked_mean(target.expand_as(value), mask),
+        }
+
+    def _targets(self, batch: EpisodeBatch, q: Tensor) -> Tensor:
+        """q: [B, L, N, A], the online network's outputs -> [B, T, R]."""
+        reward, t = self.reward_scaler.scale(batch.reward), batch.n_steps
+        if q.shape[1] == 1:  # one-step games: the reward is the whole return
+            return reward
+        next_value = self._next_values(batch, q)
+        if not self.bootstraps_last:  # nothing follows the last step
+            next_value = nn.functional.pad(next_value, (0, 0, 0, 1))
+        return lambda_returns(
+            reward,
+            next_value[:, :t],
+            batch.terminated,
+            batch.valid,
+            self.settings.gamma,
+            self.config.td_lambda,
+        )
+
+    @torch.no_grad()
+    def _next_values(self, batch: EpisodeBatch, q: Tensor) -> Tensor:
+        """Greedy values of steps 1..L-1 by the target networks, [B, L-1, R]."""
+        length = q.shape[1]
+        after = slice(1, length)
+        q_target = self.controller.outputs(batch, length, self.target["agent"])[:, after]
+        chooser = q[:, after] if self.config.double_q else q_target
+        best = greedy_actions(chooser, batch.avail[:, after]).unsqueeze(3)  # [B, L-1, N, 1]
+        chosen = q_target.gather(3, best).squeeze(3)  # [B, L-1, N]
+        return self._mix(self.target["mixer"], chosen, batch, after)
+
+    def _mix(self, mixer: nn.Module, chosen: Tensor, batch: EpisodeBatch, steps: slice) -> Tensor:
+        """Mixed values of `steps`; agents that take no part contribute nothing."""
+        if batch.is_active is not None:
+            chosen = torch.where(batch.is_active[:, steps], chosen, 0.0)
+        mixed: Tensor = mixer(chosen, batch.state[:, steps])
+        return mixed
+
+    def _mask(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor:
+        """Which entries count, broadcastable to td_error [B, T, R]."""
+        if batch.is_active is not None and td_error.shape[2] > 1:
+            return batch.valid & batch.is_active[:, : batch.n_steps]
+        return batch.valid

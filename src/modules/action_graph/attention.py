@@ -1,0 +1,127 @@
+"""Three forms of graph attention over nodes [R, P, d], each with `heads` heads.
+
+* `dot`: scaled dot products (Vaswani et al., arXiv 1706.03762) by the fused kernel.
+* `gat`: LeakyReLU(a . [W z_i, W z_j]) (Velickovic et al., arXiv 1710.10903). It ranks neighbours alike for every
+  query, so it cannot select by query (Brody et al., arXiv 2105.14491).
+* `gatv2`: a . LeakyReLU(W_l z_i + W_r z_j) (arXiv 2105.14491), which can.
+
+`forward(z, allowed)` returns messages [R, P, d]; `weights(z, allowed)` the attention [R, heads, P, P].
+`allowed` is a bool that broadcasts to [R, P, P], or None.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def masked_softmax(scores: Tensor, allowed: Tensor | None) -> Tensor:
+    """Softmax over the last axis of scores [R, heads, P, P], only where `allowed`."""
+    if allowed is not None:
+        mask = allowed if allowed.dim() == 2 else allowed.unsqueeze(1)
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(dim=-1)
+
+
+class DotAttention(nn.Module):
+    """Multi-head scaled dot-product attention.
+
+    Args:
+        embed_dim: d, divisible by `heads`.
+        heads: number of heads.
+        project_values: false leaves out value and output projections: the message is the mean over heads of
+            sum_j alpha_ij z_j, Eq. 14 of the AGP paper as printed.
+        last: unused here; `gat` and `gatv2` treat the last layer differently.
+    """
+
+    def __init__(self, embed_dim: int, heads: int, project_values: bool, last: bool):
+        super().__init__()
+        del last
+        self.heads, self.project_values = heads, project_values
+        self.project_in = nn.Linear(embed_dim, (3 if project_values else 2) * embed_dim)
+        self.project_out = nn.Linear(embed_dim, embed_dim) if project_values else None
+
+    def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:
+        """Messages before the output projection; see the module's text."""
+        if not self.project_values:
+            return self.weights(z, allowed).mean(dim=1) @ z
+        q, k, v = self._split(z)
+        mask = allowed.unsqueeze(1) if allowed is not None and allowed.dim() == 3 else allowed
+        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return out.transpose(1, 2).flatten(2)  # [R, P, d]
+
+    def output(self, messages: Tensor) -> Tensor:
+        """The output projection, apart so that it can follow pooling. [..., d] -> [..., d]."""
+        return messages if self.project_out is None else self.project_out(messages)
+
+    def weights(self, z: Tensor, allowed: Tensor | None) -> Tensor:
+        """See the module's text."""
+        q, k = self._split(z)[:2]
+        return masked_softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, allowed)
+
+    def _split(self, z: Tensor) -> tuple[Tensor, ...]:
+        r, p, d = z.shape
+        parts = self.project_in(z).view(r, p, -1, self.heads, d // self.heads)
+        return parts.permute(2, 0, 3, 1, 4).unbind(0)  # each [R, heads, P, d / heads]
+
+
+class GATAttention(nn.Module):
+    """`gat` and `gatv2`. Heads are concatenated, and averaged in the last layer.
+
+    Args:
+        embed_dim: d, divisible by `heads`.
+        heads: number of heads.
+        project_values: false sends z itself (the mean over heads) instead of W z.
+        last: whether this is the last layer.
+        v2: the second form.
+    """
+
+    def __init__(
+        self, embed_dim: int, heads: int, project_values: bool, last: bool, v2: bool = False
+    ):
+        super().__init__()
+        self.heads, self.v2, self.project_values, self.last = heads, v2, project_values, last
+        width = embed_dim if last else embed_dim // heads
+        self.width = width
+        self.project = nn.Linear(embed_dim, heads * width)
+        self.project_query = nn.Linear(embed_dim, heads * width) if v2 else None
+        self.score = nn.Parameter(torch.empty(heads, width if v2 else 2 * width))
+        nn.init.xavier_uniform_(self.score)
+
+    def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:
+        """See the module's text."""
+        alpha = self.weights(z, allowed)
+        if not self.project_values:
+            return alpha.mean(dim=1) @ z
+        out = alpha @ self._heads(self.project(z))  # [R, heads, P, width]
+        return out.mean(dim=1) if self.last else out.transpose(1, 2).flatten(2)
+
+    def output(self, messages: Tensor) -> Tensor:
+        """Nothing more to do. [..., d] -> [..., d]."""
+        return messages
+
+    def weights(self, z: Tensor, allowed: Tensor | None) -> Tensor:
+        """See the module's text."""
+        keys = self._heads(self.project(z))  # [R, heads, P, width]
+        if self.project_query is not None:
+            queries = self._heads(self.project_query(z))
+            pairs = functional.leaky_relu(queries.unsqueeze(3) + keys.unsqueeze(2), 0.2)
+            scores = torch.einsum("rhpqw,hw->rhpq", pairs, self.score)
+        else:
+            of_query, of_key = self.score.split(self.width, dim=1)  # [heads, width] each
+            query_part = torch.einsum("rhpw,hw->rhp", keys, of_query).unsqueeze(3)
+            key_part = torch.einsum("rhpw,hw->rhp", keys, of_key).unsqueeze(2)
+            scores = functional.leaky_relu(query_part + key_part, 0.2)
+        return masked_softmax(scores, allowed)
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """[R, P, heads * width] -> [R, heads, P, width]."""
+        return x.unflatten(2, (self.heads, self.width)).transpose(1, 2)
+
+
+def make_attention(
+    form: str, embed_dim: int, heads: int, project_values: bool, last: bool
+) -> DotAttention | GATAttention:
+    """The attention called `dot`, `gat` or `gatv2`."""
+    if form == "dot":
+        return DotAttention(embed_dim, heads, project_values, last)
+    return GATAttention(embed_dim, heads, project_values, last, v2=form == "gatv2")

@@ -1,0 +1,165 @@
+"""Action-Graph Policy: Q-values from an agent's own input and its coordination context.
+
+Source: Gupta et al., arXiv 2602.17009, Eq. 12-17 and algorithm 2. Where the paper leaves a choice open the setting's
+comment says so: recurrence (`recurrent`), and whether the head gives all actions at once (`vector`, algorithm 2) or
+scores one node at a time (`node`, the f(o_i, a_i, kappa_i) of the text). All parameters are shared by the agents.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modules.action_graph.graph import ActionGraph, ActionGraphConfig, empty_context
+from modules.agents.base import AgentInputs, AgentSizes
+from modules.layers import SequenceGRU, parameter_count
+from utils.errors import refuse
+from utils.registry import AGENTS
+
+
+@dataclass(frozen=True)
+class AGPAgentConfig:
+    """Settings of `agp_agent`."""
+
+    hidden_dim: int = 64  # H, units of the head's hidden layer and of the GRU
+    recurrent: Literal["none", "pre", "post"] = "none"  # GRU before the graph, or before the head
+    head: Literal["vector", "node"] = "vector"  # node: one score per node, works for any A
+    match_params: bool = False  # without graph: widen the head to the parameter count with graph
+    graph: ActionGraphConfig = field(default_factory=ActionGraphConfig)  # the action graph
+
+    def __post_init__(self) -> None:
+        refuse(
+            (self.hidden_dim < 1, "hidden_dim", f"{self.hidden_dim} must be at least 1."),
+            (
+                self.head == "node" and not (self.graph.enabled and self.graph.nodes == "actions"),
+                "head",
+                "the node head scores action nodes, so it needs graph.enabled=true and "
+                "graph.nodes=actions.",
+            ),
+            (
+                self.match_params and self.graph.enabled,
+                "match_params",
+                "matching parameters only makes sense with graph.enabled=false.",
+            ),
+        )
+
+
+class VectorHead(nn.Module):
+    """Q_i = Linear(ReLU(Linear([x_i, kappa_i]))). x: [R, N, F], context: [R, N, d] -> [R, N, A]."""
+
+    def __init__(self, input_dim: int, embed_dim: int, hidden_dim: int, n_actions: int):
+        super().__init__()
+        self.first = nn.Linear(input_dim + embed_dim, hidden_dim)
+        self.last = nn.Linear(hidden_dim, n_actions)
+
+    def forward(self, x: Tensor, context: Tensor, nodes: Tensor | None) -> Tensor:
+        """See the class."""
+        return self.last(functional.relu(self.first(torch.cat([x, context], dim=-1))))
+
+
+class NodeHead(nn.Module):
+    """Q(i, a) = MLP([x_i, kappa_i, h_(i,a)]), the same weights for every action.
+
+    Shapes:
+        x: [R, N, F];  context: [R, N, d];  nodes: [R, N, A, d];  out: [R, N, A]
+    """
+
+    def __init__(self, input_dim: int, embed_dim: int, hidden_dim: int):
+        super().__init__()
+        self.from_agent = nn.Linear(input_dim + embed_dim, hidden_dim)
+        self.from_node = nn.Linear(embed_dim, hidden_dim, bias=False)
+        self.last = nn.Linear(hidden_dim, 1)
+
+    def forward(self, x: Tensor, context: Tensor, nodes: Tensor | None) -> Tensor:
+        """See the class."""
+        assert nodes is not None
+        agent = self.from_agent(torch.cat([x, context], dim=-1)).unsqueeze(2)  # [R, N, 1, H]
+        return self.last(functional.relu(agent + self.from_node(nodes))).squeeze(3)
+
+
+@AGENTS.register("agp_agent", config=AGPAgentConfig)
+class AGPAgent(nn.Module):
+    """Graph, optional GRU, head; all B x L graphs of a batch are one attention call.
+
+    Shapes:
+        inputs.x: [B, L, N, F];  hidden: [B, N, H] or None
+        outputs: [B, L, N, A];  next hidden: [B, N, H], None without GRU
+    """
+
+    def __init__(self, config: AGPAgentConfig, sizes: AgentSizes):
+        super().__init__()
+        self.config = config
+        h, d = config.hidden_dim, config.graph.embed_dim
+        width = h if config.recurrent == "pre" else sizes.input_dim
+        self.pre: nn.Module | None = None
+        self.memory: SequenceGRU | None = None
+        if config.recurrent == "pre":
+            self.pre, self.memory = nn.Linear(sizes.input_dim, h), SequenceGRU(h, h)
+        self.graph: ActionGraph | None = None
+        if config.graph.enabled:
+            self.graph = ActionGraph(config.graph, sizes, width, keep_nodes=config.head == "node")
+        context_dim = d
+        if config.recurrent == "post":
+            self.pre, self.memory = nn.Linear(width + d, h), SequenceGRU(h, h)
+            width, context_dim = h, 0
+        if config.head == "node":
+            self.head: nn.Module = NodeHead(width, context_dim, h)
+        else:
+            hidden = h
+            if config.match_params:
+                lost = parameter_count(ActionGraph(config.graph, sizes, width, False))
+                hidden += round(lost / (width + context_dim + 1 + sizes.n_actions))
+            self.head = VectorHead(width, context_dim, hidden, sizes.n_actions)
+
+    def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """See the class."""
+        outputs, hidden, _ = self._run(inputs, hidden, return_attention=False)
+        return outputs, hidden
+
+    def attention(self, inputs: AgentInputs, hidden: Tensor | None = None) -> list[Tensor]:
+        """Attention weights of each layer, [B * L, heads, P, P], for logging and drawing.
+
+        Raises:
+            ValueError: if the agent has no graph.
+        """
+        if self.graph is None:
+            raise ValueError("this agent has no action graph (graph.enabled=false).")
+        return self._run(inputs, hidden, return_attention=True)[2] or []
+
+    def _run(
+        self, inputs: AgentInputs, hidden: Tensor | None, return_attention: bool
+    ) -> tuple[Tensor, Tensor | None, list[Tensor] | None]:
+        x = inputs.x  # [B, L, N, F]
+        b, length = x.shape[:2]
+        if self.config.recurrent == "pre":
+            x, hidden = self._remember(x, hidden)
+        rows = x.flatten(0, 1)  # [R, N, F], R = B * L
+        nodes, attention = None, None
+        if self.graph is None:
+            context = empty_context(rows, self.config.graph.embed_dim)
+        else:
+            out = self.graph(
+                rows,
+                inputs.avail.flatten(0, 1),
+                _flatten(inputs.action_features),
+                _flatten(inputs.is_active),
+                return_attention,
+            )
+            context, nodes, attention = out.context, out.nodes, out.attention
+        if self.config.recurrent == "post":
+            joined = torch.cat([rows, context], dim=-1).unflatten(0, (b, length))
+            x, hidden = self._remember(joined, hidden)
+            rows, context = x.flatten(0, 1), context[..., :0]
+        outputs = self.head(rows, context, nodes)  # [R, N, A]
+        return outputs.unflatten(0, (b, length)), hidden, attention
+
+    def _remember(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        assert self.pre is not None
+        assert self.memory is not None
+        return self.memory(functional.relu(self.pre(x)), hidden)
+
+
+def _flatten(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.flatten(0, 1)

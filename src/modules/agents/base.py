@@ -1,0 +1,58 @@
+"""What every agent network receives and returns.
+
+An agent network has one path, over sequences: `forward(inputs, hidden) -> (outputs [B, L, N, A], hidden')`. Training
+passes all steps at once, acting passes L=1 and the hidden state it got back. A test checks that both agree.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from envs.base import EnvInfo
+
+
+@dataclass(slots=True)
+class AgentInputs:
+    """What an agent network sees of L steps."""
+
+    x: Tensor  # [B, L, N, F], observation, and id and last action if asked for
+    avail: Tensor  # [B, L, N, A] bool
+    action_features: Tensor | None = None  # [B, L, N, A, F']
+    is_active: Tensor | None = None  # [B, L, N] bool
+
+
+@dataclass(frozen=True)
+class AgentSizes:
+    """What an agent network must know of its environment to be built."""
+
+    input_dim: int  # F
+    n_agents: int  # N
+    n_actions: int  # A
+    action_counts: tuple[int, ...]  # actions each agent really has
+    action_types: tuple[tuple[int, ...], ...] | None = None  # [N][A], see EnvInfo
+    action_feature_dim: int = 0  # F'
+    dynamic_avail: bool = True  # availability changes from step to step
+    varying_team: bool = False  # agents may be absent
+
+    @classmethod
+    def of(cls, info: EnvInfo, input_dim: int) -> "AgentSizes":
+        """Sizes for an environment whose agents' inputs have `input_dim` features."""
+        return cls(
+            input_dim=input_dim,
+            n_agents=info.n_agents,
+            n_actions=info.n_actions,
+            action_counts=info.action_counts,
+            action_types=info.action_types,
+            action_feature_dim=info.action_feature_dim,
+            dynamic_avail=info.dynamic_avail,
+            varying_team=info.varying_team,
+        )
+
+
+class AgentNetwork(Protocol):
+    """The shape of an agent network."""
+
+    def __call__(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Outputs [B, L, N, A] and the next hidden state [B, N, H] (None without memory)."""
+        ...

@@ -1,0 +1,66 @@
+"""The base agent of PyMARL: Linear-ReLU-GRU-Linear, or feed-forward with `use_rnn: false`.
+
+Source: Rashid et al., arXiv 1803.11485; Samvelyan et al., arXiv 1902.04043. Departure from PyMARL: the network takes whole
+sequences, so that training is one call, and separate parameters per agent are a setting.
+"""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modules.agents.base import AgentInputs, AgentSizes
+from modules.layers import AgentwiseGRU, AgentwiseLinear, SequenceGRU
+from utils.errors import refuse
+from utils.registry import AGENTS
+
+
+@dataclass(frozen=True)
+class RNNAgentConfig:
+    """Settings of `rnn_agent`."""
+
+    hidden_dim: int = 64  # H, features of each hidden layer
+    use_rnn: bool = True  # false: a second linear layer instead of the GRU
+    share_parameters: bool = True  # false: separate weights for each agent
+
+    def __post_init__(self) -> None:
+        refuse((self.hidden_dim < 1, "hidden_dim", f"{self.hidden_dim} must be at least 1."))
+
+
+@AGENTS.register("rnn_agent", config=RNNAgentConfig)
+class RNNAgent(nn.Module):
+    """Outputs one number per action from each agent's own history.
+
+    Shapes:
+        inputs.x: [B, L, N, F];  hidden: [B, N, H] or None
+        outputs: [B, L, N, A];  next hidden: [B, N, H], None without GRU
+    """
+
+    def __init__(self, config: RNNAgentConfig, sizes: AgentSizes):
+        super().__init__()
+        h, n = config.hidden_dim, sizes.n_agents
+
+        def linear(fan_in: int, fan_out: int) -> nn.Module:
+            if config.share_parameters:
+                return nn.Linear(fan_in, fan_out)
+            return AgentwiseLinear(n, fan_in, fan_out)
+
+        self.first = linear(sizes.input_dim, h)
+        self.memory: nn.Module | None = None
+        self.middle: nn.Module | None = None
+        if not config.use_rnn:
+            self.middle = linear(h, h)
+        elif config.share_parameters:
+            self.memory = SequenceGRU(h, h)
+        else:
+            self.memory = AgentwiseGRU(n, h, h)
+        self.last = linear(h, sizes.n_actions)
+
+    def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """See the class."""
+        z = functional.relu(self.first(inputs.x))
+        if self.memory is not None:
+            z, hidden = self.memory(z, hidden)
+        elif self.middle is not None:
+            z = functional.relu(self.middle(z))
+        return self.last(z), hidden

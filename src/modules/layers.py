@@ -1,0 +1,101 @@
+"""Layers shared by agents, mixers and critics."""
+
+import torch
+from torch import Tensor, nn
+
+
+class SequenceGRU(nn.Module):
+    """One GRU over whole sequences of every agent, shared by all agents.
+
+    Args:
+        input_dim: features in.
+        hidden_dim: H, features out.
+    """
+
+    def __init__(self, input_dim: int, hidden_dim: int):
+        super().__init__()
+        self.hidden_dim = hidden_dim
+        self.gru = nn.GRU(input_dim, hidden_dim, batch_first=True)
+
+    def forward(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Run over L steps.
+
+        Args:
+            x: [B, L, N, F]
+            hidden: [B, N, H], or None for zeros.
+
+        Returns:
+            out [B, L, N, H] and the hidden state after the last step [B, N, H].
+        """
+        b, length, n, f = x.shape
+        if length == 1:
+            return self._one_step(x, hidden)
+        rows = x.transpose(1, 2).reshape(b * n, length, f)
+        start = None if hidden is None else hidden.reshape(1, b * n, self.hidden_dim)
+        out, last = self.gru(rows, start)
+        return out.view(b, n, length, -1).transpose(1, 2), last.view(b, n, -1)
+
+    def _one_step(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The same cell without the sequence kernel's set-up, for acting."""
+        b, _, n, f = x.shape
+        if hidden is None:
+            hidden = x.new_zeros(b, n, self.hidden_dim)
+        gru = self.gru
+        new = torch.gru_cell(
+            x.reshape(b * n, f),
+            hidden.reshape(b * n, self.hidden_dim),
+            gru.weight_ih_l0,
+            gru.weight_hh_l0,
+            gru.bias_ih_l0,
+            gru.bias_hh_l0,
+        ).view(b, n, self.hidden_dim)
+        return new.unsqueeze(1), new
+
+
+class AgentwiseLinear(nn.Module):
+    """A linear layer with separate weights for each agent, as one batched product.
+
+    Args:
+        n_agents: N.
+        input_dim: features in.
+        output_dim: features out.
+    """
+
+    def __init__(self, n_agents: int, input_dim: int, output_dim: int):
+        super().__init__()
+        layers = [nn.Linear(input_dim, output_dim) for _ in range(n_agents)]
+        self.weight = nn.Parameter(torch.stack([layer.weight.detach().T for layer in layers]))
+        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., N, F] -> [..., N, F']."""
+        return torch.einsum("...nf,nfg->...ng", x, self.weight) + self.bias
+
+
+class AgentwiseGRU(nn.Module):
+    """A GRU with separate weights for each agent; the loop over agents is what cuDNN leaves us.
+
+    Args:
+        n_agents: N.
+        input_dim: features in.
+        hidden_dim: H, features out.
+    """
+
+    def __init__(self, n_agents: int, input_dim: int, hidden_dim: int):
+        super().__init__()
+        self.grus = nn.ModuleList(SequenceGRU(input_dim, hidden_dim) for _ in range(n_agents))
+
+    def forward(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """As `SequenceGRU.forward`."""
+        outs, lasts = [], []
+        for i, gru in enumerate(self.grus):
+            start = None if hidden is None else hidden[:, i : i + 1]
+            out, last = gru(x[:, :, i : i + 1], start)
+            outs.append(out)
+            lasts.append(last)
+        return torch.cat(outs, dim=2), torch.cat(lasts, dim=1)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable numbers."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -1,0 +1,191 @@
+"""Collects whole episodes: one controller, B environments in lockstep, one `EpisodeBatch` out.
+
+The loop over time here is the world's own; nothing else loops.
+"""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from components.action_selectors import ActionSelector
+from components.episode_batch import EpisodeBatch
+from controllers.basic_controller import BasicController
+from envs.base import EnvStep
+from envs.reward_aggregation import RewardAggregation
+from utils.errors import NumericalError
+from utils.registry import RUNNERS
+from utils.seeding import generator_state, restore_generator, torch_generator
+
+
+@dataclass(slots=True)
+class Rollout:
+    """B episodes and what they came to."""
+
+    batch: EpisodeBatch
+    n_steps: int  # real environment steps of all copies together
+    returns: Tensor  # [B, R], undiscounted
+    lengths: Tensor  # [B] int64
+    metrics: dict[str, Tensor]  # name: [B], the environment's own, at each episode's end
+
+
+@RUNNERS.register("batch_runner")
+class BatchRunner:
+    """See the module's text.
+
+    Args:
+        config: no settings.
+        env: B copies, with aggregated rewards.
+        controller: runs the agents' network.
+        selector: from outputs to actions.
+        seed: the run's root seed.
+        stream: name of the random stream of exploration and noise.
+    """
+
+    metric_descriptions: ClassVar[dict[str, str]] = {
+        "time_act": "seconds spent choosing actions since the last row",
+        "time_env": "seconds spent in the environments since the last row",
+        "time_store": "seconds spent writing episodes and replay since the last row",
+    }
+
+    def __init__(
+        self,
+        config: Any,
+        env: RewardAggregation,
+        controller: BasicController,
+        selector: ActionSelector,
+        seed: int,
+        stream: str,
+    ):
+        del config
+        self.env, self.controller, self.selector = env, controller, selector
+        self.generator = torch_generator(seed, stream, device=env.device)
+        self.seconds = {"act": 0.0, "env": 0.0, "store": 0.0}
+
+    def collect(self, env_steps: int, greedy: bool = False) -> Rollout:
+        """Play one episode in each copy.
+
+        Args:
+            env_steps: environment steps so far, for the exploration schedule.
+            greedy: play without exploring.
+
+        Raises:
+            NumericalError: if a reward is not finite.
+        """
+        env, info = self.env, self.env.info
+        batch = EpisodeBatch.zeros(
+            info, env.batch_size, env.device, env.n_rewards, self.controller.noise_dim
+        )
+        with torch.inference_mode():
+            metrics, n_steps = self._play(batch, env_steps, greedy)
+            returns = batch.reward.sum(dim=1)  # [B, R]
+            if not torch.isfinite(returns).all():
+                t = int((~torch.isfinite(batch.reward)).flatten(2).any(2).any(0).int().argmax())
+                raise NumericalError(
+                    f"The reward is not finite at step {t} of an episode begun at environment step "
+                    f"{env_steps}. Training stopped; the last checkpoint is intact. "
+                    f"Check the environment."
+                )
+            if info.fixed_length:
+                lengths = torch.full((env.batch_size,), info.episode_limit)
+            else:
+                lengths = batch.valid.sum(dim=(1, 2)).cpu()
+        return Rollout(batch, n_steps, returns, lengths, metrics)
+
+    def _play(
+        self, batch: EpisodeBatch, env_steps: int, greedy: bool
+    ) -> tuple[dict[str, Tensor], int]:
+        env, info, controller = self.env, self.env.info, self.controller
+        seconds, clock = self.seconds, perf_counter
+        alive = torch.ones(env.batch_size, dtype=torch.bool, device=env.device)
+        hidden: Tensor | None = None
+        actions: Tensor | None = None
+        metrics: dict[str, Tensor] = {}
+        n_steps = 0
+        t0 = clock()
+        step = env.reset()
+        t1 = clock()
+        seconds["env"] += t1 - t0
+        for t in range(info.episode_limit):
+            noise = controller.draw_noise(env.batch_size, self.generator)
+            outputs, hidden = controller.act(step, actions, noise, hidden)
+            actions = self.selector.select(outputs, step.avail, env_steps, greedy, self.generator)
+            t2 = clock()
+            seconds["act"] += t2 - t1
+            self._store_seen(batch, t, step, noise)
+            t3 = clock()
+            step = env.step(actions)
+            t4 = clock()
+            seconds["env"] += t4 - t3
+            metrics = _keep_final(metrics, step.metrics, alive, info.fixed_length)
+            alive = self._store_done(batch, t, actions, step, alive)
+            n_steps += env.batch_size
+            t1 = clock()
+            seconds["store"] += (t3 - t2) + (t1 - t4)
+            if not info.fixed_length and not alive.any():
+                break
+        noise = controller.draw_noise(env.batch_size, self.generator)
+        self._store_seen(batch, t + 1, step, noise)
+        if not info.fixed_length:
+            n_steps = int(batch.valid.sum())
+            _clean_padding(batch)
+        seconds["store"] += clock() - t1
+        return metrics, n_steps
+
+    @staticmethod
+    def _store_seen(batch: EpisodeBatch, t: int, step: EnvStep, noise: Tensor | None) -> None:
+        """What was seen before step t's action."""
+        batch.obs[:, t] = step.obs
+        batch.state[:, t] = step.state
+        batch.avail[:, t] = step.avail
+        if batch.action_features is not None:
+            batch.action_features[:, t] = step.action_features
+        if batch.is_active is not None:
+            batch.is_active[:, t] = step.is_active
+        if batch.noise is not None and noise is not None:
+            batch.noise[:, t] = noise
+
+    def _store_done(
+        self, batch: EpisodeBatch, t: int, actions: Tensor, step: EnvStep, alive: Tensor
+    ) -> Tensor:
+        """What step t did; returns which copies go on, [B] bool."""
+        batch.actions[:, t] = actions
+        batch.reward[:, t] = step.reward
+        batch.terminated[:, t, 0] = step.terminated
+        batch.truncated[:, t, 0] = step.truncated
+        if self.env.info.fixed_length:
+            batch.valid[:, t] = True
+            return alive
+        batch.valid[:, t, 0] = alive
+        return alive & ~(step.terminated | step.truncated)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Random streams of exploration and of the environment."""
+        return {"generator": generator_state(self.generator), "env": self.env.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the random streams."""
+        restore_generator(self.generator, state["generator"])
+        self.env.load_state_dict(state["env"])
+
+
+def _keep_final(
+    old: dict[str, Tensor], new: dict[str, Tensor], alive: Tensor, fixed_length: bool
+) -> dict[str, Tensor]:
+    """Metrics at each copy's own last step, {name: [B]}."""
+    if fixed_length or not old:
+        return new
+    return {name: torch.where(alive, value, old[name]) for name, value in new.items()}
+
+
+def _clean_padding(batch: EpisodeBatch) -> None:
+    """After an episode's end: everything zero, every action available."""
+    valid = batch.valid  # [B, T, 1]
+    seen = torch.cat([torch.ones_like(valid[:, :1]), valid], dim=1)  # [B, T+1, 1]
+    batch.avail |= ~seen.unsqueeze(3)
+    for name, x in batch.items():
+        if name not in ("avail", "valid"):
+            mask = valid if x.shape[1] == valid.shape[1] else seen
+            x.masked_fill_(~mask.view(*mask.shape[:2], *[1] * (x.dim() - 2)), 0)
