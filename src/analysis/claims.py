@@ -51,17 +51,20 @@ def entropy(p: Array) -> float:
     return float(-(p * np.log(p)).sum())
 
 
-# ---- the swap game (Theorems 3.1, 4.1, 4.2): o_1, o_2 are fair independent bits, the reward is 1
-# iff a_1 = o_2 and a_2 = o_1
+# ---- the swap game (Theorems 3.1, 4.1, 4.2, C.1): o_1, o_2 are fair independent bits, the reward
+# is 1 iff a_1 = o_2 and a_2 = o_1. The ring game has N agents and wants a_i = o_{i+1}, cyclically.
 
 
-def swap_returns_independent() -> Array:
-    """Expected returns in the swap game of the 16 deterministic independent policies."""
+def ring_returns_independent(n_agents: int) -> Array:
+    """Expected returns in the ring game of the 4^N deterministic independent policies."""
+    observations = joint_actions(n_agents)  # a joint observation is N bits too: [J, N]
+    wanted = np.roll(observations, -1, axis=1)
     rules = joint_actions(2)  # a rule maps the agent's bit to an action
+    agents = np.arange(n_agents)
     return np.array(
         [
-            np.mean([first[o] == p and second[p] == o for o, p in product((0, 1), repeat=2)])
-            for first, second in product(rules, repeat=2)
+            (np.array(policy)[agents, observations] == wanted).all(axis=1).mean()
+            for policy in product(rules, repeat=n_agents)
         ]
     )
 

@@ -1,0 +1,112 @@
+"""Command line -> resolved configuration -> Sacred -> `run.py`.
+
+python src/main.py --config=agp --env-config=topk with seed=3 env_args.n_agents=8
+"""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from config.cli import Command, parse
+from config.schema import RunConfig
+from utils.errors import ConfigError, UserError
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code (2 for a mistake that the user can mend)."""
+    try:
+        return dispatch(parse(sys.argv[1:] if argv is None else argv))
+    except ConfigError as error:
+        noun = "problem" if len(error.problems) == 1 else "problems"
+        lines = "\n".join(f"  * {problem}" for problem in error.problems)
+        print(f"error: {len(error.problems)} {noun} with the configuration:\n{lines}", file=sys.stderr)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def dispatch(command: Command) -> int:
+    """Do what the command line asks for."""
+    from config import describe
+
+    if command.action == "help":
+        print(describe.help_text())
+    elif command.action == "list":
+        print(describe.list_text())
+    else:
+        config = resolve(command)
+        if command.action == "print_config":
+            import yaml
+
+            from config.load import to_dict
+
+            print(yaml.safe_dump(to_dict(config), sort_keys=False), end="")
+        elif command.action == "check_env":
+            from envs.env_checker import report
+
+            print(report(config.env, config.env_args))
+        elif config.evaluate:
+            from run import evaluate
+
+            print(evaluate(config))
+        else:
+            run_with_sacred(config)
+    return 0
+
+
+def resolve(command: Command) -> RunConfig:
+    """The complete, checked configuration; a run that exists already brings its own."""
+    from config.combinations import check_combination
+    from config.load import load_config, load_recorded
+
+    given = dict(text.split("=", 1) for text in command.overrides if "=" in text)
+    if "resume" in given or given.get("evaluate", "").lower() == "true":
+        from utils.checkpoint import run_folder
+
+        place = given.get("resume") or given.get("checkpoint_path", "")
+        if place and not (command.alg or command.env):
+            config = load_recorded(run_folder(place), command.overrides)
+            check_combination(config)
+            return config
+    config = load_config(command.alg, command.env, command.overrides)
+    check_combination(config)
+    return config
+
+
+def run_with_sacred(config: RunConfig) -> None:
+    """Train under Sacred's eyes, recorded in the run's own folder."""
+    from config.load import to_dict
+    from utils.device import resolve_device
+    from utils.run_dir import create_run_dir
+
+    resolve_device(config.device)
+    label = config.name or config.alg_name
+    run_dir = (
+        Path(config.resume)
+        if config.resume
+        else create_run_dir(
+            config.results_dir, config.env_name, config.alg_name, label, config.seed
+        )
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Sacred 0.8.7 imports pkg_resources, which warns
+        from sacred import SETTINGS, Experiment
+        from sacred.observers import FileStorageObserver
+
+        SETTINGS.CAPTURE_MODE = "no"  # rich owns the console; metrics.csv has the numbers
+        experiment = Experiment(f"{config.alg_name}-{config.env_name}", base_dir=str(Path.cwd()))
+    experiment.observers.append(FileStorageObserver(run_dir / "sacred"))
+    experiment.add_config(to_dict(config))
+
+    @experiment.main
+    def experiment_main(_run: Any) -> dict[str, float]:
+        from run import train
+
+        return train(config, run_dir, _run.log_scalar)
+
+    experiment.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

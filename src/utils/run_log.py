@@ -1,0 +1,107 @@
+"""What a run writes while it goes on: `metrics.csv`, the console, TensorBoard if asked, Sacred.
+
+`metrics.csv` is in long form: env_steps, episodes, updates, seconds, key, value. A row is written whole and flushed, so
+that a killed run leaves a readable prefix; `position` lets a resumed run cut off what came after its checkpoint.
+"""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from utils.errors import UserError
+
+COLUMNS = ("env_steps", "episodes", "updates", "seconds", "key", "value")
+Counts = tuple[int, int, int]  # env_steps, episodes, updates
+
+RUN_METRICS = {
+    "return_mean": "mean undiscounted return of the episodes collected since the last row, averaged "
+    "over agents where rewards are individual",
+    "return_std": "standard deviation of those returns over episodes",
+    "ep_length_mean": "mean length of those episodes in environment steps",
+    "<metric>_mean": "mean of an environment's metric, such as success, over those episodes",
+    "test_return_mean": "as return_mean, over the episodes of a greedy test",
+    "test_return_std": "as return_std, over the episodes of a greedy test",
+    "test_ep_length_mean": "as ep_length_mean, over the episodes of a greedy test",
+    "test_<metric>_mean": "mean of an environment's metric over the episodes of a greedy test",
+    "steps_per_s": "environment steps per second of wall time since the last row, training included",
+    "time_train": "seconds spent in gradient steps since the last row",
+}
+
+# Keys that differ between two runs of the same seed.
+TIMINGS = ("steps_per_s", "time_act", "time_env", "time_store", "time_train")
+
+
+class RunLog:
+    """Writes metrics everywhere they are wanted.
+
+    Args:
+        run_dir: the run's folder.
+        use_tensorboard: also write TensorBoard events.
+        scalar: called as scalar(key, value, env_steps) for each metric, such as Sacred's log_scalar.
+        position: where to cut an existing file before going on; None starts a new file.
+
+    Raises:
+        UserError: if TensorBoard is asked for and not installed, or the file cannot be written.
+    """
+
+    def __init__(
+        self,
+        run_dir: Path,
+        use_tensorboard: bool = False,
+        scalar: Callable[[str, float, int], Any] | None = None,
+        position: int | None = None,
+    ):
+        self.path = run_dir / "metrics.csv"
+        self._scalar = scalar
+        try:
+            self._file: TextIO = self.path.open("w" if position is None else "r+", newline="")
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error.strerror}).") from error
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        if position is None:
+            self._writer.writerow(COLUMNS)
+        else:
+            self._file.seek(position)
+            self._file.truncate()
+        self._file.flush()
+        self._tensorboard = _tensorboard(run_dir) if use_tensorboard else None
+
+    def write(self, counts: Counts, seconds: float, metrics: dict[str, float]) -> None:
+        """One row for each metric.
+
+        Args:
+            counts: env_steps, episodes and updates so far.
+            seconds: wall time of the run so far.
+            metrics: {key: value}.
+        """
+        head = (*counts, f"{seconds:.2f}")
+        self._writer.writerows((*head, key, f"{value:.9g}") for key, value in metrics.items())
+        self._file.flush()
+        for key, value in metrics.items():
+            if self._scalar is not None:
+                self._scalar(key, value, counts[0])
+            if self._tensorboard is not None:
+                self._tensorboard.add_scalar(key, value, counts[0])
+
+    @property
+    def position(self) -> int:
+        """Bytes written so far."""
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+
+def _tensorboard(run_dir: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ModuleNotFoundError as error:
+        raise UserError(
+            "use_tensorboard=True needs the package 'tensorboard', which is not installed. "
+            "Install it with `pip install tensorboard`."
+        ) from error
+    return SummaryWriter(str(run_dir / "tensorboard"))

@@ -1,0 +1,68 @@
+import pytest
+
+from config.cli import Command, parse
+from utils.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("", Command()),
+        ("--config=agp", Command(alg="agp")),
+        ("--config agp --env-config topk", Command(alg="agp", env="topk")),
+        (
+            "--config=agp --env-config=topk with seed=3 env_args.n_agents=8",
+            Command("agp", "topk", ("seed=3", "env_args.n_agents=8")),
+        ),
+        ("with name=with", Command(overrides=("name=with",))),
+        ("with name=a=b with", Command(overrides=("name=a=b", "with"))),
+        ("with seed=3 --config=agp", Command(alg="agp", overrides=("seed=3",))),
+        ("with seed", Command(overrides=("seed",))),
+        ("--help", Command(action="help")),
+        ("-h", Command(action="help")),
+        ("--list", Command(action="list")),
+        ("--env-config=topk --check-env", Command(env="topk", action="check_env")),
+        ("--config=agp --print-config", Command(alg="agp", action="print_config")),
+    ],
+)
+def test_parse(line: str, command: Command) -> None:
+    assert parse(line.split()) == command
+
+
+FLAGS = "Flags: --config, --env-config, --help, -h, --list, --check-env, --print-config."
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            "--env_config=topk",
+            f"there is no flag '--env_config'. Did you mean '--env-config'? {FLAGS}",
+        ),
+        ("--xyz", f"there is no flag '--xyz'. {FLAGS}"),
+        ("--config", "--config has no value. Write --config=<name>; `--list` shows the names."),
+        (
+            "--config with seed=3",
+            "--config has no value. Write --config=<name>; `--list` shows the names.",
+        ),
+        ("--config=a --config=b", "--config is given twice, 'a' and 'b'. Keep one."),
+        ("--list=all", "--list takes no value, but '--list=all' gives one. Write --list."),
+        ("--list --help", "help and list exclude each other. Ask for one."),
+        ("seed=3", "settings come after `with`. Write `with seed=3`."),
+        (
+            "agp",
+            "'agp' is not understood. Write --config=<algorithm> --env-config=<environment> "
+            "with key=value ...",
+        ),
+    ],
+)
+def test_mistakes(line: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(line.split())
+    assert caught.value.problems == [f"command line: {problem}"]
+
+
+def test_all_mistakes_are_reported_together() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(["--confg=agp", "seed=3", "--env-config"])
+    assert len(caught.value.problems) == 3
