@@ -41,7 +41,9 @@ def build_runner(
     config: RunConfig, env: RewardAggregation, controller: BasicController, stream: str
 ) -> BatchRunner:
     """A runner with its own stream of exploration."""
-    selector: ActionSelector = SELECTORS.get(config.action_selector).cls(config.action_selector_args)
+    selector: ActionSelector = SELECTORS.get(config.action_selector).cls(
+        config.action_selector_args
+    )
     runner: BatchRunner = RUNNERS.get(config.runner).cls(
         config.runner_args, env, controller, selector, config.seed, stream
     )

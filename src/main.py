@@ -20,7 +20,9 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         noun = "problem" if len(error.problems) == 1 else "problems"
         lines = "\n".join(f"  * {problem}" for problem in error.problems)
-        print(f"error: {len(error.problems)} {noun} with the configuration:\n{lines}", file=sys.stderr)
+        print(
+            f"error: {len(error.problems)} {noun} with the configuration:\n{lines}", file=sys.stderr
+        )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
     return 2
@@ -66,10 +68,10 @@ def resolve(command: Command) -> RunConfig:
 
         place = given.get("resume") or given.get("checkpoint_path", "")
         if place and not (command.alg or command.env):
-            config = load_recorded(run_folder(place), command.overrides)
+            config = load_recorded(run_folder(place), list(command.overrides))
             check_combination(config)
             return config
-    config = load_config(command.alg, command.env, command.overrides)
+    config = load_config(command.alg, command.env, list(command.overrides))
     check_combination(config)
     return config
 

@@ -173,7 +173,9 @@ class Run:
         self._recent.append(metrics)
         self.counters.seconds += perf_counter() - started
         self._write(metrics)
-        shown = {k: f"{v:.4f}" for k, v in metrics.items() if k.endswith("_mean") and "ep_" not in k}
+        shown = {
+            k: f"{v:.4f}" for k, v in metrics.items() if k.endswith("_mean") and "ep_" not in k
+        }
         console.row({**self._place(), **shown})
         if metrics["test_return_mean"] > self.counters.best_score:
             self.counters.best_score = metrics["test_return_mean"]

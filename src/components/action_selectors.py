@@ -15,7 +15,12 @@ class ActionSelector(Protocol):
     """What a runner needs of an action selector."""
 
     def select(
-        self, outputs: Tensor, avail: Tensor, env_steps: int, greedy: bool, generator: torch.Generator
+        self,
+        outputs: Tensor,
+        avail: Tensor,
+        env_steps: int,
+        greedy: bool,
+        generator: torch.Generator,
     ) -> Tensor:
         """Actions for one step.
 
@@ -51,9 +56,21 @@ class EpsilonGreedyConfig:
 
     def __post_init__(self) -> None:
         refuse(
-            (not 0 <= self.epsilon_start <= 1, "epsilon_start", f"{self.epsilon_start} must lie in [0, 1]."),
-            (not 0 <= self.epsilon_finish <= 1, "epsilon_finish", f"{self.epsilon_finish} must lie in [0, 1]."),
-            (self.epsilon_anneal_time < 0, "epsilon_anneal_time", f"{self.epsilon_anneal_time} is negative."),
+            (
+                not 0 <= self.epsilon_start <= 1,
+                "epsilon_start",
+                f"{self.epsilon_start} must lie in [0, 1].",
+            ),
+            (
+                not 0 <= self.epsilon_finish <= 1,
+                "epsilon_finish",
+                f"{self.epsilon_finish} must lie in [0, 1].",
+            ),
+            (
+                self.epsilon_anneal_time < 0,
+                "epsilon_anneal_time",
+                f"{self.epsilon_anneal_time} is negative.",
+            ),
         )
 
 
@@ -64,10 +81,17 @@ class EpsilonGreedy:
     metric_descriptions = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: EpsilonGreedyConfig):
-        self._schedule = LinearSchedule(config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time)
+        self._schedule = LinearSchedule(
+            config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time
+        )
 
     def select(
-        self, outputs: Tensor, avail: Tensor, env_steps: int, greedy: bool, generator: torch.Generator
+        self,
+        outputs: Tensor,
+        avail: Tensor,
+        env_steps: int,
+        greedy: bool,
+        generator: torch.Generator,
     ) -> Tensor:
         """See `ActionSelector`."""
         best = greedy_actions(outputs, avail)  # [B, N]
@@ -93,7 +117,12 @@ class Categorical:
         del config
 
     def select(
-        self, outputs: Tensor, avail: Tensor, env_steps: int, greedy: bool, generator: torch.Generator
+        self,
+        outputs: Tensor,
+        avail: Tensor,
+        env_steps: int,
+        greedy: bool,
+        generator: torch.Generator,
     ) -> Tensor:
         """See `ActionSelector`."""
         if greedy:

@@ -36,7 +36,12 @@ class EpisodeBatch:
 
     @classmethod
     def zeros(
-        cls, info: EnvInfo, n_episodes: int, device: torch.device, n_rewards: int = 1, noise_dim: int = 0
+        cls,
+        info: EnvInfo,
+        n_episodes: int,
+        device: torch.device,
+        n_rewards: int = 1,
+        noise_dim: int = 0,
     ) -> EpisodeBatch:
         """A batch of `n_episodes` empty episodes of the environment's longest length."""
         b, t, n = n_episodes, info.episode_limit, info.n_agents

@@ -42,7 +42,13 @@ def lambda_returns(
 
 
 def generalised_advantages(
-    reward: Tensor, value: Tensor, next_value: Tensor, terminated: Tensor, valid: Tensor, gamma: float, lam: float
+    reward: Tensor,
+    value: Tensor,
+    next_value: Tensor,
+    terminated: Tensor,
+    valid: Tensor,
+    gamma: float,
+    lam: float,
 ) -> Tensor:
     """GAE: A_t = delta_t + gamma lam (1 - d_t) A_{t+1}, delta_t = r_t + gamma (1 - d_t) V_{t+1} - V_t.
 

@@ -46,7 +46,9 @@ class RunConfig(InputSettings, TrainingSettings):
     buffer_size: int = 5_000  # episodes kept for replay
     train_every_episodes: int = 1  # collected episodes between two training rounds
     updates_per_round: int = 1  # gradient steps in a training round
-    reward_aggregation: Literal["sum", "mean", "individual"] = "mean"  # of the agents' rewards: one team reward, or none
+    reward_aggregation: Literal["sum", "mean", "individual"] = (
+        "mean"  # of the agents' rewards: one team reward, or none
+    )
 
     # Evaluation, logging, checkpoints
     test_interval: int = 50_000  # environment steps between two greedy tests
@@ -54,8 +56,12 @@ class RunConfig(InputSettings, TrainingSettings):
     test_batch_size_run: int = 0  # test episodes run at once; 0: batch_size_run
     log_interval: int = 10_000  # environment steps between two rows of training metrics
     checkpoint_interval: int = 500_000  # environment steps between two checkpoints
-    checkpoint_replay: bool = True  # keep the replay buffer in `latest`, needed to resume bit for bit
-    keep_numbered_checkpoints: bool = False  # keep one checkpoint per interval besides `latest` and `best`
+    checkpoint_replay: bool = (
+        True  # keep the replay buffer in `latest`, needed to resume bit for bit
+    )
+    keep_numbered_checkpoints: bool = (
+        False  # keep one checkpoint per interval besides `latest` and `best`
+    )
     results_dir: str = "results"  # folder that receives the run's folder
     use_tensorboard: bool = False  # write TensorBoard events too (pip install tensorboard)
     show_progress: bool = True  # progress bar when the console is a terminal
@@ -66,7 +72,6 @@ class RunConfig(InputSettings, TrainingSettings):
     checkpoint_path: str = ""  # run folder (its latest checkpoint) or checkpoint file to start from
 
     def __post_init__(self) -> None:
-        TrainingSettings.__post_init__(self)
         at_least_one = (
             "threads",
             "t_max",
@@ -81,7 +86,11 @@ class RunConfig(InputSettings, TrainingSettings):
             "checkpoint_interval",
         )
         refuse(
-            *((getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.") for k in at_least_one),
+            *self.problems(),
+            *(
+                (getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.")
+                for k in at_least_one
+            ),
             (self.seed < 0, "seed", f"{self.seed} must not be negative."),
             (
                 self.test_batch_size_run < 0,

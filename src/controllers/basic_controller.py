@@ -67,7 +67,11 @@ class BasicController:
         self.agent.to(device)
 
     def act(
-        self, step: EnvStep, last_actions: Tensor | None, noise: Tensor | None, hidden: Tensor | None
+        self,
+        step: EnvStep,
+        last_actions: Tensor | None,
+        noise: Tensor | None,
+        hidden: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         """The network's outputs for one step of B environments.
 
@@ -93,9 +97,7 @@ class BasicController:
         outputs, hidden = self.agent(inputs, hidden)
         return outputs.squeeze(1), hidden
 
-    def outputs(
-        self, batch: EpisodeBatch, n_steps: int, agent: nn.Module | None = None
-    ) -> Tensor:
+    def outputs(self, batch: EpisodeBatch, n_steps: int, agent: nn.Module | None = None) -> Tensor:
         """The network's outputs for the first L = `n_steps` steps of whole episodes.
 
         Args:

@@ -23,14 +23,22 @@ class EnvInfo:
     episode_limit: int  # T, the longest episode in steps
     agent_names: tuple[str, ...]  # N names, in the order of the agent axis
     obs_dims: tuple[int, ...]  # each agent's own observation size; shorter ones are zero-padded
-    action_counts: tuple[int, ...]  # each agent's own number of actions; the rest are never available
-    metric_descriptions: dict[str, str] = field(default_factory=dict)  # name: meaning, of EnvStep.metrics
-    action_types: tuple[tuple[int, ...], ...] | None = None  # [N][A], equal numbers mean the same action
+    action_counts: tuple[
+        int, ...
+    ]  # each agent's own number of actions; the rest are never available
+    metric_descriptions: dict[str, str] = field(
+        default_factory=dict
+    )  # name: meaning, of EnvStep.metrics
+    action_types: tuple[tuple[int, ...], ...] | None = (
+        None  # [N][A], equal numbers mean the same action
+    )
     action_feature_dim: int = 0  # F; 0: the environment gives no action features
     varying_team: bool = False  # true: EnvStep.is_active says which agents take part
     dynamic_avail: bool = True  # false: every action below action_counts is available at every step
     fixed_length: bool = False  # true: every episode lasts exactly episode_limit steps
-    truncates: bool = True  # false: every episode ends by `terminated`, at the latest at episode_limit
+    truncates: bool = (
+        True  # false: every episode ends by `terminated`, at the latest at episode_limit
+    )
 
 
 def uniform_info(
@@ -60,7 +68,9 @@ class EnvStep:
     reward: Tensor  # [B, N] float32, of the step just taken; zero after reset
     terminated: Tensor  # [B] bool, the episode has ended in the world
     truncated: Tensor  # [B] bool, the episode was cut by a time limit
-    metrics: dict[str, Tensor] = field(default_factory=dict)  # name: [B]; at an episode's end, its result
+    metrics: dict[str, Tensor] = field(
+        default_factory=dict
+    )  # name: [B]; at an episode's end, its result
     action_features: Tensor | None = None  # [B, N, A, F] float32, what each action *is*
     is_active: Tensor | None = None  # [B, N] bool, agents that take part (teams of varying size)
 

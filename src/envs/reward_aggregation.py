@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from envs.base import BatchedEnv, EnvStep
@@ -57,5 +56,3 @@ class RewardAggregation:
     def close(self) -> None:
         """See `BatchedEnv`."""
         self.env.close()
-
-

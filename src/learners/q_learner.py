@@ -61,7 +61,9 @@ class QLearner(Learner):
         mixer: nn.Module,
         t_max: int,
     ):
-        super().__init__(settings, nn.ModuleDict({"agent": controller.agent, "mixer": mixer}), t_max)
+        super().__init__(
+            settings, nn.ModuleDict({"agent": controller.agent, "mixer": mixer}), t_max
+        )
         self.config, self.controller = config, controller
         self.bootstraps_last = controller.info.truncates
 

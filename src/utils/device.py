@@ -14,7 +14,9 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"device '{name}' is not a device. Use cpu, cuda or cuda:<index>.") from error
+        raise UserError(
+            f"device '{name}' is not a device. Use cpu, cuda or cuda:<index>."
+        ) from error
     if device.type == "cpu":
         return device
     if device.type != "cuda":

@@ -25,7 +25,9 @@ def seed_number(seed: int, *name: str | int) -> int:
     return int(seed_sequence(seed, *name).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def torch_generator(seed: int, *name: str | int, device: str | torch.device = "cpu") -> torch.Generator:
+def torch_generator(
+    seed: int, *name: str | int, device: str | torch.device = "cpu"
+) -> torch.Generator:
     """A torch generator on `device` for the stream `name`."""
     return torch.Generator(device=device).manual_seed(seed_number(seed, *name))
 

@@ -7,7 +7,7 @@ The letters are the axes of the whole code base:
     F features of an agent's input or of an action      R rewards per step: 1 for the team, or N      K noise
 """
 
-from functools import lru_cache
+from functools import cache
 
 from torch import Tensor
 
@@ -16,7 +16,7 @@ class ShapeError(ValueError):
     """A tensor whose shape is not what its axes' letters say."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _axes(spec: str) -> tuple[str | int, ...]:
     return tuple(int(letter) if letter.isdigit() else letter for letter in spec.split())
 
@@ -45,6 +45,8 @@ def check(tensor: Tensor, spec: str, sizes: dict[str, int] | None = None) -> dic
             if known != size:
                 wrong = True
     if wrong:
-        expected = ", ".join(f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes)
+        expected = ", ".join(
+            f"{axis}={sizes[axis]}" if axis in sizes else str(axis) for axis in axes
+        )
         raise ShapeError(f"expected shape [{expected}] ({spec}), got {list(shape)}.")
     return sizes

@@ -17,8 +17,6 @@ PAYOFF = ((11.0, -30.0, 0.0), (-30.0, 7.0, 6.0), (0.0, 0.0, 5.0))
 class Climbing(TableGame):
     """The game; see the module's text."""
 
-    def __init__(
-        self, config: Any, batch_size: int, device: torch.device, seed: int, stream: str
-    ):
+    def __init__(self, config: Any, batch_size: int, device: torch.device, seed: int, stream: str):
         del config
         super().__init__(torch.tensor(PAYOFF), batch_size, device, seed, stream)

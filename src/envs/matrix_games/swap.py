@@ -20,9 +20,7 @@ class Swap(OneStepGame):
 
     n_agents, n_actions, obs_dim, state_dim = 2, 2, 2, 4
 
-    def __init__(
-        self, config: Any, batch_size: int, device: torch.device, seed: int, stream: str
-    ):
+    def __init__(self, config: Any, batch_size: int, device: torch.device, seed: int, stream: str):
         del config
         super().__init__(batch_size, device, seed, stream)
         self._bits = torch.empty(0)

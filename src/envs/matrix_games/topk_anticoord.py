@@ -42,7 +42,9 @@ class TopKAnticoord(TopK):
         """See `OneStepGame`."""
         reward, metrics = super().play(actions)
         acts = actions == 1  # [B, N]
-        close = (self._signals.unsqueeze(1) - self._signals.unsqueeze(2)).abs() < self.config.epsilon
+        close = (
+            self._signals.unsqueeze(1) - self._signals.unsqueeze(2)
+        ).abs() < self.config.epsilon
         both = acts.unsqueeze(1) & acts.unsqueeze(2)  # [B, N, M]
         n_pairs = torch.triu(both & close, diagonal=1).sum(dim=(1, 2))  # [B]
         if self.config.penalty_mode == "once":

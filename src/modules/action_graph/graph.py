@@ -184,7 +184,9 @@ class ActionGraph(nn.Module):
                 return h.mean(dim=2)
             return h.sum(dim=2) if self.config.pool == "sum" else h.amax(dim=2)
         if node_avail is None:
-            node_avail = torch.ones(h.shape[0], self.layout.n_nodes, dtype=torch.bool, device=h.device)
+            node_avail = torch.ones(
+                h.shape[0], self.layout.n_nodes, dtype=torch.bool, device=h.device
+            )
         keep = self.node_map.scatter(node_avail.unsqueeze(2))  # [R, N, A, 1] bool
         if self.config.pool == "max":
             pooled = h.masked_fill(~keep, -torch.inf).amax(dim=2)

@@ -25,7 +25,9 @@ class NodeLayout:
     action_type: tuple[int, ...]  # P, equal numbers mean the same action
 
     @classmethod
-    def build(cls, sizes: AgentSizes, per_action: bool = True, compact: bool = True) -> "NodeLayout":
+    def build(
+        cls, sizes: AgentSizes, per_action: bool = True, compact: bool = True
+    ) -> "NodeLayout":
         """The layout of an environment's graph.
 
         Args:
@@ -105,7 +107,9 @@ class NodeEncoder(nn.Module):
         self.from_input = nn.Linear(input_dim, embed_dim)
         self.action_embedding = nn.Embedding(layout.slots, embed_dim) if layout.slots > 1 else None
         if self.action_embedding is not None:  # as the columns of a linear layer on a one-hot
-            nn.init.uniform_(self.action_embedding.weight, -layout.slots**-0.5, layout.slots**-0.5)
+            nn.init.uniform_(
+                self.action_embedding.weight, -(layout.slots**-0.5), layout.slots**-0.5
+            )
         self.from_features = (
             nn.Linear(action_feature_dim, embed_dim, bias=False)
             if action_feature_dim and layout.slots > 1

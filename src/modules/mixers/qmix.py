@@ -28,7 +28,11 @@ class QMixConfig:
     def __post_init__(self) -> None:
         refuse(
             (self.embed_dim < 1, "embed_dim", f"{self.embed_dim} must be at least 1."),
-            (self.hypernet_embed < 1, "hypernet_embed", f"{self.hypernet_embed} must be at least 1."),
+            (
+                self.hypernet_embed < 1,
+                "hypernet_embed",
+                f"{self.hypernet_embed} must be at least 1.",
+            ),
         )
 
 
