@@ -1,4 +1,4 @@
-"""From a configuration to the parts of a run. Each function names one slot; none names an algorithm."""
+"""From a configuration to the parts of a run; each function names slots, none an algorithm."""
 
 import torch
 from torch import nn

@@ -1,6 +1,7 @@
 """One run, top to bottom: collect, store, train, test, log, checkpoint.
 
-Every clock counts environment steps. No branch names an algorithm: what differs stands behind the configuration's slots.
+Every clock counts environment steps. No branch names an algorithm: what differs stands behind the
+configuration's slots.
 """
 
 from collections import deque
@@ -217,7 +218,7 @@ class Run:
         c = self.config
         n_parameters = sum(p.numel() for p in self.learner.online.parameters())
         console.say(
-            f"{c.alg_name} on {c.env_name}, seed {c.seed}, {c.device}: {n_parameters:,} parameters, "
+            f"{c.alg_name} on {c.env_name}, seed {c.seed}, {c.device}: {n_parameters:,} weights, "
             f"{c.batch_size_run} environments, {c.updates_per_round} gradient step(s) of "
             f"{c.batch_size} episodes per {c.train_every_episodes} collected. Replay: "
             f"{c.buffer_size:,} episodes, {self.replay.n_bytes / 2**20:.1f} MiB.\n{self.run_dir}"

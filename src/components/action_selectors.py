@@ -1,7 +1,7 @@
-"""From an agent's outputs to its actions; the random choice is uniform over the *available* actions."""
+"""From an agent's outputs to its actions; random choices are uniform over *available* actions."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -78,7 +78,7 @@ class EpsilonGreedyConfig:
 class EpsilonGreedy:
     """Best action, or with probability epsilon a random one, decided for each agent on its own."""
 
-    metric_descriptions = {"epsilon": "probability of a random action"}
+    metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: EpsilonGreedyConfig):
         self._schedule = LinearSchedule(
@@ -109,9 +109,9 @@ class EpsilonGreedy:
 
 @SELECTORS.register("categorical")
 class Categorical:
-    """Sample from the softmax of the outputs over available actions; greedy takes the most probable."""
+    """Sample from the softmax over available actions; greedy takes the most probable."""
 
-    metric_descriptions: dict[str, str] = {}
+    metric_descriptions: ClassVar[dict[str, str]] = {}
 
     def __init__(self, config: Any = None):
         del config

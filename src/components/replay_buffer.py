@@ -1,6 +1,6 @@
 """Replay: a ring of whole episodes, allocated once on the training device."""
 
-import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ class ReplayBuffer:
     """Keeps the newest `capacity` episodes and draws batches without replacement.
 
     Args:
-        storage: an empty batch of `capacity` episodes (`EpisodeBatch.zeros`), used as the ring itself.
+        storage: an empty batch of `capacity` episodes (`EpisodeBatch.zeros`), used as the ring
+            itself.
         generator: source of the draws.
         fixed_length: every episode fills all T steps, so that lengths need not be looked at.
     """
@@ -94,14 +95,19 @@ def require_memory(n_bytes: int, device: torch.device, what: str) -> None:
     Raises:
         UserError: if `n_bytes` is more than the device's free memory.
     """
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    elif hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    else:
-        return
-    if n_bytes > free:
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _free_host_memory()
+    if free is not None and n_bytes > free:
         raise UserError(
-            f"{what} needs {n_bytes / 2**30:.2f} GiB, but {device} has {free / 2**30:.2f} GiB free. "
-            f"Lower buffer_size, or choose another device."
+            f"{what} needs {n_bytes / 2**30:.2f} GiB, but {device} has {free / 2**30:.2f} GiB "
+            f"free. Lower buffer_size, or choose another device."
         )
+
+
+def _free_host_memory() -> int | None:
+    """Bytes the operating system can give; None where it does not tell (other than Linux)."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    sizes = {name: rest.split()[0] for name, _, rest in (line.partition(":") for line in lines)}
+    return int(sizes["MemAvailable"]) * 1024 if "MemAvailable" in sizes else None

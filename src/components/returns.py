@@ -1,9 +1,10 @@
 """Targets for value learning: one-step and lambda returns, and generalised advantages.
 
-Sources: Sutton & Barto 2018, chapter 12 (lambda returns); Schulman et al., arXiv 1506.02438 (GAE); Pardo et al.,
-arXiv 1712.00378 (a time limit is not an end). A *terminated* step has no future; a *truncated* step (time limit) has
-one, which is bootstrapped from the value after it. Departure from PyMARL: its recursion starts at the padded end of the
-batch and multiplies back through padding; ours starts at each episode's own last real step.
+Sources: Sutton & Barto 2018, chapter 12 (lambda returns); Schulman et al., arXiv 1506.02438 (GAE);
+Pardo et al., arXiv 1712.00378 (a time limit is not an end). A *terminated* step has no future; a
+*truncated* step (time limit) has one, which is bootstrapped from the value after it. Departure from
+PyMARL: its recursion starts at the padded end of the batch and multiplies back through padding;
+ours starts at each episode's own last real step.
 """
 
 import torch
@@ -17,7 +18,8 @@ def lambda_returns(
 ) -> Tensor:
     """TD(lambda) targets: G_t = r_t + gamma (1 - d_t) [(1 - l_t) v_{t+1} + l_t G_{t+1}].
 
-    l_t is `lam` where step t+1 is real and 0 at the episode's last real step, so `lam=0` is the one-step target.
+    l_t is `lam` where step t+1 is real and 0 at the episode's last real step, so `lam=0` is the
+    one-step target.
 
     Args:
         reward: [B, T, R]
@@ -50,7 +52,9 @@ def generalised_advantages(
     gamma: float,
     lam: float,
 ) -> Tensor:
-    """GAE: A_t = delta_t + gamma lam (1 - d_t) A_{t+1}, delta_t = r_t + gamma (1 - d_t) V_{t+1} - V_t.
+    """GAE: A_t = delta_t + gamma lam (1 - d_t) A_{t+1}.
+
+    The errors are delta_t = r_t + gamma (1 - d_t) V_{t+1} - V_t.
 
     Args:
         reward: [B, T, R]
@@ -62,7 +66,8 @@ def generalised_advantages(
         lam: lambda in [0, 1].
 
     Returns:
-        [B, T, max(R, R')]; the target of the value function is this plus `value`. Meaningless where not `valid`.
+        [B, T, max(R, R')]; the target of the value function is this plus `value`. Meaningless where
+        not `valid`.
     """
     discount = gamma * (~terminated)  # [B, T, 1]
     delta = reward + discount * next_value - value  # [B, T, R']

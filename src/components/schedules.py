@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LinearSchedule:
-    """Straight line from `start` to `finish` over `anneal_time` environment steps, then constant."""
+    """Straight line from `start` to `finish` over `anneal_time` environment steps."""
 
     start: float
     finish: float

@@ -16,7 +16,7 @@ def check_combination(config: RunConfig) -> None:
     if mixer.needs_team_reward and config.reward_aggregation == "individual":
         problems.append(
             f"mixer: {config.mixer} learns one value of the team, so it needs a team reward, but "
-            f"reward_aggregation is 'individual'. Use reward_aggregation=sum or mean, or mixer=none."
+            f"reward_aggregation is 'individual'. Use sum or mean, or mixer=none."
         )
     if problems:
         raise ConfigError(problems)

@@ -1,7 +1,8 @@
 """The settings of a whole run. Each component's own settings stand in that component's file.
 
-`env`, `controller`, `agent`, `mixer`, `learner`, `runner` and `action_selector` are *slots*: they hold the name of a
-registered component, and `<slot>_args` holds that component's settings dataclass.
+`env`, `controller`, `agent`, `mixer`, `learner`, `runner` and `action_selector` are *slots*: they
+hold the name of a registered component, and `<slot>_args` holds that component's settings
+dataclass.
 """
 
 from dataclasses import dataclass
@@ -100,13 +101,15 @@ class RunConfig(InputSettings, TrainingSettings):
             (
                 self.batch_size > self.buffer_size,
                 "batch_size",
-                f"a batch of {self.batch_size} episodes cannot be drawn from a buffer of {self.buffer_size}; "
+                f"a batch of {self.batch_size} episodes cannot be drawn from a buffer of "
+                f"{self.buffer_size}; "
                 f"raise buffer_size or lower batch_size.",
             ),
             (
                 self.batch_size_run > self.buffer_size,
                 "batch_size_run",
-                f"{self.batch_size_run} episodes collected at once do not fit into a buffer of {self.buffer_size}; "
+                f"{self.batch_size_run} episodes collected at once do not fit into a buffer of "
+                f"{self.buffer_size}; "
                 f"raise buffer_size or lower batch_size_run.",
             ),
             (

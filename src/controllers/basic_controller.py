@@ -1,8 +1,9 @@
-"""Builds the agents' inputs and runs their network, for acting (one step) and training (whole episodes).
+"""Builds the agents' inputs and runs their network: one step to act, whole episodes to train.
 
-Input of agent i at step t: its observation, then its last action if `obs_last_action` (zero at t=0), then its index if
-`obs_agent_id`. With `obs_mode: joint` the observation is every agent's, its own first: the control that gives any method
-what an action graph sees, without the graph (`iql_joint`, `vdn_joint`, `qmix_joint`).
+Input of agent i at step t: its observation, then its last action if `obs_last_action` (zero at
+t=0), then its index if `obs_agent_id`. With `obs_mode: joint` the observation is every agent's, its
+own first: the control that gives any method what an action graph sees, without the graph
+(`iql_joint`, `vdn_joint`, `qmix_joint`).
 """
 
 from dataclasses import dataclass

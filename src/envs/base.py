@@ -1,8 +1,9 @@
 """The contract between worlds and everything that learns in them.
 
-A `BatchedEnv` is B copies of one task in lockstep: tensors in, tensors out, on one device. A native environment is a
-tensor program without a loop over copies or agents; environments of other libraries enter through adapters that speak
-the same contract. `env_checker.py` runs any environment through it and explains each violation.
+A `BatchedEnv` is B copies of one task in lockstep: tensors in, tensors out, on one device. A native
+environment is a tensor program without a loop over copies or agents; environments of other
+libraries enter through adapters that speak the same contract. `env_checker.py` runs any environment
+through it and explains each violation.
 """
 
 from dataclasses import dataclass, field
@@ -78,8 +79,8 @@ class EnvStep:
 class BatchedEnv(Protocol):
     """B copies of one task in lockstep.
 
-    A copy whose episode has ended stays ended until `reset`: it ignores its actions, its reward is zero, and its
-    `terminated` and `truncated` keep their values.
+    A copy whose episode has ended stays ended until `reset`: it ignores its actions, its reward is
+    zero, and its `terminated` and `truncated` keep their values.
     """
 
     info: EnvInfo

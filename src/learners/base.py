@@ -1,7 +1,7 @@
 """What every learner shares: optimiser, clipping, target networks, guards, metrics, state.
 
-A subclass writes `loss(batch)`. The scalar it returns is minimised; the functions beside it are called only when a row of
-metrics is due.
+A subclass writes `loss(batch)`. The scalar it returns is minimised; the functions beside it are
+called only when a row of metrics is due.
 """
 
 import copy

@@ -44,10 +44,7 @@ class SequenceGRU(nn.Module):
         new = torch.gru_cell(
             x.reshape(b * n, f),
             hidden.reshape(b * n, self.hidden_dim),
-            gru.weight_ih_l0,
-            gru.weight_hh_l0,
-            gru.bias_ih_l0,
-            gru.bias_hh_l0,
+            *gru.all_weights[0],  # input and hidden weights, input and hidden biases
         ).view(b, n, self.hidden_dim)
         return new.unsqueeze(1), new
 

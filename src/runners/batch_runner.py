@@ -140,9 +140,9 @@ class BatchRunner:
         batch.obs[:, t] = step.obs
         batch.state[:, t] = step.state
         batch.avail[:, t] = step.avail
-        if batch.action_features is not None:
+        if batch.action_features is not None and step.action_features is not None:
             batch.action_features[:, t] = step.action_features
-        if batch.is_active is not None:
+        if batch.is_active is not None and step.is_active is not None:
             batch.is_active[:, t] = step.is_active
         if batch.noise is not None and noise is not None:
             batch.noise[:, t] = noise

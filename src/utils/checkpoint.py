@@ -1,7 +1,8 @@
 """Checkpoints: written whole or not at all, read without running code.
 
-A checkpoint is one nested dictionary of tensors, numbers and text. It is written to a temporary file in the same folder,
-flushed to the disk and then renamed, so that a file under its final name is always complete.
+A checkpoint is one nested dictionary of tensors, numbers and text. It is written to a temporary
+file in the same folder, flushed to the disk and then renamed, so that a file under its final name
+is always complete.
 """
 
 import os
@@ -32,8 +33,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise UserError(
-            f"The checkpoint {path} could not be written ({error.strerror or error}). Free space or "
-            f"make the folder writable, then continue the run with `with resume={path.parents[1]}`."
+            f"The checkpoint {path} could not be written ({error.strerror or error}). "
+            f"Free space or make the folder writable, then continue the run with `with resume={path.parents[1]}`."
         ) from error
 
 
@@ -50,8 +51,8 @@ def find_checkpoint(path: str | Path) -> Path:
     if candidate.is_file():
         return candidate
     raise UserError(
-        f"There is no checkpoint at {path}. Give a run folder that contains checkpoints/{LATEST}, or "
-        f"a .pt file in such a folder."
+        f"There is no checkpoint at {path}. Give a run folder with checkpoints/{LATEST}, or a "
+        f".pt file in such a folder."
     )
 
 

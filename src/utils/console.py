@@ -1,4 +1,4 @@
-"""The console: a table that grows by one line at each test, and a progress bar with the time left."""
+"""The console: a table that grows by a line at each test, and a progress bar with the time left."""
 
 import sys
 from types import TracebackType

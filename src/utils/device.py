@@ -28,6 +28,6 @@ def resolve_device(name: str) -> torch.device:
         )
     if device.index is not None and device.index >= torch.cuda.device_count():
         raise UserError(
-            f"device '{name}' was asked for, but there are {torch.cuda.device_count()} CUDA devices."
+            f"device '{name}' was asked for; there are {torch.cuda.device_count()} CUDA devices."
         )
     return device

@@ -1,7 +1,8 @@
 """Errors meant for the person at the keyboard.
 
-`main.py` prints a `UserError` as one paragraph without a traceback and exits with code 2. Raise it for anything the
-user can mend (a setting, a file, a device) and say in the message which value was seen and what to do next.
+`main.py` prints a `UserError` as one paragraph without a traceback and exits with code 2. Raise it
+for anything the user can mend (a setting, a file, a device) and say in the message which value was
+seen and what to do next.
 """
 
 from collections.abc import Iterable
@@ -34,7 +35,8 @@ class SettingsError(ValueError):
 def refuse(*cases: tuple[bool, str, str]) -> None:
     """Raise one `SettingsError` for every case whose first entry is true.
 
-    Meant for the `__post_init__` of a settings dataclass, so that all its problems are reported together.
+    Meant for the `__post_init__` of a settings dataclass, so that all its problems are reported
+    together.
 
     Args:
         cases: triples (is it wrong, the setting's name, what to say).

@@ -1,12 +1,13 @@
 """Registries: the name in YAML is the name of the file.
 
-`mixer: qmix` means `src/modules/mixers/qmix.py`, which is imported only when asked for. The file registers its class
-together with the dataclass of its settings::
+`mixer: qmix` means `src/modules/mixers/qmix.py`, which is imported only when asked for. The file
+registers its class together with the dataclass of its settings::
 
     @MIXERS.register("qmix", config=QMixConfig)
     class QMixer(nn.Module): ...
 
-Nothing else has to be edited to add a component. A missing optional package breaks only the runs that need it.
+Nothing else has to be edited to add a component. A missing optional package breaks only the runs
+that need it.
 """
 
 import ast
@@ -81,7 +82,8 @@ class Registry:
         """The component called `name`, importing its file if need be.
 
         Raises:
-            UserError: if there is no such component, or its file needs a package that is not installed.
+            UserError: if there is no such component, or its file needs a package that is not
+                installed.
         """
         if name not in self._known:
             path = self._files().get(name)
@@ -90,8 +92,8 @@ class Registry:
             self._import(name, path)
         if name not in self._known:
             raise UserError(
-                f"{self._files()[name]} does not register the {self.slot} '{name}': the name given to "
-                f"`.register(...)` must be the file's name."
+                f"{self._files()[name]} does not register the {self.slot} '{name}': the name "
+                f"given to `.register(...)` must be the file's name."
             )
         return self._known[name]
 
@@ -110,7 +112,9 @@ class Registry:
 
     def unknown(self, name: str) -> str:
         """The sentence that says `name` does not exist, with the nearest name and all names."""
-        return f"there is no {self.slot} '{name}'.{nearest(name, self.names())} Available: {', '.join(self.names())}."
+        names = self.names()
+        hint = nearest(name, names)
+        return f"there is no {self.slot} '{name}'.{hint} Available: {', '.join(names)}."
 
     def _files(self) -> dict[str, Path]:
         if self.place.with_suffix(".py").is_file():

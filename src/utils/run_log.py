@@ -1,7 +1,8 @@
 """What a run writes while it goes on: `metrics.csv`, the console, TensorBoard if asked, Sacred.
 
-`metrics.csv` is in long form: env_steps, episodes, updates, seconds, key, value. A row is written whole and flushed, so
-that a killed run leaves a readable prefix; `position` lets a resumed run cut off what came after its checkpoint.
+`metrics.csv` is in long form: env_steps, episodes, updates, seconds, key, value. A row is written
+whole and flushed, so that a killed run leaves a readable prefix; `position` lets a resumed run cut
+off what came after its checkpoint.
 """
 
 import csv
@@ -15,8 +16,8 @@ COLUMNS = ("env_steps", "episodes", "updates", "seconds", "key", "value")
 Counts = tuple[int, int, int]  # env_steps, episodes, updates
 
 RUN_METRICS = {
-    "return_mean": "mean undiscounted return of the episodes collected since the last row, averaged "
-    "over agents where rewards are individual",
+    "return_mean": "mean undiscounted return of the episodes collected since the last row, "
+    "averaged over agents where rewards are individual",
     "return_std": "standard deviation of those returns over episodes",
     "ep_length_mean": "mean length of those episodes in environment steps",
     "<metric>_mean": "mean of an environment's metric, such as success, over those episodes",
@@ -24,7 +25,7 @@ RUN_METRICS = {
     "test_return_std": "as return_std, over the episodes of a greedy test",
     "test_ep_length_mean": "as ep_length_mean, over the episodes of a greedy test",
     "test_<metric>_mean": "mean of an environment's metric over the episodes of a greedy test",
-    "steps_per_s": "environment steps per second of wall time since the last row, training included",
+    "steps_per_s": "environment steps per second of wall time since the last row, with training",
     "time_train": "seconds spent in gradient steps since the last row",
 }
 
@@ -38,7 +39,8 @@ class RunLog:
     Args:
         run_dir: the run's folder.
         use_tensorboard: also write TensorBoard events.
-        scalar: called as scalar(key, value, env_steps) for each metric, such as Sacred's log_scalar.
+        scalar: called as scalar(key, value, env_steps) for each metric, such as Sacred's
+            log_scalar.
         position: where to cut an existing file before going on; None starts a new file.
 
     Raises:

@@ -1,8 +1,8 @@
 """One root seed, many independent random streams.
 
-Every consumer of randomness has a name ("exploration", "replay", "train_env", 3, ...). Its stream is derived from the
-run's seed and that name by NumPy's `SeedSequence`, so streams of different names, and of runs with different seeds,
-never overlap, whatever else runs at the same time.
+Every consumer of randomness has a name ("exploration", "replay", "train_env", 3, ...). Its stream
+is derived from the run's seed and that name by NumPy's `SeedSequence`, so streams of different
+names, and of runs with different seeds, never overlap, whatever else runs at the same time.
 """
 
 import zlib
@@ -39,7 +39,7 @@ def numpy_generator(seed: int, *name: str | int) -> np.random.Generator:
 
 @contextmanager
 def seeded_initialisation(seed: int, *name: str | int) -> Iterator[None]:
-    """Within the block, PyTorch's layer initialisers draw from the stream `name`; outside, nothing changes."""
+    """Within the block, PyTorch's layer initialisers draw from the stream `name`."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed_number(seed, *name))
         yield

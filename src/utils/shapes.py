@@ -2,9 +2,12 @@
 
 The letters are the axes of the whole code base:
 
-    B episodes in a batch (or parallel environments)    T steps (L: T or T+1)    N agents    A actions
-    O observation features    S state features    H hidden features    P nodes of an action graph
-    F features of an agent's input or of an action      R rewards per step: 1 for the team, or N      K noise
+    B  episodes in a batch, or parallel environments    T  steps (L: T or T+1)
+    N  agents                                           A  actions
+    O  observation features                             S  state features
+    H  hidden features                                  F  input or action features
+    P  nodes of an action graph                         R  rewards per step: 1 (team) or N
+    K  noise features
 """
 
 from functools import cache

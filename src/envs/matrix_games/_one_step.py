@@ -12,8 +12,8 @@ from utils.seeding import generator_state, restore_generator, torch_generator
 class OneStepGame:
     """B copies of a game that ends after one joint action; every agent gets the team's reward.
 
-    A subclass sets `n_agents`, `n_actions`, `obs_dim` and `state_dim` before calling `__init__`, and
-    writes `draw` and `play`.
+    A subclass sets `n_agents`, `n_actions`, `obs_dim` and `state_dim` before calling `__init__`,
+    and writes `draw` and `play`.
 
     Args:
         batch_size: B.

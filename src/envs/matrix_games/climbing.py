@@ -1,6 +1,7 @@
 """The climbing game: a 3x3 common-pay-off game whose best entry is guarded by heavy penalties.
 
-Source: Claus & Boutilier, AAAI 1998. The best joint action (0, 0) pays 11; leaving it alone costs 30.
+Source: Claus & Boutilier, AAAI 1998. The best joint action (0, 0) pays 11; leaving it alone costs
+30.
 """
 
 from typing import Any

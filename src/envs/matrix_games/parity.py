@@ -1,8 +1,8 @@
 """Parity: the number of acting agents must be even.
 
-Source: Gupta et al., arXiv 2602.17009, appendix B. Observations carry no information; the reward is 1 if the sum of the
-binary actions is even, else 0. No sum of unary and pairwise terms represents this reward (docs/claims.md, 9.3), yet
-always playing 0 maximises it.
+Source: Gupta et al., arXiv 2602.17009, appendix B. Observations carry no information; the reward is
+1 if the sum of the binary actions is even, else 0. No sum of unary and pairwise terms represents
+this reward (docs/claims.md, 9.3), yet always playing 0 maximises it.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
-"""The penalty game: a 3x3 common-pay-off game with two best entries and a penalty k for mixing them.
+"""The penalty game: 3x3, two best joint actions, and a penalty k for mixing them.
 
-Source: Claus & Boutilier, AAAI 1998. (0, 0) and (2, 2) pay 10, the safe (1, 1) pays 2, (0, 2) and (2, 0) pay k <= 0.
+Source: Claus & Boutilier, AAAI 1998. (0, 0) and (2, 2) pay 10, the safe (1, 1) pays 2, (0, 2) and
+(2, 0) pay k <= 0.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,12 @@
 """Three forms of graph attention over nodes [R, P, d], each with `heads` heads.
 
 * `dot`: scaled dot products (Vaswani et al., arXiv 1706.03762) by the fused kernel.
-* `gat`: LeakyReLU(a . [W z_i, W z_j]) (Velickovic et al., arXiv 1710.10903). It ranks neighbours alike for every
-  query, so it cannot select by query (Brody et al., arXiv 2105.14491).
+* `gat`: LeakyReLU(a . [W z_i, W z_j]) (Velickovic et al., arXiv 1710.10903). It ranks neighbours
+  alike for every query, so it cannot select by query (Brody et al., arXiv 2105.14491).
 * `gatv2`: a . LeakyReLU(W_l z_i + W_r z_j) (arXiv 2105.14491), which can.
 
-`forward(z, allowed)` returns messages [R, P, d]; `weights(z, allowed)` the attention [R, heads, P, P].
-`allowed` is a bool that broadcasts to [R, P, P], or None.
+`forward(z, allowed)` returns messages [R, P, d]; `weights(z, allowed)` the attention [R, heads, P,
+P]. `allowed` is a bool that broadcasts to [R, P, P], or None.
 """
 
 import torch
@@ -28,8 +28,8 @@ class DotAttention(nn.Module):
     Args:
         embed_dim: d, divisible by `heads`.
         heads: number of heads.
-        project_values: false leaves out value and output projections: the message is the mean over heads of
-            sum_j alpha_ij z_j, Eq. 14 of the AGP paper as printed.
+        project_values: false leaves out value and output projections: the message is the mean over
+            heads of sum_j alpha_ij z_j, Eq. 14 of the AGP paper as printed.
         last: unused here; `gat` and `gatv2` treat the last layer differently.
     """
 

@@ -1,13 +1,14 @@
 """The action graph: from the agents' inputs to their coordination contexts.
 
-Source: Gupta et al., arXiv 2602.17009, Eq. 13-15 and algorithm 2. Departures, each a switch: layers are residual with
-a norm in front (`residual`, `layernorm`), and attention has value and output projections (`project_values`); Eq. 14 as
-printed has none of these (preset `agp_literal`). The last output projection follows pooling where pooling is a mean,
-which is the same function for fewer products.
+Source: Gupta et al., arXiv 2602.17009, Eq. 13-15 and algorithm 2. Departures, each a switch: layers
+are residual with a norm in front (`residual`, `layernorm`), and attention has value and output
+projections (`project_values`); Eq. 14 as printed has none of these (preset `agp_literal`). The last
+output projection follows pooling where pooling is a mean, which is the same function for fewer
+products.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -104,7 +105,8 @@ class ActionGraph(nn.Module):
         keep_nodes: also return the nodes' features.
 
     Shapes:
-        x: [R, N, F];  avail: [R, N, A] bool;  action_features: [R, N, A, F'];  is_active: [R, N] bool
+        x: [R, N, F];  avail: [R, N, A] bool;  action_features: [R, N, A, F'];  is_active: [R, N]
+            bool
     """
 
     def __init__(
@@ -143,7 +145,7 @@ class ActionGraph(nn.Module):
         node_avail = self._node_avail(avail, is_active)
         allowed = allowed_edges(self.edges, node_avail)
         attention: list[Tensor] | None = [] if return_attention else None
-        layers = list(self.layers)
+        layers = cast(list[GraphLayer], list(self.layers))
         for layer in layers[:-1] if self.pool_early else layers:
             if attention is not None:
                 attention.append(layer.attention.weights(layer.norm(z), allowed))

@@ -1,8 +1,9 @@
 """Nodes of an action graph: which there are, and what they hold before any message is passed.
 
-Source: Gupta et al., arXiv 2602.17009, Eq. 10 and 13. Every agent i and action a that i can ever take make one node
-(i, a). Actions that an agent can never take make none: in simple_world_comm that leaves 45 of 120. With
-`nodes: agents` there is one node per agent instead, the control that isolates what *action* nodes are for.
+Source: Gupta et al., arXiv 2602.17009, Eq. 10 and 13. Every agent i and action a that i can ever
+take make one node (i, a). Actions that an agent can never take make none: in simple_world_comm that
+leaves 45 of 120. With `nodes: agents` there is one node per agent instead, the control that
+isolates what *action* nodes are for.
 """
 
 from dataclasses import dataclass
@@ -87,8 +88,8 @@ class NodeMap(nn.Module):
 class NodeEncoder(nn.Module):
     """phi and the first projection: z_(i,a) = W_z ReLU(W_2 ReLU(W_o x_i + W_a[a] + W_f f_(i,a))).
 
-    The first layer of an MLP on concat(x_i, onehot(a), f_(i,a)) is a sum of three terms; the first is computed once per
-    agent instead of once per node.
+    The first layer of an MLP on concat(x_i, onehot(a), f_(i,a)) is a sum of three terms; the first
+    is computed once per agent instead of once per node.
 
     Args:
         layout: which nodes there are.

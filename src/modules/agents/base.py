@@ -1,7 +1,8 @@
 """What every agent network receives and returns.
 
-An agent network has one path, over sequences: `forward(inputs, hidden) -> (outputs [B, L, N, A], hidden')`. Training
-passes all steps at once, acting passes L=1 and the hidden state it got back. A test checks that both agree.
+An agent network has one path, over sequences: `forward(inputs, hidden) -> (outputs [B, L, N, A],
+hidden')`. Training passes all steps at once, acting passes L=1 and the hidden state it got back. A
+test checks that both agree.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """The base agent of PyMARL: Linear-ReLU-GRU-Linear, or feed-forward with `use_rnn: false`.
 
-Source: Rashid et al., arXiv 1803.11485; Samvelyan et al., arXiv 1902.04043. Departure from PyMARL: the network takes whole
-sequences, so that training is one call, and separate parameters per agent are a setting.
+Source: Rashid et al., arXiv 1803.11485; Samvelyan et al., arXiv 1902.04043. Departure from PyMARL:
+the network takes whole sequences, so that training is one call, and separate parameters per agent
+are a setting.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """No mixing: each agent keeps its own value (independent Q-learning, IQL).
 
-Source: Tan, ICML 1993; Tampuu et al., arXiv 1511.08779. The AGP paper calls it IQN, *independent* Q-network.
+Source: Tan, ICML 1993; Tampuu et al., arXiv 1511.08779. The AGP paper calls it IQN, *independent*
+Q-network.
 """
 
 from typing import Any

@@ -1,9 +1,10 @@
-"""QMIX: the team's value is a monotonic function of the agents' values, with weights made from the state.
+"""QMIX: the team's value is a monotonic function of the agents' values, shaped by the state.
 
-Source: Rashid et al., arXiv 1803.11485 (JMLR 21(178), 2020). Departure: the first layers of the four hypernetworks read the
-same state and are one matrix product here; the function is the same.
+Source: Rashid et al., arXiv 1803.11485 (JMLR 21(178), 2020). Departure: the first layers of the
+four hypernetworks read the same state and are one matrix product here; the function is the same.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,7 +37,11 @@ class QMixConfig:
         )
 
 
-POSITIVE = {"abs": torch.abs, "softplus": functional.softplus, "square": torch.square}
+POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {
+    "abs": torch.abs,
+    "softplus": functional.softplus,
+    "square": torch.square,
+}
 
 
 @MIXERS.register("qmix", config=QMixConfig)
