@@ -50,11 +50,13 @@ def build_runner(
     return runner
 
 
-def build_test_runner(config: RunConfig, controller: BasicController) -> BatchRunner:
-    """A runner for greedy tests, with environments and streams of its own."""
+def build_test_runner(
+    config: RunConfig, controller: BasicController, stream: str = "test"
+) -> BatchRunner:
+    """A runner for greedy tests, with environments and random streams of its own."""
     copies = min(config.test_batch_size_run or config.batch_size_run, config.test_nepisode)
     return build_runner(
-        config, build_env(config, copies, "test_env"), controller, "test_exploration"
+        config, build_env(config, copies, f"{stream}_env"), controller, f"{stream}_exploration"
     )
 
 

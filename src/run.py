@@ -8,13 +8,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import torch
 
-from build import build_controller, build_env, build_learner, build_replay, build_runner
-from build import build_test_runner as build_tester
+from build import (
+    build_controller,
+    build_env,
+    build_learner,
+    build_replay,
+    build_runner,
+    build_test_runner,
+)
 from config.load import dump
 from config.schema import RunConfig
 from learners.base import Learner
@@ -41,6 +47,7 @@ class Counters:
     episodes: int = 0
     rounds: int = 0  # training rounds that have come due
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     best_score: float = float("-inf")
     next_at: dict[str, int] = field(default_factory=lambda: {"test": 0, "log": 0, "checkpoint": 0})
 
@@ -107,10 +114,11 @@ class Run:
         self.controller = build_controller(config, env.info)
         self.learner: Learner = build_learner(config, self.controller)
         self.runner = build_runner(config, env, self.controller, "exploration")
-        self.test_runner = build_tester(config, self.controller)
+        self.test_runner = build_test_runner(config, self.controller)
         self.replay = build_replay(config, env, self.controller.noise_dim)
         self.counters, self.statistics = Counters(), Statistics()
         self._train_seconds = 0.0
+        self._cpu_before = process_time()
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
         self._recent: deque[dict[str, float]] = deque(maxlen=1)
         position = None
@@ -201,8 +209,11 @@ class Run:
         self._since_log = (counters.env_steps, counters.seconds)
 
     def _write(self, metrics: dict[str, float]) -> None:
-        c = self.counters
-        self.log.write((c.env_steps, c.episodes, self.learner.updates), c.seconds, metrics)
+        c, now = self.counters, process_time()
+        c.cpu_seconds += now - self._cpu_before
+        self._cpu_before = now
+        counts = (c.env_steps, c.episodes, self.learner.updates)
+        self.log.write(counts, c.seconds, {**metrics, "cpu_seconds": c.cpu_seconds})
 
     def _place(self) -> dict[str, str]:
         c = self.counters
@@ -288,7 +299,7 @@ def evaluate(config: RunConfig) -> str:
     path = find_checkpoint(config.checkpoint_path)
     state = load_checkpoint(path)
     controller = build_controller(config, build_env(config, 1, "info").info)
-    runner = build_tester(config, controller)
+    runner = build_test_runner(config, controller, "evaluate")
     load_into(build_learner(config, controller).online, state["learner"]["online"], path)
     metrics = greedy_test(runner, config.test_nepisode, 0)
     n, steps = config.test_nepisode, state["counters"]["env_steps"]

@@ -34,7 +34,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
         raise UserError(
             f"The checkpoint {path} could not be written ({error.strerror or error}). "
-            f"Free space or make the folder writable, then continue the run with `with resume={path.parents[1]}`."
+            f"Free space or make the folder writable, then continue the "
+            f"run with `with resume={path.parents[1]}`."
         ) from error
 
 

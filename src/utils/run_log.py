@@ -26,11 +26,12 @@ RUN_METRICS = {
     "test_ep_length_mean": "as ep_length_mean, over the episodes of a greedy test",
     "test_<metric>_mean": "mean of an environment's metric over the episodes of a greedy test",
     "steps_per_s": "environment steps per second of wall time since the last row, with training",
+    "cpu_seconds": "CPU seconds of the training process so far (all threads, without workers)",
     "time_train": "seconds spent in gradient steps since the last row",
 }
 
 # Keys that differ between two runs of the same seed.
-TIMINGS = ("steps_per_s", "time_act", "time_env", "time_store", "time_train")
+TIMINGS = ("steps_per_s", "cpu_seconds", "time_act", "time_env", "time_store", "time_train")
 
 
 class RunLog:
