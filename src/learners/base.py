@@ -155,7 +155,9 @@ class Learner(ABC):
         self._sums = dict(state["sums"])
 
 
-def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean of x [B, T, R] where `mask` (bool, broadcastable) is true."""
+def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Mean of x [B, T, R] where `mask` (bool, broadcastable) is true; None: everywhere."""
+    if mask is None:
+        return x.mean()
     weight = mask.expand_as(x)
     return torch.where(weight, x, 0.0).sum() / weight.sum()

@@ -121,8 +121,8 @@ class QLearner(Learner):
         mixed: Tensor = mixer(chosen, batch.state[:, steps])
         return mixed
 
-    def _mask(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor:
-        """Which entries count, broadcastable to td_error [B, T, R]."""
+    def _mask(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor | None:
+        """Which entries count, broadcastable to td_error [B, T, R]; None: all."""
         if batch.is_active is not None and td_error.shape[2] > 1:
             return batch.valid & batch.is_active[:, : batch.n_steps]
-        return batch.valid
+        return None if self.controller.info.fixed_length else batch.valid

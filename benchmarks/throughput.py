@@ -1,0 +1,118 @@
+"""Environment steps per CPU second on Top-K, training included, beside a bare PyTorch loop.
+
+    python benchmarks/throughput.py python benchmarks/throughput.py --algos vdn qmix --repeats 5
+    --beside 'python other.py --algo {algo}'
+
+Equal work: N=6, K=2, 8 environments, one gradient step on 32 episodes for each 8 collected,
+feed-forward agents of 64 units, one thread. The framework and the yardstick run in turns, each in a
+process of its own; a row gives medians and the median of the ratios of neighbouring runs, because
+machines drift. `agp` has no bare counterpart. A yardstick is any command that prints a last line of
+JSON with `env_steps_per_cpu_s`.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SETTINGS = [
+    "batch_size_run=8",
+    "batch_size=32",
+    "train_every_episodes=8",
+    "obs_agent_id=True",
+    "t_max=1000000000",
+    "test_interval=1000000000",
+    "checkpoint_interval=1000000000",
+    "show_progress=False",
+]
+PHASES = ("act", "env", "store", "train")
+
+
+def measure(algo: str, seconds: float) -> dict[str, float | str]:
+    """Train in this process for `seconds` after a warm-up."""
+    sys.path.insert(0, str(HERE.parent / "src"))
+    from config.load import load_config
+    from run import Run
+
+    config = load_config(algo, "topk", SETTINGS)
+    run = Run(config)
+    for _ in range(100):
+        run.advance()
+    before, updates = run.phase_seconds(), run.learner.updates
+    started, end, steps = time.process_time(), time.perf_counter() + seconds, 0
+    while time.perf_counter() < end:
+        run.advance()
+        steps += config.batch_size_run
+    cpu = time.process_time() - started
+    after, updates = run.phase_seconds(), run.learner.updates - updates
+    row: dict[str, float | str] = {"algo": algo, "env_steps_per_cpu_s": steps / cpu}
+    row["ms_per_update"] = 1e3 * (after["train"] - before["train"]) / updates
+    total = sum(after[p] - before[p] for p in PHASES)
+    return row | {f"share_{p}": (after[p] - before[p]) / total for p in PHASES}
+
+
+def in_process(command: list[str]) -> dict[str, float]:
+    """Run a command and read the JSON in its last line."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{shlex.join(command)} failed:\n{done.stderr}")
+    row: dict[str, float] = json.loads(done.stdout.strip().split("\n")[-1])
+    return row
+
+
+def compare(algo: str, repeats: int, seconds: float, beside: str) -> str:
+    """One row of the table."""
+    ours = [sys.executable, __file__, "--measure", algo, "--seconds", str(seconds)]
+    theirs = shlex.split(beside.format(algo=algo)) if algo != "agp" else []
+    rows, rates, ratios = [], [], []
+    for _ in range(repeats):
+        rows.append(in_process(ours))
+        if theirs:
+            rates.append(in_process(theirs)["env_steps_per_cpu_s"])
+            ratios.append(rates[-1] / rows[-1]["env_steps_per_cpu_s"])
+
+    def median(key: str) -> float:
+        return statistics.median(row[key] for row in rows)
+
+    speeds = [row["env_steps_per_cpu_s"] for row in rows]
+    shares = " / ".join(f"{median('share_' + p):.0%}" for p in PHASES)
+    yard = f"{statistics.median(rates):,.0f}" if rates else "-"
+    ratio = f"{statistics.median(ratios):.2f}" if ratios else "-"
+    return (
+        f"| {algo} | {statistics.median(speeds):,.0f} | {min(speeds):,.0f} to {max(speeds):,.0f} "
+        f"| {yard} | {ratio} | {median('ms_per_update'):.2f} | {shares} |"
+    )
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--algos", nargs="*", default=["iql", "vdn", "qmix", "agp"])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4)
+    bare = f"{shlex.quote(sys.executable)} {HERE / 'bare_loop.py'} --algo {{algo}}"
+    parser.add_argument("--beside", default=bare, help="the yardstick's command")
+    parser.add_argument("--measure", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.measure, given.seconds)))
+        return
+    print(
+        "| method | env steps / CPU s | range | yardstick | yardstick / ours | ms per update "
+        "| act / env / store / train |\n|---|---|---|---|---|---|---|"
+    )
+    for algo in given.algos:
+        print(compare(algo, given.repeats, given.seconds, given.beside), flush=True)
+
+
+if __name__ == "__main__":
+    main()
