@@ -25,7 +25,23 @@ def main(argv: list[str] | None = None) -> int:
         )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = str(error).split("\n")[0][:200] or "MemoryError"
+        print(
+            f"error: there is not enough memory ({reason}). Lower batch_size_run, "
+            f"test_batch_size_run, batch_size or buffer_size, or choose another device.",
+            file=sys.stderr,
+        )
     return 2
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed, on the host or on the device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return "can't allocate memory" in str(error)
 
 
 def dispatch(command: Command) -> int:
@@ -63,12 +79,20 @@ def resolve(command: Command) -> RunConfig:
     from config.load import load_config, load_recorded
 
     given = dict(text.split("=", 1) for text in command.overrides if "=" in text)
-    if "resume" in given or given.get("evaluate", "").lower() == "true":
+    named = command.alg or command.env
+    if given.get("resume") and named:
+        raise UserError(
+            f"resume={given['resume']} continues a run with the configuration it recorded, but "
+            f"'{named}' asks for another one. Leave out --config and --env-config; settings after "
+            f"`with` still hold."
+        )
+    if given.get("resume") or given.get("evaluate", "").lower() in ("true", "yes", "on"):
         from utils.checkpoint import run_folder
 
         place = given.get("resume") or given.get("checkpoint_path", "")
-        if place and not (command.alg or command.env):
-            config = load_recorded(run_folder(place), list(command.overrides))
+        if place and not named:
+            # A run that was itself resumed has recorded from where.
+            config = load_recorded(run_folder(place), ["resume=", *command.overrides])
             check_combination(config)
             return config
     config = load_config(command.alg, command.env, list(command.overrides))
@@ -79,18 +103,18 @@ def resolve(command: Command) -> RunConfig:
 def run_with_sacred(config: RunConfig) -> None:
     """Train under Sacred's eyes, recorded in the run's own folder."""
     from config.load import to_dict
-    from utils.device import resolve_device
-    from utils.run_dir import create_run_dir
+    from run import Run
+    from utils.checkpoint import run_folder
+    from utils.run_dir import create_run_dir, require_writable
 
-    resolve_device(config.device)
-    label = config.name or config.alg_name
-    run_dir = (
-        Path(config.resume)
-        if config.resume
-        else create_run_dir(
+    run = Run(config)  # refuses what cannot work, before anything is written
+    if config.resume:
+        run_dir = require_writable(run_folder(config.resume))
+    else:
+        label = config.name or config.alg_name
+        run_dir = create_run_dir(
             config.results_dir, config.env_name, config.alg_name, label, config.seed
         )
-    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Sacred 0.8.7 imports pkg_resources, which warns
         from sacred import SETTINGS, Experiment
@@ -103,9 +127,7 @@ def run_with_sacred(config: RunConfig) -> None:
 
     @experiment.main
     def experiment_main(_run: Any) -> dict[str, float]:
-        from run import train
-
-        return train(config, run_dir, _run.log_scalar)
+        return run.train(run_dir, _run.log_scalar)
 
     experiment.run()
 

@@ -6,6 +6,7 @@ configuration's slots.
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import perf_counter, process_time
@@ -21,20 +22,22 @@ from build import (
     build_runner,
     build_test_runner,
 )
+from components.statistics import Statistics
 from config.load import dump
 from config.schema import RunConfig
 from learners.base import Learner
-from runners.batch_runner import BatchRunner, Rollout
+from runners.batch_runner import BatchRunner
 from utils.checkpoint import (
     BEST,
     LATEST,
     find_checkpoint,
     load_checkpoint,
     load_into,
+    run_folder,
     save_checkpoint,
 )
 from utils.console import RunConsole, result_table
-from utils.run_log import RunLog
+from utils.run_log import RunLog, append_evaluation, tensorboard_writer
 
 Scalar = Callable[[str, float, int], Any]
 
@@ -59,57 +62,26 @@ class Counters:
         return True
 
 
-class Statistics:
-    """Means over episodes; only reduced when they are asked for."""
-
-    def __init__(self) -> None:
-        self._rollouts: list[tuple[torch.Tensor, ...]] = []
-        self._names: tuple[str, ...] = ()
-
-    def add(self, rollout: Rollout) -> None:
-        """Remember a rollout's results."""
-        self._names = tuple(rollout.metrics)
-        self._rollouts.append((rollout.returns, rollout.lengths, *rollout.metrics.values()))
-
-    def means(self, n_episodes: int | None = None, prefix: str = "") -> dict[str, float]:
-        """Means over the first `n_episodes` (default all), then forget them."""
-        if not self._rollouts:
-            return {}
-        columns = [torch.cat(parts)[:n_episodes] for parts in zip(*self._rollouts, strict=True)]
-        returns = columns[0].double().mean(dim=1)  # [B], over agents where rewards are individual
-        out = {
-            "return_mean": returns.mean().item(),
-            "return_std": returns.std(correction=0).item(),
-            "ep_length_mean": columns[1].double().mean().item(),
-        }
-        for name, column in zip(self._names, columns[2:], strict=True):
-            out[f"{name}_mean"] = column.double().mean().item()
-        self._rollouts = []
-        return {prefix + key: value for key, value in out.items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """What was added since the last `means`."""
-        columns = [torch.cat(parts).clone() for parts in zip(*self._rollouts, strict=True)]
-        return {"names": list(self._names), "columns": columns}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` returned."""
-        self._names = tuple(state["names"])
-        self._rollouts = [tuple(state["columns"])] if state["columns"] else []
-
-
 class Run:
     """A run's parts and its loop.
 
+    Building one writes nothing, so that whatever cannot work is refused before a folder exists.
+
     Args:
         config: the complete configuration.
-        run_dir: the run's folder.
-        scalar: receives every metric besides `metrics.csv`, such as Sacred's log_scalar.
+
+    Raises:
+        UserError: for anything the user can mend.
     """
 
-    def __init__(self, config: RunConfig, run_dir: Path, scalar: Scalar | None = None):
+    log: RunLog
+    checkpoints: Path
+
+    def __init__(self, config: RunConfig):
         torch.set_num_threads(config.threads)
-        self.config, self.run_dir, self.checkpoints = config, run_dir, run_dir / "checkpoints"
+        if config.use_tensorboard:
+            tensorboard_writer()  # is it there?
+        self.config = config
         env = build_env(config, config.batch_size_run, "train_env")
         self.controller = build_controller(config, env.info)
         self.learner: Learner = build_learner(config, self.controller)
@@ -121,23 +93,44 @@ class Run:
         self._cpu_before = process_time()
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
         self._recent: deque[dict[str, float]] = deque(maxlen=1)
-        position = None
+        self._log_position: int | None = None  # where to cut the metrics.csv of a resumed run
         if config.resume:
-            position = self._restore(find_checkpoint(config.resume))
+            path = find_checkpoint(config.resume)
+            load_into(self, load_checkpoint(path), path)
         elif config.checkpoint_path:
             path = find_checkpoint(config.checkpoint_path)
-            load_into(self.learner.online, load_checkpoint(path)["learner"]["online"], path)
-        self.log = RunLog(run_dir, config.use_tensorboard, scalar, position)
+            weights = load_checkpoint(path)["learner"]["online"]
+            load_into(self.learner.online, weights, path)
+            load_into(self.learner.target, weights, path)
 
-    def train(self) -> dict[str, float]:
-        """Run until `t_max` environment steps; returns the metrics of the last test."""
+    def train(self, run_dir: Path, scalar: Scalar | None = None) -> dict[str, float]:
+        """Run until `t_max` environment steps, recording everything in `run_dir`.
+
+        Args:
+            run_dir: the run's folder.
+            scalar: receives every metric besides `metrics.csv`, such as Sacred's log_scalar.
+
+        Returns:
+            The metrics of the last greedy test.
+
+        Raises:
+            NumericalError: if a reward, the loss or the gradient is not finite.
+        """
         config, counters = self.config, self.counters
-        with RunConsole(config.t_max, counters.env_steps, config.show_progress) as console:
-            self._announce(console)
+        self.checkpoints = run_dir / "checkpoints"
+        with (
+            closing(
+                RunLog(run_dir, config.use_tensorboard, scalar, self._log_position)
+            ) as self.log,
+            RunConsole(config.t_max, counters.env_steps, config.show_progress) as console,
+        ):
+            dump(config, run_dir / "config.yaml")
+            console.say(f"{self._announcement()}\n{run_dir}")
+            if counters.env_steps == 0:
+                self._write({"startup_cpu_seconds": process_time()})
             while counters.env_steps < config.t_max:
                 started = perf_counter()
-                rollout = self._collect()
-                self._train_rounds()
+                self.advance()
                 counters.seconds += perf_counter() - started
                 console.advance(counters.env_steps)
                 done = counters.env_steps >= config.t_max
@@ -147,21 +140,27 @@ class Run:
                     self._test(console)
                 if counters.strikes("checkpoint", config.checkpoint_interval) or done:
                     self._save()
-                del rollout
-            console.say(f"Finished. Everything is in {self.run_dir}")
-        self.log.close()
+            console.say(f"Finished. Everything is in {run_dir}")
         return self._recent[-1] if self._recent else {}
 
-    def _collect(self) -> Rollout:
+    def advance(self) -> None:
+        """Collect an episode in each copy of the environment; train as often as that calls for."""
+        self._collect()
+        self._train_rounds()
+
+    def phase_seconds(self) -> dict[str, float]:
+        """Seconds spent in each phase since the last row of metrics."""
+        return {**self.runner.seconds, "train": self._train_seconds}
+
+    def _collect(self) -> None:
         rollout = self.runner.collect(self.counters.env_steps)
         started = perf_counter()
         self.learner.observe(rollout.batch)
         self.replay.add(rollout.batch)
-        self.statistics.add(rollout)
+        self.statistics.add(rollout.returns, rollout.lengths, rollout.metrics)
         self.runner.seconds["store"] += perf_counter() - started
         self.counters.env_steps += rollout.n_steps
         self.counters.episodes += rollout.batch.n_episodes
-        return rollout
 
     def _train_rounds(self) -> None:
         """The gradient steps that the newly collected episodes call for."""
@@ -200,8 +199,7 @@ class Run:
                 **self.learner.metrics(),
                 **self.runner.selector.metrics(counters.env_steps),
                 "steps_per_s": (counters.env_steps - steps_before) / elapsed,
-                **{f"time_{phase}": value for phase, value in seconds.items()},
-                "time_train": self._train_seconds,
+                **{f"time_{phase}": value for phase, value in self.phase_seconds().items()},
             }
         )
         seconds.update(dict.fromkeys(seconds, 0.0))
@@ -225,18 +223,17 @@ class Run:
             "left": f"{max(left, 0):.0f}",
         }
 
-    def _announce(self, console: RunConsole) -> None:
+    def _announcement(self) -> str:
         c = self.config
         n_parameters = sum(p.numel() for p in self.learner.online.parameters())
-        console.say(
+        return (
             f"{c.alg_name} on {c.env_name}, seed {c.seed}, {c.device}: {n_parameters:,} weights, "
             f"{c.batch_size_run} environments, {c.updates_per_round} gradient step(s) of "
             f"{c.batch_size} episodes per {c.train_every_episodes} collected. Replay: "
-            f"{c.buffer_size:,} episodes, {self.replay.n_bytes / 2**20:.1f} MiB.\n{self.run_dir}"
+            f"{c.buffer_size:,} episodes, {self.replay.n_bytes / 2**20:.1f} MiB."
         )
 
     def _save(self) -> None:
-        self.log_position = self.log.position
         save_checkpoint(self.checkpoints / LATEST, self._state(self.config.checkpoint_replay))
         if self.config.keep_numbered_checkpoints:
             name = f"{self.counters.env_steps:012d}.pt"
@@ -254,43 +251,32 @@ class Run:
             "log_position": self.log.position,
         }
 
-    def _restore(self, path: Path) -> int:
-        """Load a checkpoint; returns the position of `metrics.csv` that belongs to it."""
-        state = load_checkpoint(path)
-        load_into(self.learner, state["learner"], path)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore everything a checkpoint holds."""
+        self.learner.load_state_dict(state["learner"])
         self.runner.load_state_dict(state["runner"])
         self.test_runner.load_state_dict(state["test_runner"])
         self.replay.load_state_dict(state["replay"])
         self.counters = Counters(**state["counters"])
         self.statistics.load_state_dict(state["statistics"])
         self._since_log = (int(state["since_log"][0]), float(state["since_log"][1]))
-        return int(state["log_position"])
+        self._log_position = int(state["log_position"])
 
 
 def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:
     """Play `n_episodes` greedily; metrics with the prefix `test_`."""
     statistics = Statistics()
     for _ in range(-(-n_episodes // runner.env.batch_size)):
-        statistics.add(runner.collect(env_steps, greedy=True))
+        rollout = runner.collect(env_steps, greedy=True)
+        statistics.add(rollout.returns, rollout.lengths, rollout.metrics)
     return statistics.means(n_episodes, prefix="test_")
-
-
-def train(config: RunConfig, run_dir: Path, scalar: Scalar | None = None) -> dict[str, float]:
-    """Train as `config` says and record everything in `run_dir`.
-
-    Returns:
-        The metrics of the last greedy test.
-
-    Raises:
-        UserError: for anything the user can mend.
-    """
-    run = Run(config, run_dir, scalar)
-    dump(config, run_dir / "config.yaml")
-    return run.train()
 
 
 def evaluate(config: RunConfig) -> str:
     """Test the checkpoint at `config.checkpoint_path` greedily; returns a table as text.
+
+    The episodes come from a random stream of their own, so they are new to the run. The results are
+    also appended to `evaluations.csv` in the run's folder.
 
     Raises:
         UserError: if the checkpoint is missing, damaged or of another architecture.
@@ -303,6 +289,7 @@ def evaluate(config: RunConfig) -> str:
     load_into(build_learner(config, controller).online, state["learner"]["online"], path)
     metrics = greedy_test(runner, config.test_nepisode, 0)
     n, steps = config.test_nepisode, state["counters"]["env_steps"]
+    append_evaluation(run_folder(path), path.name, steps, n, metrics)
     rows = {"checkpoint": str(path), "trained for": f"{steps:,} environment steps"}
     rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}
     title = f"{config.alg_name} on {config.env_name}, {n:,} greedy episodes, seed {config.seed}"

@@ -78,15 +78,26 @@ class ReplayBuffer:
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore a saved buffer; one saved without its episodes starts empty."""
+        """Restore a saved buffer; one saved without its episodes starts empty.
+
+        Raises:
+            ValueError: if it holds more episodes than this one can.
+        """
         restore_generator(self._generator, state["generator"])
         self.n_episodes = self._head = 0
         if "episodes" in state:
-            self._head = state["head"]
-            self.n_episodes = len(state["lengths"])
-            self._lengths[: self.n_episodes] = state["lengths"].numpy()
+            head, lengths, episodes = state["head"], state["lengths"], state["episodes"]
+            n = len(lengths)
+            if n > self.capacity:
+                raise ValueError(f"{n} saved episodes exceed buffer_size={self.capacity}")
+            if n < self.capacity and head != n:  # from a full, smaller ring: oldest first
+                lengths = lengths.roll(-head)
+                episodes = {name: saved.roll(-head, 0) for name, saved in episodes.items()}
+                head = n
+            self._head, self.n_episodes = head, n
+            self._lengths[:n] = lengths.numpy()
             for name, stored in self._storage.items():
-                stored[: self.n_episodes].copy_(state["episodes"][name])
+                stored[:n].copy_(episodes[name])
 
 
 def require_memory(n_bytes: int, device: torch.device, what: str) -> None:

@@ -2,9 +2,9 @@
 
 Departures from EPyMARL's `standardise_rewards`: moments are taken over newly collected real steps
 only (its version counts padding, and counts replayed steps again at each update), once per
-collected batch, and the divisor has a floor, so that a constant reward stays finite. `meanstd` also
-subtracts the mean: where an episode's length depends on behaviour that changes the task, because it
-adds a constant reward to every step.
+collected batch, and a reward that has not varied yet is not divided. `meanstd` also subtracts the
+mean: where an episode's length depends on behaviour that changes the task, because it adds a
+constant reward to every step.
 """
 
 from typing import Any, Literal
@@ -43,9 +43,10 @@ class RewardScaler:
         """The scaled reward, same shape; the reward itself before the first update."""
         if self.mode == "none" or self.count == 0:
             return reward
-        deviation = max((self.square_sum / self.count) ** 0.5, 1e-6)
+        deviation = (self.square_sum / self.count) ** 0.5
+        divisor = deviation if deviation > 1e-6 else 1.0
         centre = self.mean if self.mode == "meanstd" else 0.0
-        return (reward - centre) / deviation
+        return (reward - centre) / divisor
 
     def state_dict(self) -> dict[str, Any]:
         """The moments."""

@@ -92,7 +92,7 @@ class RunConfig(InputSettings, TrainingSettings):
                 (getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.")
                 for k in at_least_one
             ),
-            (self.seed < 0, "seed", f"{self.seed} must not be negative."),
+            (not 0 <= self.seed < 2**32, "seed", f"{self.seed} must lie in [0, 2^32)."),
             (
                 self.test_batch_size_run < 0,
                 "test_batch_size_run",

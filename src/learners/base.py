@@ -135,10 +135,12 @@ class Learner(ABC):
             "online": self.online.state_dict(),
             "target": self.target.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "optimizer_name": self.settings.optimizer,
             "reward_scaler": self.reward_scaler.state_dict(),
             "updates": self.updates,
             "targets_at": self._targets_at,
             "sums": dict(self._sums),
+            "details": {name: detail().detach() for name, detail in self._details.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -146,13 +148,31 @@ class Learner(ABC):
 
         Raises:
             RuntimeError: if the weights belong to another architecture.
+            ValueError: if the state belongs to another optimiser.
         """
         self.online.load_state_dict(state["online"])
         self.target.load_state_dict(state["target"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._load_optimizer(state)
         self.reward_scaler.load_state_dict(state["reward_scaler"])
         self.updates, self._targets_at = state["updates"], state["targets_at"]
         self._sums = dict(state["sums"])
+        self._details = {name: value.clone for name, value in state["details"].items()}
+
+    def _load_optimizer(self, state: dict[str, Any]) -> None:
+        """Moments from the state; learning rate and constants from the settings."""
+        s = self.settings
+        if state["optimizer_name"] != s.optimizer:
+            raise ValueError(
+                f"it was trained with optimizer={state['optimizer_name']}, not {s.optimizer}"
+            )
+        constants = {"eps": s.optim_eps}
+        if s.optimizer == "rmsprop":
+            constants["alpha"] = s.optim_alpha
+        if s.lr_schedule == "constant":  # `linear` sets it before each update
+            constants["lr"] = s.lr
+        self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group.update(constants)
 
 
 def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:

@@ -30,13 +30,15 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:  # torch wraps a full disk in a RuntimeError
+        reason = getattr(error, "strerror", None) or str(error).split("\n")[0][:200]
         raise UserError(
-            f"The checkpoint {path} could not be written ({error.strerror or error}). "
+            f"The checkpoint {path} could not be written ({reason}). "
             f"Free space or make the folder writable, then continue the "
             f"run with `with resume={path.parents[1]}`."
         ) from error
+    finally:
+        temporary.unlink(missing_ok=True)  # gone already, unless something went wrong
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -79,6 +81,11 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             f"The checkpoint {path} is damaged or is not one of ours ({reason}). "
             f"Use another one from {path.parent}."
         ) from error
+    if not isinstance(state, dict) or "learner" not in state:
+        raise UserError(
+            f"{path} is a PyTorch file, but no checkpoint of a run. Give a file from a run "
+            f"folder's checkpoints/."
+        )
     return state
 
 

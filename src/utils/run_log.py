@@ -26,12 +26,22 @@ RUN_METRICS = {
     "test_ep_length_mean": "as ep_length_mean, over the episodes of a greedy test",
     "test_<metric>_mean": "mean of an environment's metric over the episodes of a greedy test",
     "steps_per_s": "environment steps per second of wall time since the last row, with training",
+    "startup_cpu_seconds": "CPU seconds from the start of the process to the first environment "
+    "step, once",
     "cpu_seconds": "CPU seconds of the training process so far (all threads, without workers)",
     "time_train": "seconds spent in gradient steps since the last row",
 }
 
 # Keys that differ between two runs of the same seed.
-TIMINGS = ("steps_per_s", "cpu_seconds", "time_act", "time_env", "time_store", "time_train")
+TIMINGS = (
+    "startup_cpu_seconds",
+    "steps_per_s",
+    "cpu_seconds",
+    "time_act",
+    "time_env",
+    "time_store",
+    "time_train",
+)
 
 
 class RunLog:
@@ -57,6 +67,7 @@ class RunLog:
     ):
         self.path = run_dir / "metrics.csv"
         self._scalar = scalar
+        writer = tensorboard_writer() if use_tensorboard else None
         try:
             self._file: TextIO = self.path.open("w" if position is None else "r+", newline="")
         except OSError as error:
@@ -65,10 +76,11 @@ class RunLog:
         if position is None:
             self._writer.writerow(COLUMNS)
         else:
-            self._file.seek(position)
+            end = min(position, self.path.stat().st_size)  # less after a crash of the machine
+            self._file.seek(end)
             self._file.truncate()
         self._file.flush()
-        self._tensorboard = _tensorboard(run_dir) if use_tensorboard else None
+        self._tensorboard = writer(str(run_dir / "tensorboard")) if writer else None
 
     def write(self, counts: Counts, seconds: float, metrics: dict[str, float]) -> None:
         """One row for each metric.
@@ -99,7 +111,40 @@ class RunLog:
             self._tensorboard.close()
 
 
-def _tensorboard(run_dir: Path) -> Any:
+def append_evaluation(
+    run_dir: Path, checkpoint: str, env_steps: int, n_episodes: int, metrics: dict[str, float]
+) -> None:
+    """Add the results of one evaluation to `evaluations.csv`.
+
+    Args:
+        run_dir: the run's folder.
+        checkpoint: the checkpoint's file name.
+        env_steps: environment steps it was trained for.
+        n_episodes: episodes played.
+        metrics: {key: value}.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    path = run_dir / "evaluations.csv"
+    try:
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if is_new:
+                writer.writerow(("checkpoint", "env_steps", "n_episodes", "key", "value"))
+            head = (checkpoint, env_steps, n_episodes)
+            writer.writerows((*head, key, f"{value:.9g}") for key, value in metrics.items())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def tensorboard_writer() -> Any:
+    """TensorBoard's `SummaryWriter`.
+
+    Raises:
+        UserError: if the package is not installed.
+    """
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ModuleNotFoundError as error:
@@ -107,4 +152,4 @@ def _tensorboard(run_dir: Path) -> Any:
             "use_tensorboard=True needs the package 'tensorboard', which is not installed. "
             "Install it with `pip install tensorboard`."
         ) from error
-    return SummaryWriter(str(run_dir / "tensorboard"))
+    return SummaryWriter

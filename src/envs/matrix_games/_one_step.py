@@ -27,7 +27,7 @@ class OneStepGame:
     obs_dim: int
     state_dim: int
     metric_descriptions: ClassVar[dict[str, str]] = {
-        "success": "1 if the joint action was the best one"
+        "success": "1 if no other joint action would have paid more"
     }
 
     def __init__(self, batch_size: int, device: torch.device, seed: int, stream: str):

@@ -7,6 +7,7 @@ docs/claims.md.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,6 +39,10 @@ class TopKConfig:
 @ENVS.register("topk", config=TopKConfig)
 class TopK(OneStepGame):
     """The game; see the module's text."""
+
+    metric_descriptions: ClassVar[dict[str, str]] = {
+        "success": "1 if exactly the agents with the K largest signals acted"
+    }
 
     def __init__(
         self, config: TopKConfig, batch_size: int, device: torch.device, seed: int, stream: str

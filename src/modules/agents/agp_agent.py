@@ -67,10 +67,10 @@ class NodeHead(nn.Module):
         x: [R, N, F];  context: [R, N, d];  nodes: [R, N, A, d];  out: [R, N, A]
     """
 
-    def __init__(self, input_dim: int, embed_dim: int, hidden_dim: int):
+    def __init__(self, agent_dim: int, node_dim: int, hidden_dim: int):
         super().__init__()
-        self.from_agent = nn.Linear(input_dim + embed_dim, hidden_dim)
-        self.from_node = nn.Linear(embed_dim, hidden_dim, bias=False)
+        self.from_agent = nn.Linear(agent_dim, hidden_dim)
+        self.from_node = nn.Linear(node_dim, hidden_dim, bias=False)
         self.last = nn.Linear(hidden_dim, 1)
 
     def forward(self, x: Tensor, context: Tensor, nodes: Tensor | None) -> Tensor:
@@ -93,7 +93,7 @@ class AGPAgent(nn.Module):
         super().__init__()
         self.config = config
         h, d = config.hidden_dim, config.graph.embed_dim
-        width = h if config.recurrent == "pre" else sizes.input_dim
+        width = graph_width = h if config.recurrent == "pre" else sizes.input_dim
         self.pre: nn.Module | None = None
         self.memory: SequenceGRU | None = None
         if config.recurrent == "pre":
@@ -106,11 +106,11 @@ class AGPAgent(nn.Module):
             self.pre, self.memory = nn.Linear(width + d, h), SequenceGRU(h, h)
             width, context_dim = h, 0
         if config.head == "node":
-            self.head: nn.Module = NodeHead(width, context_dim, h)
+            self.head: nn.Module = NodeHead(width + context_dim, d, h)
         else:
             hidden = h
             if config.match_params:
-                lost = parameter_count(ActionGraph(config.graph, sizes, width, False))
+                lost = parameter_count(ActionGraph(config.graph, sizes, graph_width, False))
                 hidden += round(lost / (width + context_dim + 1 + sizes.n_actions))
             self.head = VectorHead(width, context_dim, hidden, sizes.n_actions)
 

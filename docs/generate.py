@@ -1,0 +1,109 @@
+"""Writes the generated pages of docs/ from the code; `--check` only says which are out of date.
+
+python docs/generate.py [--check]
+"""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+DOCS = Path(__file__).resolve().parent
+sys.path.insert(0, str(DOCS.parent / "src"))
+
+import torch  # noqa: E402  # what follows is found in src
+
+from config.describe import configuration_markdown  # noqa: E402
+from envs.base import make_env  # noqa: E402
+from utils.errors import UserError  # noqa: E402
+from utils.registry import ENVS, LEARNERS, RUNNERS, SELECTORS, Registry  # noqa: E402
+from utils.run_log import COLUMNS, RUN_METRICS  # noqa: E402
+
+NOTE = "*Generated from the code by `make docs` (`python docs/generate.py`); do not edit.*"
+METRICS_INTRO = f"""\
+`metrics.csv` is in long form, one row per number, with the columns {", ".join(COLUMNS)}. Rows of
+training metrics come every `log_interval` environment steps, rows of a greedy test (`test_...`)
+every `test_interval`. Descriptions stand where the numbers are made: `RUN_METRICS` in
+`src/utils/run_log.py`, `metric_descriptions` in a component, `EnvInfo.metric_descriptions` in an
+environment."""
+
+
+def configuration_page() -> str:
+    """docs/configuration.md: every setting of the run and of each component."""
+    title, _, rest = configuration_markdown().partition("\n")
+    return f"{title}\n\n{NOTE}\n{rest}"
+
+
+def metrics_page() -> str:
+    """docs/metrics.md: every key of `metrics.csv` and what it means."""
+    parts = ["# Metrics", NOTE, METRICS_INTRO, "## Every run", _table(RUN_METRICS)]
+    for registry in (LEARNERS, RUNNERS, SELECTORS):
+        parts.append(f"## From the `{registry.slot}`")
+        for name in registry.names():
+            described = _component_metrics(registry, name)
+            parts += [f"### `{registry.slot}: {name}`", described]
+    parts += [
+        "## From the environment",
+        "An environment's metric is the result of one episode. It is logged as its mean over "
+        "episodes: `<metric>_mean` while training, `test_<metric>_mean` in a greedy test.",
+    ]
+    for name in ENVS.names():
+        parts += [f"### `env: {name}`", _env_metrics(name)]
+    return "\n\n".join(parts) + "\n"
+
+
+PAGES = {"configuration.md": configuration_page, "metrics.md": metrics_page}
+
+
+def _component_metrics(registry: Registry, name: str) -> str:
+    try:
+        return _table(registry.get(name).cls.metric_descriptions)
+    except UserError as error:
+        return f"Metrics unknown here: {error}"
+
+
+def _env_metrics(name: str) -> str:
+    """The metrics of an environment with its default settings."""
+    try:
+        settings = ENVS.get(name).config()
+    except UserError as error:
+        return f"Metrics unknown here: {error}"
+    env = make_env(name, settings, 1, torch.device("cpu"), 0, "docs")
+    try:
+        return _table({f"{key}_mean": text for key, text in env.info.metric_descriptions.items()})
+    finally:
+        env.close()
+
+
+def _table(descriptions: dict[str, str]) -> str:
+    if not descriptions:
+        return "None."
+    escaped = {key: text.replace("|", "\\|") for key, text in descriptions.items()}
+    rows = [f"| `{key}` | {text} |" for key, text in escaped.items()]
+    return "\n".join(["| key | meaning |", "|---|---|", *rows])
+
+
+def outdated() -> Iterable[str]:
+    """Names of the pages that differ from what the code says now."""
+    for name, page in PAGES.items():
+        path = DOCS / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != page():
+            yield name
+
+
+def main(argv: list[str]) -> int:
+    """Write or check the pages; returns the exit code."""
+    if argv not in ([], ["--check"]):
+        print("usage: python docs/generate.py [--check]", file=sys.stderr)
+        return 2
+    if not argv:
+        for name, page in PAGES.items():
+            (DOCS / name).write_text(page(), encoding="utf-8")
+        return 0
+    names = list(outdated())
+    for name in names:
+        print(f"docs/{name} is out of date: run `make docs`, commit the result.", file=sys.stderr)
+    return 1 if names else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

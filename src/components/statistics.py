@@ -1,0 +1,51 @@
+"""Means over collected episodes, for a row of metrics."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Statistics:
+    """Remembers episodes' results; they are only reduced when they are asked for."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[Tensor, ...]] = []
+        self._names: tuple[str, ...] = ()
+
+    def add(self, returns: Tensor, lengths: Tensor, metrics: dict[str, Tensor]) -> None:
+        """Remember B episodes.
+
+        Args:
+            returns: [B, R], undiscounted.
+            lengths: [B], in environment steps.
+            metrics: {name: [B]}, the environment's own.
+        """
+        self._names = tuple(metrics)
+        self._parts.append((returns, lengths, *metrics.values()))
+
+    def means(self, n_episodes: int | None = None, prefix: str = "") -> dict[str, float]:
+        """Means over the first `n_episodes` (default all), then forget them."""
+        if not self._parts:
+            return {}
+        columns = [torch.cat(parts)[:n_episodes] for parts in zip(*self._parts, strict=True)]
+        returns = columns[0].double().mean(dim=1)  # [B], over agents where rewards are individual
+        out = {
+            "return_mean": returns.mean().item(),
+            "return_std": returns.std(correction=0).item(),
+            "ep_length_mean": columns[1].double().mean().item(),
+        }
+        for name, column in zip(self._names, columns[2:], strict=True):
+            out[f"{name}_mean"] = column.double().mean().item()
+        self._parts = []
+        return {prefix + key: value for key, value in out.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was added since the last `means`."""
+        columns = [torch.cat(parts).clone() for parts in zip(*self._parts, strict=True)]
+        return {"names": list(self._names), "columns": columns}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._names = tuple(state["names"])
+        self._parts = [tuple(state["columns"])] if state["columns"] else []

@@ -1,0 +1,104 @@
+"""A trained policy for notebooks and scripts.
+
+>>> from policy import load_policy
+>>> policy = load_policy("results/topk/agp/agp_seed1_1")
+>>> env = policy.make_env(batch_size=1000)
+>>> step = env.reset()
+>>> step = env.step(policy.act(step))
+>>> print(step.metrics["success"].mean())
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from build import build_controller, build_env, build_learner, build_runner
+from components.episode_batch import EpisodeBatch
+from config.load import load_recorded
+from config.schema import RunConfig
+from controllers.basic_controller import BasicController
+from envs.base import EnvInfo, EnvStep
+from envs.reward_aggregation import RewardAggregation
+from runners.batch_runner import Rollout
+from utils.checkpoint import find_checkpoint, load_checkpoint, load_into, run_folder
+from utils.errors import UserError
+from utils.registry import SELECTORS
+from utils.seeding import torch_generator
+
+
+class Policy:
+    """Plays greedily; remembers what an episode needs (memory, last actions).
+
+    Args:
+        config: the run's configuration.
+        controller: with trained weights.
+    """
+
+    config: RunConfig
+    info: EnvInfo
+
+    def __init__(self, config: RunConfig, controller: BasicController):
+        self.config, self.info, self.controller = config, controller.info, controller
+        self._selector = SELECTORS.get(config.action_selector).cls(config.action_selector_args)
+        self._generator = torch_generator(config.seed, "policy", device=controller.device)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the episode: call it wherever the environment is reset."""
+        self._hidden: Tensor | None = None
+        self._last_actions: Tensor | None = None
+
+    @torch.no_grad()
+    def act(self, step: EnvStep) -> Tensor:
+        """Greedy actions [B, N] int64 for what B environments show.
+
+        Raises:
+            ValueError: if B is not that of the episode's earlier steps.
+        """
+        b, last = step.obs.shape[0], self._last_actions
+        if last is not None and len(last) != b:
+            raise ValueError(f"{b} environments after {len(last)}: call reset() between episodes.")
+        noise = self.controller.draw_noise(b, self._generator)
+        outputs, self._hidden = self.controller.act(step, last, noise, self._hidden)
+        actions: Tensor = self._selector.select(outputs, step.avail, 0, True, self._generator)
+        self._last_actions = actions
+        return actions
+
+    def make_env(self, batch_size: int, stream: str = "policy_env") -> RewardAggregation:
+        """B copies of the run's environment, with a random stream of their own."""
+        return build_env(self.config, batch_size, stream)
+
+    def play(self, env: RewardAggregation) -> Rollout:
+        """One greedy episode in each copy; its `batch` is what `attention` takes."""
+        return build_runner(self.config, env, self.controller, "policy_play").collect(0, True)
+
+    def attention(self, batch: EpisodeBatch) -> list[Tensor]:
+        """Attention of each layer of the action graph, [B, T+1, heads, P, P].
+
+        Raises:
+            UserError: if the method has none.
+        """
+        weights = getattr(self.controller, "attention", None)
+        if weights is None:
+            raise UserError(f"{self.config.controller} has no attention: it has no action graph.")
+        layers: list[Tensor] = weights(batch)
+        return layers
+
+
+def load_policy(run_dir: str | Path, device: str = "cpu") -> Policy:
+    """The policy that a run has learnt.
+
+    Args:
+        run_dir: a run's folder (its latest checkpoint), or a checkpoint file in it.
+        device: where to compute; need not be where it was trained.
+
+    Raises:
+        UserError: if the checkpoint is missing, damaged or does not fit the run's configuration.
+    """
+    config = load_recorded(run_folder(run_dir), [f"device={device}", "resume="])
+    path = find_checkpoint(run_dir)
+    state = load_checkpoint(path)
+    controller = build_controller(config, build_env(config, 1, "info").info)
+    load_into(build_learner(config, controller).online, state["learner"]["online"], path)
+    return Policy(config, controller)

@@ -1,0 +1,244 @@
+"""Every component that the registries find keeps its kind's promises; a new file is covered too."""
+
+import copy
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.fake_envs import (
+    CPU,
+    MIXED,
+    RICH,
+    FakeEnv,
+    fake_batch,
+    fake_info,
+    fake_inputs,
+    fake_sizes,
+    normal,
+    rng,
+)
+
+from build import build_controller, build_learner
+from components.episode_batch import EpisodeBatch
+from config.load import load_config
+from config.schema import RunConfig
+from controllers.basic_controller import BasicController
+from envs.base import EnvStep
+from modules.agents.base import AgentInputs
+from utils.errors import UserError
+from utils.registry import (
+    AGENTS,
+    CONTROLLERS,
+    LEARNERS,
+    MIXERS,
+    REGISTRIES,
+    RUNNERS,
+    SELECTORS,
+    Component,
+)
+from utils.seeding import seeded_initialisation
+
+EVERY = [(slot, name) for slot, registry in REGISTRIES.items() for name in registry.names()]
+INFO = fake_info(**RICH)
+B, T, N, A = 4, 6, 3, 4
+
+
+def component(slot: str, name: str) -> Component:
+    try:
+        return REGISTRIES[slot].get(name)
+    except UserError as error:
+        if "is not installed" not in str(error):
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize(("slot", "name"), EVERY)
+def test_each_file_registers_its_own_stem(slot: str, name: str) -> None:
+    found, registry = component(slot, name), REGISTRIES[slot]
+    assert found.name == name
+    stem = found.cls.__module__.rsplit(".", 1)[-1]
+    assert stem == (registry.place.stem if registry.place.is_file() else name)
+
+
+@pytest.mark.parametrize(("slot", "name"), EVERY)
+def test_settings_are_a_frozen_dataclass_of_defaults(slot: str, name: str) -> None:
+    config = component(slot, name).config
+    assert is_dataclass(config)
+    assert config.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    assert config() == config()
+    assert all(f.name.isidentifier() for f in fields(config))
+
+
+@pytest.mark.parametrize(("slot", "name"), EVERY)
+def test_each_has_a_summary(slot: str, name: str) -> None:
+    summary = REGISTRIES[slot].summary(name)
+    assert summary.endswith((".", "!", "?", ";", ":")) or len(summary) > 20, summary
+
+
+def test_every_slot_has_components() -> None:
+    assert {slot for slot, _ in EVERY} == REGISTRIES.keys()
+    assert Path(AGENTS.place, "agp_agent.py").is_file()
+
+
+# Mixers
+
+
+def make_mixer(name: str) -> Any:
+    found = component("mixer", name)
+    with seeded_initialisation(0):
+        return found.cls(found.config(), N, 7)
+
+
+@pytest.mark.parametrize("name", MIXERS.names())
+def test_mixer(name: str) -> None:
+    mixer, q, state = make_mixer(name), normal(B, T, N).requires_grad_(), normal(B, T, 7, seed=1)
+    out = mixer(q, state)
+    assert out.shape == (B, T, 1 if mixer.needs_team_reward else N)
+    assert torch.equal(out, mixer(q, state))
+    out.square().sum().backward()
+    assert (q.grad.abs().sum(dim=(0, 1)) > 0).all()
+    for key, p in mixer.named_parameters():
+        assert p.grad.abs().sum() > 0, key
+
+
+@pytest.mark.parametrize("name", MIXERS.names())
+def test_mixer_is_monotone_and_treats_steps_alike(name: str) -> None:
+    mixer, q, state = make_mixer(name), normal(B, T, N).requires_grad_(), normal(B, T, 7, seed=1)
+    out = mixer(q, state)
+    (gradient,) = torch.autograd.grad(out.sum(), q)
+    assert (gradient >= 0).all()
+    alone = mixer(q[1:2, 3:4], state[1:2, 3:4])
+    torch.testing.assert_close(alone, out[1:2, 3:4])
+
+
+# Agents
+
+
+@pytest.mark.parametrize("rich", [False, True])
+@pytest.mark.parametrize("name", AGENTS.names())
+def test_agent(name: str, rich: bool) -> None:
+    found, sizes = component("agent", name), fake_sizes(**(RICH if rich else {}))
+    with seeded_initialisation(0):
+        agent = found.cls(found.config(), sizes)
+    inputs = fake_inputs(sizes, B, 5)
+    out, last = agent(inputs, None)
+    assert out.shape == (B, 5, N, A)
+    assert out.dtype == torch.float32
+    assert last is None or last.shape[:2] == (B, N)
+    hidden = None
+    for t in range(5):
+        every = (inputs.x, inputs.avail, inputs.action_features, inputs.is_active)
+        step = AgentInputs(*(None if x is None else x[:, t : t + 1] for x in every))
+        one, hidden = agent(step, hidden)
+        torch.testing.assert_close(one, out[:, t : t + 1], atol=1e-5, rtol=1e-5)
+    out.square().sum().backward()
+    for key, p in agent.named_parameters():
+        assert p.grad.abs().sum() > 0, key
+
+
+# Action selectors
+
+
+@pytest.mark.parametrize("name", SELECTORS.names())
+def test_selector(name: str) -> None:
+    found = component("action_selector", name)
+    selector = found.cls(found.config())
+    outputs, avail = normal(500, N, A), fake_inputs(fake_sizes(), 500, 1).avail[:, 0]
+    best = outputs.masked_fill(~avail, -torch.inf).argmax(dim=2)
+    for env_steps in (0, 10**9):
+        actions = selector.select(outputs, avail, env_steps, False, rng())
+        assert actions.shape == (500, N)
+        assert actions.dtype == torch.int64
+        assert avail.gather(2, actions.unsqueeze(2)).all()
+        assert torch.equal(actions, selector.select(outputs, avail, env_steps, False, rng()))
+        assert torch.equal(selector.select(outputs, avail, env_steps, True, rng()), best)
+        metrics = selector.metrics(env_steps)
+        assert metrics.keys() == found.cls.metric_descriptions.keys()
+        assert all(isinstance(x, float) for x in metrics.values())
+
+
+# Controllers and learners, built as a run builds them
+
+
+def build(**slots: str) -> tuple[RunConfig, BasicController]:
+    for slot, name in slots.items():
+        component(slot, name)
+    overrides = [f"{slot}={name}" for slot, name in slots.items()]
+    config = load_config("agp", None, ["target_update.interval=4", *overrides])
+    return config, build_controller(config, INFO)
+
+
+def step_of(batch: EpisodeBatch, t: int) -> EnvStep:
+    none = torch.zeros(batch.n_episodes)
+    features = batch.action_features[:, t] if batch.action_features is not None else None
+    active = batch.is_active[:, t] if batch.is_active is not None else None
+    seen = (batch.obs[:, t], batch.state[:, t], batch.avail[:, t])
+    return EnvStep(*seen, none, none.bool(), none.bool(), {}, features, active)
+
+
+@pytest.mark.parametrize("name", CONTROLLERS.names())
+def test_controller(name: str) -> None:
+    _, controller = build(controller=name)
+    batch = fake_batch(INFO, noise_dim=controller.noise_dim)
+    whole = controller.outputs(batch, 7)
+    assert whole.shape == (4, 7, N, A)
+    hidden = None
+    for t in range(7):
+        noise = None if batch.noise is None else batch.noise[:, t]
+        last = batch.actions[:, t - 1] if t else None
+        out, hidden = controller.act(step_of(batch, t), last, noise, hidden)
+        torch.testing.assert_close(out, whole[:, t], atol=1e-5, rtol=1e-5)
+    noise = controller.draw_noise(B, rng())
+    assert (noise is None) == (controller.noise_dim == 0)
+    assert controller.info is INFO
+
+
+@pytest.mark.parametrize("name", LEARNERS.names())
+def test_learner(name: str) -> None:
+    config, controller = build(learner=name)
+    learner = build_learner(config, controller)
+    batch = fake_batch(INFO, MIXED)
+    before = [p.detach().clone() for p in learner.online.parameters()]
+    loss, details = learner.loss(batch)
+    assert loss.shape == ()
+    assert loss.requires_grad
+    assert all(x().dim() == 0 for x in details.values())
+    for update in range(1, 4):
+        learner.observe(batch)
+        learner.train(batch, env_steps=14 * update, episodes=4 * update)
+    assert learner.updates == 3
+    moved = [
+        not torch.equal(a, b) for a, b in zip(before, learner.online.parameters(), strict=True)
+    ]
+    assert all(moved)
+    row = learner.metrics()
+    assert row.keys() == learner.metric_descriptions.keys()
+    assert all(isinstance(x, float) for x in row.values())
+
+    _, other_controller = build(learner=name)
+    other = build_learner(config, other_controller)
+    other.load_state_dict(copy.deepcopy(learner.state_dict()))
+    for a in (learner, other):
+        a.train(batch, 100, 16)
+    for x, y in zip(learner.online.parameters(), other.online.parameters(), strict=True):
+        assert torch.equal(x, y)
+    assert learner.metrics() == other.metrics()
+
+
+@pytest.mark.parametrize("name", RUNNERS.names())
+def test_runner(name: str) -> None:
+    found = component("runner", name)
+    _, controller = build()
+    selector = SELECTORS.get("epsilon_greedy")
+    runner = found.cls(
+        found.config(), FakeEnv(INFO), controller, selector.cls(selector.config()), 1, "train_env"
+    )
+    rollout = runner.collect(0)
+    empty = EpisodeBatch.zeros(INFO, 4, CPU, 1, controller.noise_dim)
+    shapes = {key: (x.shape, x.dtype) for key, x in rollout.batch.items()}
+    assert shapes == {key: (x.shape, x.dtype) for key, x in empty.items()}
+    assert rollout.n_steps == rollout.batch.valid.sum() == rollout.lengths.sum()
+    assert torch.equal(rollout.returns, rollout.batch.reward.sum(dim=1))
+    runner.load_state_dict(runner.state_dict())

@@ -1,0 +1,514 @@
+"""The env checker: a world that keeps the contract passes; each way to break it is explained."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from envs.base import EnvInfo, EnvStep
+from envs.env_checker import check_env, report
+from utils.registry import ENVS
+from utils.seeding import generator_state, restore_generator, torch_generator
+
+INFO = EnvInfo(
+    n_agents=2,
+    n_actions=3,
+    obs_dim=3,
+    state_dim=2,
+    episode_limit=4,
+    agent_names=("tall", "small"),
+    obs_dims=(3, 2),
+    action_counts=(3, 2),
+    metric_descriptions={"success": "1 if it went well"},
+    action_types=((0, 1, 2), (0, 1, 1)),
+    action_feature_dim=1,
+    varying_team=True,
+)
+PLAIN = replace(INFO, action_feature_dim=0, varying_team=False)
+
+
+class Walk:
+    """Keeps every promise: unequal lengths, both kinds of end, padding, teams of varying size.
+
+    A copy starts at 0, 1 or 2 and walks on by one, or by two if both agents play the same. It ends
+    in the world at 4, and by the time limit after four steps.
+    """
+
+    info = INFO
+
+    def __init__(self, batch_size: int, seed: int, stream: str, device: torch.device):
+        self.batch_size, self.device = batch_size, device
+        self.generator = torch_generator(seed, stream)
+
+    def reset(self) -> EnvStep:
+        b = self.batch_size
+        self.place = torch.randint(3, (b,), generator=self.generator).float()
+        self.luck = torch.rand(b, generator=self.generator)
+        self.t = 0
+        self.terminated = self.truncated = torch.zeros(b, dtype=torch.bool)
+        return self.show(torch.zeros(b, 2))
+
+    def step(self, actions: torch.Tensor) -> EnvStep:
+        alive = ~(self.terminated | self.truncated)
+        stride = 1 + (actions[:, 0] == actions[:, 1]).float()
+        self.place = self.place + alive * stride
+        self.t += 1
+        self.terminated = self.terminated | (alive & (self.place >= 4))
+        self.truncated = self.truncated | (alive & (self.t >= self.info.episode_limit))
+        return self.show((alive * self.luck).unsqueeze(1).expand(-1, 2))
+
+    def show(self, reward: torch.Tensor) -> EnvStep:
+        b, info = self.batch_size, self.info
+        obs = torch.stack([self.place, self.luck, self.place + 1], dim=1)  # [B, 3]
+        obs = obs.unsqueeze(1).repeat(1, 2, 1)
+        obs[:, 1, 2] = 0  # the second agent observes two numbers
+        avail = torch.tensor([[True, True, True], [True, True, False]]).repeat(b, 1, 1)
+        avail[:, 0, 2] = self.place < 2
+        return EnvStep(
+            obs=obs,
+            state=torch.stack([self.place, self.luck], dim=1),
+            avail=avail,
+            reward=reward,
+            terminated=self.terminated,
+            truncated=self.truncated,
+            metrics={"success": self.terminated.float()} if self.t else {},
+            action_features=torch.ones(b, 2, 3, 1) if info.action_feature_dim else None,
+            is_active=torch.ones(b, 2, dtype=torch.bool) if info.varying_team else None,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"generator": generator_state(self.generator)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        restore_generator(self.generator, state["generator"])
+
+    def close(self) -> None:
+        pass
+
+
+def shows(**changes: Callable[[EnvStep, Walk], Any]) -> type[Walk]:
+    """A walk of which some fields are shown differently."""
+
+    class Broken(Walk):
+        def show(self, reward: torch.Tensor) -> EnvStep:
+            step = super().show(reward)
+            for name, change in changes.items():
+                setattr(step, name, change(step, self))
+            return step
+
+    return Broken
+
+
+def promises(**changes: Any) -> type[Walk]:
+    """A walk with other entries in its `EnvInfo`."""
+    return type("Broken", (Walk,), {"info": replace(INFO, **changes)})
+
+
+def does(**methods: Any) -> type[Walk]:
+    """A walk with other methods."""
+    return type("Broken", (Walk,), methods)
+
+
+def put(x: torch.Tensor, place: tuple[int, ...], value: Any) -> torch.Tensor:
+    """A copy of x with another value at `place`, cut to x's size where there is one copy only."""
+    x = x.clone()
+    x[tuple(min(i, n - 1) for i, n in zip(place, x.shape, strict=True))] = value
+    return x
+
+
+def violations(world: type[Walk]) -> list[str]:
+    return check_env(world)
+
+
+def test_a_world_that_keeps_the_contract_passes():
+    assert violations(Walk) == []
+
+
+def test_optional_fields_may_be_absent_when_not_promised():
+    assert violations(type("Plain", (Walk,), {"info": PLAIN})) == []
+
+
+# One entry per rule: a world that breaks it alone, and what the one sentence must say.
+STRUCTURE = {
+    "shape": (
+        shows(obs=lambda s, w: s.obs[:, :, :2]),
+        "obs after reset, episode 1 of 8 copies has shape [8, 2, 2], not [B, N, O] = [8, 2, 3]. "
+        "Pad shorter observations with zeros to obs_dim.",
+    ),
+    "squeezed": (
+        shows(state=lambda s, w: s.state.squeeze(0)),
+        "state after reset, episode 1 of 1 copies has shape [2], not [B, S] = [1, 2]. ",
+    ),
+    "dtype": (
+        shows(avail=lambda s, w: s.avail.int()),
+        "avail after reset, episode 1 of 8 copies is torch.int32, not torch.bool. "
+        "Convert it once, inside.",
+    ),
+    "double": (
+        shows(reward=lambda s, w: s.reward.double()),
+        "reward after reset, episode 1 of 8 copies is torch.float64, not torch.float32.",
+    ),
+    "flag dtype": (
+        shows(terminated=lambda s, w: s.terminated.float()),
+        "terminated after reset, episode 1 of 8 copies is torch.float32, not torch.bool.",
+    ),
+    "flag shape": (
+        shows(truncated=lambda s, w: s.truncated.unsqueeze(1)),
+        "truncated after reset, episode 1 of 8 copies has shape [8, 1], not [B] = [8]. "
+        "One flag per copy",
+    ),
+    "device": (
+        shows(state=lambda s, w: s.state.to("meta")),
+        "state after reset, episode 1 of 8 copies is on meta, not on cpu. "
+        "Create it with device=self.device.",
+    ),
+    "not a tensor": (
+        shows(obs=lambda s, w: s.obs.tolist()),
+        "obs after reset, episode 1 of 8 copies is a list; it must be a tensor "
+        "[B, N, O] = [8, 2, 3].",
+    ),
+    "no features": (
+        shows(action_features=lambda s, w: None),
+        "action_features after reset, episode 1 of 8 copies is a NoneType; it must be a tensor "
+        "[B, N, A, F] = [8, 2, 3, 1].",
+    ),
+    "feature shape": (
+        shows(action_features=lambda s, w: s.action_features.squeeze(3)),
+        "has shape [8, 2, 3], not [B, N, A, F] = [8, 2, 3, 1]. "
+        "Actions that an agent lacks have zeros.",
+    ),
+    "unpromised features": (
+        type("Broken", (shows(action_features=lambda s, w: torch.ones(1)),), {"info": PLAIN}),
+        "action_features is given after reset, episode 1 of 8 copies, but info.action_feature_dim "
+        "is 0. Set info.action_feature_dim, or return None.",
+    ),
+    "unpromised team": (
+        type("Broken", (shows(is_active=lambda s, w: torch.ones(1)),), {"info": PLAIN}),
+        "is_active is given after reset, episode 1 of 8 copies, but info.varying_team is False.",
+    ),
+    "team shape": (
+        shows(is_active=lambda s, w: s.is_active[:, 0]),
+        "is_active after reset, episode 1 of 8 copies has shape [8], not [B, N] = [8, 2]. ",
+    ),
+}
+SIZES = {
+    "names": (
+        promises(agent_names=("a", "a")),
+        "info.agent_names are ('a', 'a'). Give every agent a name of its own.",
+    ),
+    "too few names": (
+        promises(agent_names=("a",)),
+        "info.agent_names has 1 entries for n_agents=2. Give one per agent.",
+    ),
+    "obs_dims": (
+        promises(obs_dims=(2, 2)),
+        "info.obs_dims is (2, 2), so obs_dim must be 2 and is 3.",
+    ),
+    "action_counts": (
+        promises(action_counts=(3, 4)),
+        "info.action_counts is (3, 4), so n_actions must be 4 and is 3.",
+    ),
+    "action_types": (
+        promises(action_types=((0, 1), (0, 1))),
+        "info.action_types has rows of [2, 2] entries; it needs n_agents=2 rows of n_actions=3",
+    ),
+    "limit": (
+        promises(episode_limit=0),
+        "info.episode_limit is 0; it must be at least 1.",
+    ),
+    "taken metric": (
+        promises(metric_descriptions={"return": "of another kind"}),
+        "A metric is called 'return', as one that every run logs. Rename it.",
+    ),
+}
+VALUES = {
+    "obs not finite": (
+        shows(obs=lambda s, w: put(s.obs, (3, 0, 1), torch.nan)),
+        "obs[3, 0, 1] after reset, episode 1 of 8 copies is nan. Every number must be finite.",
+    ),
+    "reward not finite": (
+        shows(reward=lambda s, w: put(s.reward, (3, 1), torch.inf) if w.t == 1 else s.reward),
+        "reward[3, 1] after step 1, episode 1 of 8 copies is inf. Every number must be finite.",
+    ),
+    "obs padding": (
+        shows(obs=lambda s, w: put(s.obs, (2, 1, 2), 0.5)),
+        "obs[2, 1, 2] after reset, episode 1 of 8 copies is 0.5, beyond that agent's own obs_dims "
+        "(3, 2). Pad with zeros, or correct obs_dims.",
+    ),
+    "avail padding": (
+        shows(avail=lambda s, w: put(s.avail, (0, 1, 2), True)),
+        "avail[0, 1, 2] after reset, episode 1 of 8 copies is true, but action_counts (3, 2) give "
+        "that agent no such action.",
+    ),
+    "no action": (
+        shows(avail=lambda s, w: s.avail & (w.place < 4).view(-1, 1, 1)),
+        "offers that agent no action at all. Every agent that takes part needs one, also when its "
+        "episode has ended",
+    ),
+    "dynamic_avail": (
+        promises(dynamic_avail=False),
+        "differs from action_counts, but info.dynamic_avail=False promises that every action is "
+        "always available. Set dynamic_avail=True.",
+    ),
+    "reward of reset": (
+        shows(reward=lambda s, w: s.reward + 1 if w.t == 0 else s.reward),
+        "reward[0, 0] after reset, episode 1 of 8 copies is 1.0. No step was taken: it must be "
+        "zero.",
+    ),
+    "ended by reset": (
+        does(reset=lambda self: replace(Walk.reset(self), truncated=self.place < 9)),
+        "truncated is true after reset, episode 1 of 8 copies. Reset must start a new episode in "
+        "each copy.",
+    ),
+}
+
+
+def _keeps_flags(self: Walk, actions: torch.Tensor) -> EnvStep:
+    """The flags are true only in the step in which the episode ends."""
+    had_ended = self.terminated | self.truncated
+    step = Walk.step(self, actions)
+    return replace(step, terminated=step.terminated & ~had_ended)
+
+
+def _keeps_paying(self: Walk, actions: torch.Tensor) -> EnvStep:
+    step = Walk.step(self, actions)
+    return replace(step, reward=torch.ones_like(step.reward))
+
+
+def _writes_into_actions(self: Walk, actions: torch.Tensor) -> EnvStep:
+    step = Walk.step(self, actions)
+    actions.add_(1)
+    return step
+
+
+def _writes_into_obs(self: Walk, actions: torch.Tensor) -> EnvStep:
+    old = self.last
+    self.last = step = Walk.step(self, actions)
+    step.obs = old.obs.copy_(step.obs)
+    return step
+
+
+def _remembers(self: Walk) -> EnvStep:
+    self.last = Walk.reset(self)
+    return self.last
+
+
+def _never_ends(self: Walk, actions: torch.Tensor) -> EnvStep:
+    never = torch.zeros(self.batch_size, dtype=torch.bool)
+    return replace(Walk.step(self, actions), truncated=never, terminated=never, metrics={})
+
+
+def _renames_agents(self: Walk) -> EnvStep:
+    self.info = replace(INFO, agent_names=("one", "other"))
+    return Walk.reset(self)
+
+
+def _uses_the_global_stream(self: Walk, batch_size: int, *rest: Any) -> None:
+    Walk.__init__(self, batch_size, *rest)
+    self.generator = torch.default_generator
+
+
+class SeedsAgain(Walk):
+    def __init__(self, *args: Any):
+        super().__init__(*args)
+        self.first = generator_state(self.generator)
+
+    def reset(self) -> EnvStep:
+        restore_generator(self.generator, self.first)
+        return super().reset()
+
+
+def _draws_once(self: Walk) -> EnvStep:
+    self.batch_size, b = 1, self.batch_size
+    Walk.reset(self)
+    self.batch_size = b
+    self.place, self.luck = self.place.repeat(b), self.luck.repeat(b)
+    self.terminated = self.truncated = torch.zeros(b, dtype=torch.bool)
+    return self.show(torch.zeros(b, 2))
+
+
+COURSE = {
+    "reward after the end": (
+        does(step=_keeps_paying),
+        "is 1.0, but that copy's episode had ended before. A copy that has ended ignores its "
+        "actions and its reward is zero until reset.",
+    ),
+    "flags after the end": (
+        does(step=_keeps_flags),
+        "after that copy's episode had ended. Both flags keep their values until reset.",
+    ),
+    "episode_limit": (
+        does(step=_never_ends),
+        "copy [0] goes on after step 4, episode 1 of 8 copies, but info.episode_limit is 4. Set "
+        "`truncated` there if a time limit cuts the episode",
+    ),
+    "fixed_length": (
+        promises(fixed_length=True),
+        "but info.fixed_length=True promises 4 steps. Set fixed_length=False.",
+    ),
+    "truncates": (
+        promises(truncates=False, episode_limit=2),
+        "truncated is true after step 2, episode 1 of 8 copies, but info.truncates=False promises "
+        "that every episode ends by `terminated`. Set truncates=True",
+    ),
+    "metric names": (
+        shows(metrics=lambda s, w: {"succes": w.terminated.float()} if w.t else {}),
+        "metrics after step 1, episode 1 of 8 copies are ['succes'], but info.metric_descriptions "
+        "has ['success'].",
+    ),
+    "metrics missing": (
+        shows(metrics=lambda s, w: {}),
+        "are [], but info.metric_descriptions has ['success']. Give all of them at every step from "
+        "the first end of an episode on",
+    ),
+    "metric shape": (
+        shows(metrics=lambda s, w: {"success": s.reward} if w.t else {}),
+        "metric 'success' after step 1, episode 1 of 8 copies is [8, 2], not one number per copy, "
+        "[B] = [8].",
+    ),
+    "metric not finite": (
+        shows(metrics=lambda s, w: {"success": w.luck / 0} if w.t else {}),
+        "is not finite in a copy whose episode has just ended.",
+    ),
+    "actions": (
+        does(step=_writes_into_actions),
+        "step changed the actions it was given after step 1, episode 1 of 8 copies. They belong to "
+        "the caller",
+    ),
+    "aliasing": (
+        does(step=_writes_into_obs, reset=_remembers),
+        "obs as returned after reset, episode 1 of 8 copies was changed later by step or reset. ",
+    ),
+    "batch_size": (
+        does(batch_size=property(lambda self: self.n + 1, lambda self, n: setattr(self, "n", n))),
+        "env.batch_size is 9 although 8 copies were asked for.",
+    ),
+    "env.device": (
+        does(device=property(lambda self: torch.device("meta"), lambda self, device: None)),
+        "env.device is meta although cpu was asked for.",
+    ),
+    "info changes": (
+        does(reset=_renames_agents),
+        "env.info changed during play; it is fixed for the lifetime.",
+    ),
+}
+RANDOMNESS = {
+    "global stream": (
+        does(__init__=_uses_the_global_stream),
+        "Two environments with the same seed and stream differ in obs after reset, episode 1 of 8 "
+        "copies although the same actions were played. Draw every random number from",
+    ),
+    "stream ignored": (
+        does(__init__=lambda self, b, seed, stream, d: Walk.__init__(self, b, seed, "mine", d)),
+        "Episodes are random, yet another stream shows exactly the same ones for the same actions. "
+        "Let `stream` name the random stream, or test episodes repeat training ones.",
+    ),
+    "seed ignored": (
+        does(__init__=lambda self, b, seed, stream, d: Walk.__init__(self, b, 0, stream, d)),
+        "yet another seed shows exactly the same ones for the same actions. Let `seed` decide",
+    ),
+    "seeded by reset": (
+        SeedsAgain,
+        "yet the next reset shows exactly the same ones for the same actions. Seed the stream in "
+        "the constructor only",
+    ),
+    "copies alike": (
+        does(reset=_draws_once),
+        "yet another copy shows exactly the same ones for the same actions. Draw random numbers of "
+        "shape [B, ...], or B copies teach no more than one.",
+    ),
+    "state forgotten": (
+        does(load_state_dict=lambda self, state: None),
+        "After load_state_dict into the same object, the episodes differ from those that followed "
+        "state_dict, first in obs after reset, episode 1 of 8 copies.",
+    ),
+    "state not plain": (
+        does(state_dict=lambda self: {"env": Walk}),
+        "state_dict cannot be read back from a checkpoint",
+    ),
+}
+CASES = {**STRUCTURE, **SIZES, **VALUES, **COURSE, **RANDOMNESS}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_broken_promise_is_explained_and_nothing_else_is_blamed(name):
+    world, sentence = CASES[name]
+    found = violations(world)
+    assert len(found) == 1, found
+    assert sentence in found[0]
+
+
+def _fails(self: Walk, *args: Any) -> None:
+    raise KeyError("speed")
+
+
+@pytest.mark.parametrize(
+    ("method", "when"),
+    [
+        ("__init__", "when it was built with batch_size=8, stream='env_checker'"),
+        ("reset", "after reset, episode 1 of 8 copies"),
+        ("step", "after step 1, episode 1 of 8 copies"),
+        ("state_dict", "in state_dict()"),
+        ("load_state_dict", "in load_state_dict()"),
+        ("close", "in close()"),
+    ],
+)
+def test_what_the_environment_raises_is_explained_not_raised(method, when):
+    found = violations(does(**{method: _fails}))
+    assert found == [
+        f"The environment raised KeyError {when}: 'speed'. Every action given was available and "
+        f"every call in order, so this is the environment's own mistake; the remaining checks were "
+        f"left out."
+    ]
+
+
+def test_each_rule_is_told_once_and_different_rules_together():
+    world = shows(
+        obs=lambda s, w: put(s.obs, (2, 1, 2), 0.5),
+        avail=lambda s, w: put(s.avail, (0, 1, 2), True),
+    )
+    assert [text.split("[")[0] for text in violations(world)] == ["obs", "avail"]
+
+
+def test_a_deterministic_world_need_not_differ():
+    def same_start(self: Walk) -> EnvStep:
+        step = Walk.reset(self)
+        self.place, self.luck = torch.zeros_like(self.place), torch.ones_like(self.luck)
+        return replace(step, **{k: getattr(self.show(step.reward), k) for k in ("obs", "state")})
+
+    assert violations(does(reset=same_start)) == []
+
+
+@pytest.mark.parametrize("trouble", [{}, {"state_dict": _fails}, {"step": _fails}])
+def test_every_environment_that_was_built_is_closed(trouble):
+    built, closed = [], []
+
+    class Counted(Walk):
+        def __init__(self, *args: Any):
+            super().__init__(*args)
+            built.append(self)
+
+        def close(self) -> None:
+            closed.append(self)
+
+    violations(type("Counted", (Counted,), trouble))
+    assert built
+    assert sorted(map(id, closed)) == sorted(map(id, built))
+
+
+def test_report_on_a_registered_environment(monkeypatch):
+    text = report("one_hot", ENVS.get("one_hot").config())
+    assert text.splitlines() == [
+        "one_hot passes all checks.",
+        "  agents: 4 (agent_0, agent_1, agent_2, agent_3)",
+        "  actions: 2; observations: 1; state: 1",
+        "  episodes: exactly 1 step, never truncated",
+        "  success: 1 if exactly one agent acted",
+        "  acting_agent: index of the agent that acted alone, -1 if none did",
+    ]
+    component = ENVS.get("one_hot")
+    monkeypatch.setattr(component.cls, "close", _fails)
+    text = report("one_hot", component.config())
+    assert text.startswith("one_hot breaks the contract of envs/base.py in 1 place:\n  1. The env")

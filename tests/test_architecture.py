@@ -1,0 +1,180 @@
+"""The arrows of architecture.md, section 2, read from the imports, and a few rules of style.md."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parents[1] / "src"
+FILES = sorted(SRC.rglob("*.py"))
+LIMIT = 300
+LONGER = {
+    "analysis/claims.py": "one function for each numeric claim of the paper, read beside claims.md"
+}
+
+# Room -> rooms it may import besides itself.
+LEARNING = {"utils", "components", "envs", "modules", "controllers"}
+BUILD = LEARNING | {"learners", "runners", "config"}
+ARROWS = {
+    "utils": set(),
+    "components": {"utils"},
+    "config": {"utils", "components"},
+    "envs": {"utils", "components"},
+    "modules": {"utils", "components"},
+    "controllers": {"utils", "components", "envs", "modules"},
+    "learners": LEARNING,
+    "runners": LEARNING,
+    "analysis": {"utils"},
+    "build": BUILD,
+    "run": BUILD | {"build"},
+    "policy": BUILD | {"build"},
+    "main": BUILD | {"build", "run", "policy"},
+    "suite": {"utils", "analysis"},  # starts main.py in processes of its own
+    "report": {"utils", "analysis"},
+}
+# Single modules that a room may import although the whole room is out of its reach.
+EXCEPTIONS = {"modules": {"envs.base"}}  # EnvInfo is the contract
+
+
+def room(module: str) -> str:
+    """The folder or file directly below src that a module belongs to."""
+    return module.split(".")[0]
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Modules imported anywhere in a file, in functions too, save for types only."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            yield from (module for other in node.orelse for module in imports(other))
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "write the import from src downwards, without leading dots"
+            assert node.module is not None
+            if (SRC / node.module.replace(".", "/")).is_dir():
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+        else:
+            yield from imports(node)
+
+
+def wrong_arrows(place: str, source: str) -> list[str]:
+    """Imports that a file in the room `place` must not have."""
+    rooms = {room(".".join(path.relative_to(SRC).with_suffix("").parts)) for path in FILES}
+    allowed, exceptions = ARROWS[place] | {place}, EXCEPTIONS.get(place, set())
+    return [
+        module
+        for module in imports(ast.parse(source))
+        if room(module) in rooms and room(module) not in allowed and module not in exceptions
+    ]
+
+
+def name(path: Path) -> str:
+    return path.relative_to(SRC).as_posix()
+
+
+def test_every_room_is_known() -> None:
+    assert {room(name(p).removesuffix(".py").replace("/", ".")) for p in FILES} == set(ARROWS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_imports_run_one_way(path: Path) -> None:
+    place = room(name(path).removesuffix(".py").replace("/", "."))
+    assert wrong_arrows(place, path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "source", "found"),
+    [
+        ("utils", "from components.returns import lambda_returns", ["components.returns"]),
+        ("learners", "def f():\n    import runners.batch_runner", ["runners.batch_runner"]),
+        ("runners", "from learners import base", ["learners.base"]),
+        ("modules", "from envs.base import EnvInfo", []),
+        ("modules", "from envs.matrix_games.topk import TopK", ["envs.matrix_games.topk"]),
+        ("components", "if TYPE_CHECKING:\n    from envs.base import EnvInfo", []),
+        ("components", "from envs.base import EnvInfo", ["envs.base"]),
+        ("envs", "from config.schema import RunConfig", ["config.schema"]),
+        ("policy", "import run", ["run"]),
+        ("build", "from run import Run", ["run"]),
+        ("main", "from run import Run", []),
+        ("analysis", "import numpy, envs.base", ["envs.base"]),
+    ],
+)
+def test_a_wrong_arrow_is_found(place: str, source: str, found: list[str]) -> None:
+    assert wrong_arrows(place, source) == found
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_no_file_is_too_long(path: Path) -> None:
+    n_lines = len(path.read_text().splitlines())
+    if name(path) in LONGER:
+        assert n_lines > LIMIT, "short enough now: take it off the list"
+    else:
+        assert n_lines <= LIMIT, f"{n_lines} lines ask to be split"
+
+
+def test_only_the_base_learner_steps_an_optimiser() -> None:
+    steps = [
+        name(path)
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "step"
+        and "optim" in ast.unparse(node.func.value)
+    ]
+    assert steps == ["learners/base.py"]
+
+
+GLOBAL_RANDOM = ("random.", "np.random.", "numpy.random.")
+WITHOUT_STATE = {"default_rng", "SeedSequence", "Generator", "PCG64"}
+TORCH_RANDOM = {"rand", "randn", "randint", "randperm", "multinomial", "normal", "bernoulli"}
+TORCH_GLOBAL = {"manual_seed", "seed", "initial_seed", "set_rng_state"}
+TORCH_GLOBAL |= {f"torch.{function}" for function in TORCH_GLOBAL}
+DISTRIBUTIONS = {"sample", "rsample"}  # torch.distributions draws from the global generator
+
+
+def global_draws(source: str) -> list[str]:
+    """Calls that read or seed a random generator shared by the whole process."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        last, given = called.split(".")[-1], {keyword.arg for keyword in node.keywords}
+        if called.startswith(GLOBAL_RANDOM):
+            wrong = last not in WITHOUT_STATE
+        elif called.startswith("torch."):
+            draws = last.removesuffix("_like") in TORCH_RANDOM and "generator" not in given
+            wrong = draws or called.removeprefix("torch.random.") in TORCH_GLOBAL
+        else:
+            wrong = "distributions" in called and last in DISTRIBUTIONS
+        if wrong:
+            found.append(called)
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_no_global_random_numbers(path: Path) -> None:
+    if name(path) != "utils/seeding.py":
+        assert global_draws(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("torch.manual_seed(0)", ["torch.manual_seed"]),
+        ("torch.random.seed()", ["torch.random.seed"]),
+        ("torch.Generator().manual_seed(0)", []),
+        ("torch.rand(3)", ["torch.rand"]),
+        ("torch.rand(3, generator=g)", []),
+        ("np.random.seed(1)", ["np.random.seed"]),
+        ("np.random.default_rng(1)", []),
+        ("random.choice(x)", ["random.choice"]),
+        ("self.random.choice(x)", []),
+    ],
+)
+def test_a_global_draw_is_found(source: str, found: list[str]) -> None:
+    assert global_draws(source) == found

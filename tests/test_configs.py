@@ -1,0 +1,112 @@
+"""Every YAML loads, trains, evaluates, saves and reloads; every setting is read somewhere."""
+
+import ast
+import dataclasses
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+import torch
+from tests.runs import rows, tiny, train
+
+from config.hints import nested_dataclass
+from config.layers import available
+from config.load import dump, load_config, load_recorded
+from config.schema import RunConfig
+from policy import load_policy
+from run import evaluate
+from suite import SUITES as SUITES_DIR
+from suite import read_suite
+from utils.registry import REGISTRIES
+
+SRC = Path(__file__).resolve().parents[1] / "src"
+ALGS, ENVS = available("algs"), available("envs")
+SUITES = sorted(SUITES_DIR.glob("*.yaml"))
+EVERYWHERE = ("agp", "qmix")
+PAIRS = [(alg, "topk") for alg in ALGS]
+PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env != "topk"]
+
+
+@pytest.mark.parametrize(("alg", "env"), PAIRS)
+def test_trains_evaluates_saves_and_reloads(alg: str, env: str, tmp_path: Path) -> None:
+    config = tiny(alg, env, "t_max=16", "test_interval=16", "updates_per_round=2")
+    run_dir = train(config, tmp_path)
+    assert load_recorded(run_dir, []) == config
+    last = rows(run_dir)[-1]
+    assert int(last["updates"]) >= 2
+    assert {"test_return_mean", "return_mean", "loss"} <= {row["key"] for row in rows(run_dir)}
+    overrides = ["evaluate=True", f"checkpoint_path={run_dir}", "test_nepisode=8"]
+    table = evaluate(load_recorded(run_dir, overrides))
+    assert "return_mean" in table
+    policy = load_policy(run_dir)
+    n_agents = policy.info.n_agents
+    actions = policy.act(policy.make_env(3).reset())
+    assert actions.shape == (3, n_agents)
+    assert actions.dtype == torch.int64
+
+
+@pytest.mark.parametrize("alg", ALGS)
+@pytest.mark.parametrize("env", ENVS)
+def test_every_pair_loads(alg: str, env: str, tmp_path: Path) -> None:
+    config = load_config(alg, env, [])
+    dump(config, tmp_path / "config.yaml")
+    assert load_recorded(tmp_path, []) == config
+
+
+@pytest.mark.parametrize(("alg", "env"), [*((a, None) for a in ALGS), *((None, e) for e in ENVS)])
+def test_every_yaml_loads_alone(alg: str | None, env: str | None) -> None:
+    load_config(alg, env, [])
+
+
+@pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
+def test_every_job_of_a_suite_loads(path: Path) -> None:
+    jobs, evaluation = read_suite(path, [])
+    assert jobs
+    for alg, env, settings in {(job.alg, job.env, job.settings) for job in jobs}:
+        load_config(alg, env, [*settings, *evaluation])
+
+
+def settings_classes() -> list[type]:
+    """The run's settings, every component's, and those nested in them."""
+    todo = [RunConfig]
+    todo += [r.get(name).config for r in REGISTRIES.values() for name in r.names()]
+    found: list[type] = []
+    while todo:
+        cls = todo.pop()
+        if cls not in found:
+            found.append(cls)
+            todo += [inner for kind in get_type_hints(cls).values() if (inner := inner_of(kind))]
+    return sorted(found, key=lambda cls: cls.__qualname__)
+
+
+def inner_of(kind: object) -> type | None:
+    return nested_dataclass(kind)
+
+
+def names_read(source: str, settings: set[str]) -> set[str]:
+    """Attributes that a file reads, outside the checks of the settings dataclasses themselves."""
+    found: set[str] = set()
+    todo: list[ast.AST] = [ast.parse(source)]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.ClassDef) and node.name in settings:
+            continue
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+            found.add(node.attr)
+        todo += ast.iter_child_nodes(node)
+    return found
+
+
+def test_every_setting_is_read() -> None:
+    classes = settings_classes()
+    names = {cls.__name__ for cls in classes}
+    read = set().union(*(names_read(path.read_text(), names) for path in SRC.rglob("*.py")))
+    unread = [f"{c.__name__}.{f.name}" for c in classes for f in dataclasses.fields(c)]
+    assert [path for path in unread if path.split(".")[1] not in read] == []
+
+
+def test_a_setting_that_only_its_own_check_reads_counts_as_unread() -> None:
+    source = (
+        "class A:\n    x: int = 1\n    def __post_init__(self):\n        self.x\nb.y\nb.z = 1\n"
+    )
+    assert names_read(source, {"A"}) == {"y"}

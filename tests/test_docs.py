@@ -1,0 +1,186 @@
+"""The documentation works as printed: commands, tutorial, example, links, generated pages."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from docs import generate
+
+from config.cli import parse
+from main import resolve
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"^\*\*`([^`]+)`\*\*\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+PYTHON = Path(sys.executable).as_posix()
+
+
+def text_of(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+def blocks(text: str, *languages: str) -> list[str]:
+    """Fenced code blocks in one of the languages; "" is a fence without one."""
+    return [code for language, code in FENCE.findall(text) if language in languages]
+
+
+def commands(text: str, *languages: str) -> list[str]:
+    """The lines of such blocks, without comments."""
+    lines = (
+        line.partition("#")[0].strip() for b in blocks(text, *languages) for line in b.split("\n")
+    )
+    return [line for line in lines if line]
+
+
+def run(command: str, cwd: Path) -> str:
+    """Run a printed command there; returns what it printed, and fails if it failed."""
+    words = shlex.split(command)
+    assert words[0] == "python", command
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [PYTHON, *words[1:]], cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory):
+    """A copy of the sources with the tutorial's files in it, and what its commands printed."""
+    copy = tmp_path_factory.mktemp("tutorial")
+    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    text = text_of("add_a_component.md")
+    for name, code in FILE.findall(text):
+        path = copy / name
+        assert not path.exists(), f"{name} exists already; the tutorial adds files only"
+        path.write_text(code, encoding="utf-8")
+    return copy, {command: run(command, copy) for command in commands(text, "bash")}
+
+
+def test_tutorial_prints_every_step():
+    text = text_of("add_a_component.md")
+    names = [name for name, _ in FILE.findall(text)]
+    assert [Path(name).name for name in names] == [
+        "weighted_sum.py",
+        "agp_weighted.yaml",
+        "modular_sum.py",
+        "modular_sum.yaml",
+    ]
+    assert len(names) == len(blocks(text, "python", "yaml"))
+    assert len(commands(text, "bash")) == 3
+
+
+def test_tutorial_runs_as_printed(tutorial):
+    copy, printed = tutorial
+    train_mixer, check, train_env = printed.values()
+    assert "Finished. Everything is in" in train_mixer
+    assert check.startswith("modular_sum passes all checks.")
+    assert "Finished. Everything is in" in train_env
+    recorded = next((copy / "results" / "topk").glob("agp_weighted/*/config.yaml")).read_text()
+    assert "mixer: weighted_sum" in recorded
+    assert "use_bias: false" in recorded
+    assert list((copy / "results" / "modular_sum" / "agp").glob("*/metrics.csv"))
+
+
+def test_tutorial_code_is_in_our_style(tutorial):
+    copy, _ = tutorial
+    files = [
+        name for name, _ in FILE.findall(text_of("add_a_component.md")) if name.endswith(".py")
+    ]
+    ruff = [PYTHON, "-m", "ruff"]
+    settings = ["--config", str(ROOT / "pyproject.toml"), *files]
+    for command in (["check", "--no-cache"], ["format", "--no-cache", "--check"]):
+        done = subprocess.run(
+            [*ruff, *command, *settings], cwd=copy, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_targets_of_the_worked_example(capsys):
+    (code,) = blocks(text_of("terminated_and_truncated.md"), "python")
+    exec(compile(code, "terminated_and_truncated.md", "exec"), {})
+    expected = code.rstrip().rpartition("# ")[2]
+    assert capsys.readouterr().out.strip() == expected
+    # By hand: G_t = r_t + 0.5 (0.5 v + 0.5 G_{t+1}), the last step r + 0.5 v or, if terminated, r.
+    last = 2 + 0.5 * 8
+    second = 0 + 0.5 * (0.5 * 8 + 0.5 * last)
+    first = 1 + 0.5 * (0.5 * 8 + 0.5 * second)
+    by_hand = [first, second, last, 1 + 0.5 * (0.5 * 8 + 0.5 * 4), 4.0, 1 + 0.5 * 8]
+    assert str(by_hand) == expected
+    for target in set(by_hand):
+        assert f"**{target:g}**" in text_of("terminated_and_truncated.md")
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_generated_pages_are_up_to_date(name):
+    assert name not in list(generate.outdated()), f"docs/{name}: run `make docs`"
+    assert "Generated from the code" in text_of(name)
+
+
+def test_check_tells_which_page_is_out_of_date(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(generate, "DOCS", tmp_path)
+    monkeypatch.setattr(generate, "PAGES", {"a.md": lambda: "new\n", "b.md": lambda: "same\n"})
+    (tmp_path / "a.md").write_text("old\n")
+    (tmp_path / "b.md").write_text("same\n")
+    assert generate.main(["--check"]) == 1
+    assert capsys.readouterr().err.startswith("docs/a.md is out of date")
+    assert (tmp_path / "a.md").read_text() == "old\n"
+    assert generate.main([]) == 0
+    assert generate.main(["--check"]) == 0
+    assert generate.main(["--chekc"]) == 2
+
+
+def test_every_method_has_a_paragraph_and_a_row():
+    text = text_of("methods.md")
+    names = {path.stem for path in (ROOT / "src" / "config" / "algs").glob("*.yaml")}
+    headings = set(re.findall(r"[\w]+", " ".join(re.findall(r"^## (.*)$", text, re.MULTILINE))))
+    rows = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
+    assert names <= headings
+    assert names <= rows
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_relative_links_lead_somewhere(page):
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    targets = [t for t in LINK.findall(text) if not re.match(r"[a-z]+:|#", t)]
+    missing = [t for t in targets if not (page.parent / t.partition("#")[0]).exists()]
+    assert missing == []
+
+
+def printed_in_readme(start: str) -> list[str]:
+    """README's commands that begin with `start`, in fences and in tables."""
+    text = README.read_text(encoding="utf-8")
+    inline = re.findall(r"`([^`\n]+)`", FENCE.sub("", text))
+    found = [c for c in commands(text, "", "bash", "sh") + inline if c.startswith(start)]
+    assert found, f"README.md prints no command `{start}...`"
+    return found
+
+
+def test_make_targets_of_the_readme_exist():
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    targets = {t for c in printed_in_readme("make ") for t in shlex.split(c)[1:] if "=" not in t}
+    assert {"agp", "test"} <= targets
+    for target in sorted(targets):
+        done = subprocess.run(
+            ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_settings_in_the_readme_exist():
+    for command in printed_in_readme("python src/main.py"):
+        parsed = parse(shlex.split(command)[2:])
+        of_the_reader = ("resume=", "checkpoint_path=")  # a run or an environment of the reader's
+        if parsed.env != "my_env" and not any(
+            o.startswith(of_the_reader) for o in parsed.overrides
+        ):
+            resolve(parsed)

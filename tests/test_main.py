@@ -1,0 +1,414 @@
+"""Whole commands through `main.main`: what good input does and what bad input gets."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from tests.runs import TINY, rows, snapshot
+
+from envs.matrix_games.topk import TopK
+from learners.q_learner import QLearner
+from main import main
+from utils.checkpoint import LATEST, load_checkpoint
+
+SRC = Path(__file__).resolve().parents[1] / "src"
+FLAGS = ["--config=agp", "--env-config=topk"]
+
+
+def train(results: Path, *settings: str, flags: list[str] = FLAGS) -> int:
+    return main([*flags, "with", *TINY, f"results_dir={results}", *settings])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished run; tests copy it or leave it as it is."""
+    results = tmp_path_factory.mktemp("trained")
+    assert train(results) == 0
+    return results / "topk" / "agp" / "agp_seed1_1"
+
+
+@pytest.fixture
+def copied(trained: Path, tmp_path: Path) -> Path:
+    """A run's folder that a test may change."""
+    return shutil.copytree(trained, tmp_path / "results" / "run")
+
+
+def refused(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) -> str:
+    """The message of a command that must be refused; it holds all of `parts`."""
+    capsys.readouterr()
+    assert main(argv) == 2
+    out, message = capsys.readouterr()
+    assert "Traceback" not in out + message
+    assert message.startswith("error: ")
+    assert "\n\n" not in message.strip()
+    for part in parts:
+        assert part in message
+    return message
+
+
+# What good input does.
+
+
+def test_a_run_leaves_what_the_figures_need(trained: Path) -> None:
+    names = {path.name for path in trained.iterdir()}
+    assert names == {"config.yaml", "metrics.csv", "checkpoints", "sacred"}
+    keys = {row["key"] for row in rows(trained)}
+    assert keys >= {
+        *("return_mean", "success_mean", "test_return_mean", "test_success_mean"),
+        *("loss", "grad_norm", "epsilon", "lr"),
+    }
+    text = (trained / "metrics.csv").read_text()
+    assert text.startswith("env_steps,episodes,updates,seconds,key,value\n")
+    for phase in ("steps_per_s", "time_act", "time_env", "time_store", "time_train"):
+        assert f",{phase}," in text
+
+
+def test_sacred_records_exactly_what_ran(trained: Path) -> None:
+    record = trained / "sacred" / "1"
+    assert {"config.json", "run.json", "metrics.json"} <= {p.name for p in record.iterdir()}
+    config = yaml.safe_load((trained / "config.yaml").read_text())
+    assert json.loads((record / "config.json").read_text()) == config
+    assert json.loads((record / "run.json").read_text())["status"] == "COMPLETED"
+    metrics = json.loads((record / "metrics.json").read_text())
+    written = [float(r["value"]) for r in rows(trained) if r["key"] == "test_return_mean"]
+    assert metrics["test_return_mean"]["values"] == pytest.approx(written)
+
+
+def test_two_runs_of_one_command_get_folders_of_their_own(trained: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        assert train(tmp_path, "name=twin", "t_max=8") == 0
+    folders = sorted(path.name for path in (tmp_path / "topk" / "agp").iterdir())
+    assert folders == ["twin_seed1_1", "twin_seed1_2"]
+
+
+@pytest.mark.parametrize("inside", ["", f"checkpoints/{LATEST}", "checkpoints/best.pt"])
+def test_evaluate_needs_nothing_but_the_run(
+    inside: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(copied)
+    place = copied / inside
+    argv = ["with", "evaluate=True", f"checkpoint_path={place}", "test_nepisode=50"]
+    assert main(argv) == 0
+    table = capsys.readouterr().out
+    assert "agp on topk, 50 greedy episodes" in table
+    for name in ("return_mean", "success_mean", "trained for", "environment steps", "checkpoint"):
+        assert name in table
+    after = snapshot(copied)
+    recorded = after.pop("evaluations.csv")
+    assert after == before
+    assert recorded is not None
+    assert f"{Path(inside).name or LATEST},".encode() in recorded
+    assert b"test_success_mean" in recorded
+    assert main(argv) == 0
+    assert capsys.readouterr().out == table
+
+
+def test_a_resumed_run_stays_in_its_folder_and_can_be_evaluated(copied: Path) -> None:
+    assert main(["with", f"resume={copied}", "t_max=80"]) == 0
+    assert [path.name for path in copied.parent.iterdir()] == ["run"]
+    assert rows(copied)[-1]["env_steps"] == "80"
+    record = json.loads((copied / "sacred" / "2" / "run.json").read_text())
+    assert record["status"] == "COMPLETED"
+    assert main(["with", "evaluate=True", f"checkpoint_path={copied}", "test_nepisode=8"]) == 0
+    assert main(["with", f"resume={copied / 'checkpoints' / LATEST}", "t_max=96"]) == 0
+    assert rows(copied)[-1]["env_steps"] == "96"
+
+
+def test_print_config_is_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*FLAGS, "--print-config", "with", "seed=3", "env_args.n_agents=8"]) == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert (config["seed"], config["env_args"]["n_agents"], config["agent"]) == (3, 8, "agp_agent")
+
+
+@pytest.mark.parametrize("flag", ["--help", "--list"])
+def test_help_and_list_import_no_torch(flag: str) -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(SRC)!r}); from main import main; "
+        f"code = main([{flag!r}]); "
+        "sys.exit(code or ('torch' in sys.modules) * 3 or ('sacred' in sys.modules) * 4)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "topk" in done.stdout
+
+
+# What bad input gets.
+
+
+def bad(*settings: str, flags: list[str] = FLAGS) -> list[str]:
+    return [*flags, "with", *TINY, *settings]
+
+
+BAD_SETTINGS = {
+    "misspelt key": (bad("gama=1"), ["gama", "Did you mean 'gamma'"]),
+    "misspelt nested key": (bad("env_args.n_agent=4"), ["n_agent", "Did you mean 'n_agents'"]),
+    "misspelt algorithm": (bad(flags=["--config=agpp"]), ["agpp", "Did you mean", "'agp'"]),
+    "misspelt environment": (bad(flags=["--env-config=topkk"]), ["topkk", "'topk'"]),
+    "misspelt component": (bad("mixer=qmx"), ["qmx", "Did you mean 'qmix'"]),
+    "misspelt flag": ([*FLAGS, "--lst"], ["--lst", "--list"]),
+    "wrong type": (bad("lr=fast"), ["lr", "'fast'", "is not a number"]),
+    "fraction for a count": (bad("t_max=1.5"), ["t_max", "1.5", "whole number"]),
+    "out of range": (bad("gamma=2"), ["gamma", "2.0", "[0, 1]"]),
+    "K > N": (bad("env_args.k=7"), ["7", "n_agents=6", "between 0 and n_agents"]),
+    "QMIX without a team reward": (
+        bad("reward_aggregation=individual", flags=["--config=qmix", "--env-config=topk"]),
+        ["qmix", "individual", "sum or mean"],
+    ),
+    "batch larger than buffer": (bad("batch_size=21"), ["21", "20", "raise buffer_size"]),
+    "collection larger than buffer": (bad("batch_size_run=21"), ["21", "20", "buffer_size"]),
+    "missing checkpoint": (bad("checkpoint_path=nowhere"), ["nowhere", "Give a run folder"]),
+    "nothing to resume": (["with", "resume=nowhere"], ["nowhere", "Give a run folder"]),
+    "nothing to evaluate": (["with", "evaluate=True"], ["evaluate=True", "checkpoint_path="]),
+    "missing evaluation": (["with", "evaluate=True", "checkpoint_path=no"], ["no", "Give a run"]),
+    "no such device": (bad("device=gpu"), ["gpu", "cpu, cuda"]),
+    "unsupported device": (bad("device=meta"), ["meta", "cpu, cuda"]),
+    "buffer beyond memory": (bad("buffer_size=1e12"), ["1000000000000", "GiB", "Lower buffer"]),
+    "copies beyond memory": (
+        bad("batch_size_run=1e13", "buffer_size=1e13"),
+        ["not enough memory", "Lower batch_size_run"],
+    ),
+    "a seed that Sacred cannot take": (bad("seed=4294967296"), ["seed", "[0, 2^32)"]),
+    "a label that is a path": (bad("name=a/b"), ["name=a/b", "without slashes"]),
+    "two problems": (bad("lr=-1", "gamma=2"), ["2 problems", "lr", "gamma"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SETTINGS)
+def test_bad_settings_are_refused_before_anything_is_written(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    argv, parts = BAD_SETTINGS[case]
+    refused(capsys, argv, *parts)
+    assert snapshot(tmp_path) == {}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
+def test_a_gpu_where_there_is_none(
+    device: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = f"results_dir={tmp_path}"
+    refused(capsys, bad(f"device={device}", place), device, "no CUDA device", "device=cpu")
+    argv = ["with", "evaluate=True", f"checkpoint_path={trained}", f"device={device}"]
+    refused(capsys, argv, device, "device=cpu")
+    assert snapshot(tmp_path) == {}
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-5000])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def text(path: Path) -> None:
+    path.write_text("not a checkpoint")
+
+
+def weights_only(path: Path) -> None:
+    torch.save(load_checkpoint(path)["learner"]["online"], path)
+
+
+def tensor(path: Path) -> None:
+    torch.save(torch.ones(3), path)
+
+
+@pytest.mark.parametrize("damage", [truncate, empty, text, weights_only, tensor])
+def test_a_damaged_checkpoint(
+    damage: Callable[[Path], None], copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = copied / "checkpoints" / LATEST
+    damage(path)
+    before = snapshot(copied.parent)
+    result = f"results_dir={copied.parent}"
+    refused(capsys, ["with", f"resume={copied}"], str(path), "checkpoint")
+    refused(capsys, ["with", "evaluate=True", f"checkpoint_path={copied}"], str(path))
+    refused(capsys, bad(f"checkpoint_path={copied}", result), str(path))
+    assert snapshot(copied.parent) == before
+
+
+# Their weights fit all the same: an action graph takes any team.
+ONLY_RESUME = ("env_args.n_agents=8", "optimizer=rmsprop", "buffer_size=8")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "agent_args.hidden_dim=32",
+        "agent_args.graph.layers=1",
+        "mixer=qmix",
+        "agent=rnn_agent",
+        "env_args.n_agents=8",
+        "obs_agent_id=True",
+        "optimizer=rmsprop",
+        "buffer_size=8",
+    ],
+)
+def test_a_checkpoint_of_another_architecture(
+    change: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(copied.parent)
+    said = ("another architecture", "config.yaml")
+    refused(capsys, ["with", f"resume={copied}", change], str(copied), *said)
+    if change not in ONLY_RESUME:
+        result = f"results_dir={copied.parent}"
+        refused(capsys, bad(f"checkpoint_path={copied}", result, change), str(copied), *said)
+        argv = ["with", "evaluate=True", f"checkpoint_path={copied}", change]
+        refused(capsys, argv, str(copied), *said)
+    assert snapshot(copied.parent) == before
+
+
+def test_a_graph_policy_can_be_evaluated_on_a_larger_team(copied: Path) -> None:
+    argv = ["with", "evaluate=True", f"checkpoint_path={copied}", "env_args.n_agents=8"]
+    assert main(argv) == 0
+
+
+def test_resume_of_a_folder_without_a_checkpoint(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied / "checkpoints" / LATEST).unlink()
+    before = snapshot(copied)
+    refused(capsys, ["with", f"resume={copied}"], str(copied), LATEST)
+    assert snapshot(copied) == before
+
+
+def test_resume_of_a_folder_without_a_configuration(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (copied / "config.yaml").unlink()
+    before = snapshot(copied)
+    refused(capsys, ["with", f"resume={copied}"], "config.yaml", "Give the folder of a run")
+    assert snapshot(copied) == before
+
+
+def test_resume_takes_no_other_configuration(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(copied)
+    refused(capsys, [*FLAGS, "with", f"resume={copied}"], "agp", "Leave out --config")
+    assert snapshot(copied) == before
+
+
+def test_resume_and_evaluate_exclude_each_other(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(copied)
+    argv = ["with", f"resume={copied}", "evaluate=True", f"checkpoint_path={copied}"]
+    refused(capsys, argv, "one of the two")
+    assert snapshot(copied) == before
+
+
+def test_tensorboard_that_is_not_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    argv = bad("use_tensorboard=True", f"results_dir={tmp_path}")
+    refused(capsys, argv, "use_tensorboard=True", "pip install tensorboard")
+    assert snapshot(tmp_path) == {}
+
+
+def test_results_that_are_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "results"
+    results.write_text("precious")
+    refused(capsys, bad(f"results_dir={results}"), str(results), "results_dir=")
+    assert snapshot(tmp_path) == {"results": b"precious"}
+
+
+def test_resume_in_a_folder_that_cannot_be_written(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(copied)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
+    refused(capsys, ["with", f"resume={copied}"], str(copied), "cannot be written")
+    assert snapshot(copied) == before
+
+
+def test_resume_without_metrics(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copied / "metrics.csv").unlink()
+    before = snapshot(copied)
+    refused(capsys, ["with", f"resume={copied}"], "metrics.csv", "does not exist")
+    assert snapshot(copied) == before
+
+
+# What goes wrong while a run goes on.
+
+
+def spoil_reward(monkeypatch: pytest.MonkeyPatch, value: float, calls: int) -> None:
+    """From its `calls`-th game on, one copy of Top-K pays `value`."""
+    play, seen = TopK.play, []
+
+    def spoilt(self: TopK, actions: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:
+        reward, metrics = play(self, actions)
+        seen.append(1)
+        if len(seen) >= calls:
+            reward[3] = value
+        return reward, metrics
+
+    monkeypatch.setattr(TopK, "play", spoilt)
+
+
+def spoil_loss(monkeypatch: pytest.MonkeyPatch, value: float, update: int) -> None:
+    loss = QLearner.loss
+
+    def spoilt(self: QLearner, batch: Any) -> Any:
+        scalar, details = loss(self, batch)
+        return scalar * (value if self.updates + 1 >= update else 1.0), details
+
+    monkeypatch.setattr(QLearner, "loss", spoilt)
+
+
+def stopped(results: Path, capsys: pytest.CaptureFixture[str], *parts: str) -> None:
+    """Train until the run stops itself; its last checkpoint is whole and can be gone on from."""
+    capsys.readouterr()
+    assert train(results, "t_max=256", "test_interval=1000", "checkpoint_interval=16") == 2
+    message = capsys.readouterr().err
+    assert "Traceback" not in message
+    for part in parts:
+        assert part in message
+    run_dir = results / "topk" / "agp" / "agp_seed1_1"
+    state = load_checkpoint(run_dir / "checkpoints" / LATEST)
+    weights = state["learner"]["online"]
+    assert all(bool(w.isfinite().all()) for w in weights.values())
+    assert state["counters"]["env_steps"] == 48
+    status = json.loads((run_dir / "sacred" / "1" / "run.json").read_text())["status"]
+    assert status == "FAILED"
+    assert rows(run_dir)
+    assert not [path for path in run_dir.rglob("*") if path.suffix in (".tmp", ".part")]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_reward_that_is_not_finite_stops_the_run(
+    value: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spoil_reward(monkeypatch, value, calls=8 + 1)  # one of the games was the test at the start
+    stopped(tmp_path, capsys, "reward is not finite", "step 0", "environment step 56")
+    monkeypatch.undo()
+    run_dir = tmp_path / "topk" / "agp" / "agp_seed1_1"
+    assert main(["with", f"resume={run_dir}", "t_max=64"]) == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_the_run(
+    value: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spoil_loss(monkeypatch, value, update=7)
+    stopped(tmp_path, capsys, f"loss is {value}", "update 7", "environment step 56")
+    monkeypatch.undo()
+    run_dir = tmp_path / "topk" / "agp" / "agp_seed1_1"
+    assert main(["with", "evaluate=True", f"checkpoint_path={run_dir}"]) == 0

@@ -1,0 +1,113 @@
+"""Properties that hold for whole methods, as their YAML files define them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tests.fake_envs import MIXED, RICH, FakeEnv, fake_batch, fake_info, pad
+
+import config as config_package
+from build import build_controller, build_learner
+from components.action_selectors import Categorical, EpsilonGreedy, EpsilonGreedyConfig
+from components.episode_batch import EpisodeBatch
+from config.load import load_config
+from envs.base import EnvInfo
+from learners.base import Learner
+from runners.batch_runner import BatchRunner
+
+FOLDER = next(Path(p) for p in config_package.__path__ if Path(p, "algs").is_dir())
+ALGS = sorted(path.stem for path in Path(FOLDER, "algs").glob("*.yaml"))
+SYMMETRIC = ["iql", "vdn", "agp", "agp_literal", "agp_within_agent", "agp_no_graph", "agent_graph"]
+INFO = fake_info(**RICH)
+
+
+def build(alg: str, info: EnvInfo = INFO, *overrides: str) -> Learner:
+    config = load_config(alg, None, list(overrides))
+    return build_learner(config, build_controller(config, info))
+
+
+def gradients(learner: Learner, batch: EpisodeBatch) -> tuple[float, list[torch.Tensor]]:
+    learner.online.zero_grad()
+    loss = learner.loss(batch)[0]
+    loss.backward()
+    return loss.item(), [p.grad.clone() for p in learner.online.parameters()]
+
+
+def test_there_are_methods() -> None:
+    assert {"iql", "vdn", "qmix", "agp"} <= set(ALGS)
+
+
+@pytest.mark.parametrize("alg", ALGS)
+def test_padding_changes_neither_loss_nor_gradient(alg: str) -> None:
+    learner = build(alg)
+    batch = fake_batch(INFO, noise_dim=learner.controller.noise_dim)
+    loss, gradient = gradients(learner, batch)
+    assert loss > 0
+    longer_loss, longer_gradient = gradients(learner, pad(batch, 5))
+    assert longer_loss == pytest.approx(loss, rel=1e-5)
+    for a, b in zip(gradient, longer_gradient, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("alg", ALGS)
+def test_the_loss_is_the_mean_over_episodes_weighted_by_length(alg: str) -> None:
+    """No episode leaks into another one."""
+    info = replace(INFO, varying_team=False)
+    learner = build(alg, info)
+    batch = fake_batch(info, noise_dim=learner.controller.noise_dim)
+    total = 0.0
+    for b, (length, _) in enumerate(MIXED):
+        alone = batch.select(torch.tensor([b])).shorten(length)
+        total += length * learner.loss(alone)[0].item()
+    steps = sum(length for length, _ in MIXED)
+    assert learner.loss(batch)[0].item() == pytest.approx(total / steps, rel=1e-4)
+
+
+@pytest.mark.parametrize("alg", SYMMETRIC)
+def test_permuting_agents_permutes_values_and_keeps_the_loss(alg: str) -> None:
+    info, order = fake_info(), torch.tensor([2, 0, 1])
+    learner = build(alg, info, "obs_agent_id=false", "obs_last_action=true")
+    batch = fake_batch(info)
+    permuted = replace(
+        batch,
+        obs=batch.obs[:, :, order],
+        avail=batch.avail[:, :, order],
+        actions=batch.actions[:, :, order],
+    )
+    q, q_permuted = (learner.controller.outputs(x, 7) for x in (batch, permuted))
+    torch.testing.assert_close(q_permuted, q[:, :, order], atol=1e-6, rtol=1e-5)
+    loss, permuted_loss = (learner.loss(x)[0].item() for x in (batch, permuted))
+    assert permuted_loss == pytest.approx(loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("alg", ALGS)
+def test_what_is_never_available_is_never_chosen(alg: str) -> None:
+    selectors = (EpsilonGreedy(EpsilonGreedyConfig(0.5, 0.5, 0)), Categorical())
+    controller = build(alg).controller
+    for selector in selectors:
+        for greedy in (False, True):
+            runner = BatchRunner(None, FakeEnv(INFO), controller, selector, 1, "train")
+            batch = runner.collect(0, greedy).batch
+            for i, count in enumerate(INFO.action_counts):
+                assert batch.actions[:, :, i].max() < count
+            chosen = batch.avail[:, :-1].gather(3, batch.actions.unsqueeze(3)).squeeze(3)
+            assert chosen[batch.valid.squeeze(2)].all()
+
+
+@pytest.mark.parametrize("alg", ALGS)
+def test_values_of_unavailable_actions_reach_no_target(alg: str) -> None:
+    """Raising the value of a never-available action changes no loss."""
+    info = replace(INFO, action_counts=(3, 3, 3))
+    learner = build(alg, info)
+    batch = fake_batch(info, noise_dim=learner.controller.noise_dim)
+    before = learner.loss(batch)[0].item()
+    outputs = learner.controller.outputs
+
+    def raised(*args: object) -> torch.Tensor:
+        q = outputs(*args).clone()
+        q[..., 3] += 1000.0
+        return q
+
+    learner.controller.outputs = raised
+    assert learner.loss(batch)[0].item() == before

@@ -1,0 +1,203 @@
+"""A run that was stopped goes on as if it had not been: bit for bit on the CPU."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tests.runs import differences, final_state, rows, tiny, train
+
+from config.load import load_recorded
+from config.schema import RunConfig
+from run import Run
+from utils.checkpoint import LATEST, find_checkpoint, load_checkpoint
+
+AGP = (
+    "agent_args.recurrent=post",
+    "controller_args.common_noise=2",
+    "obs_last_action=True",
+)
+QMIX = (
+    "optimizer=rmsprop",
+    "reward_scaling=meanstd",
+    "target_update={mode: soft, unit: updates, interval: 1, tau: 0.1}",
+    "agent_args.share_parameters=False",
+)
+CASES = {
+    "agp": ("agp", AGP),
+    "qmix": ("qmix", QMIX),
+    # 3 of 64 steps per collection divide neither the ring of 20 episodes nor any clock.
+    "wraparound": ("qmix", ("batch_size_run=3", "test_batch_size_run=3", "test_nepisode=7")),
+    # Several checkpoints lie between two rows of metrics and between two gradient steps.
+    "between_rows": ("vdn", ("log_interval=64", "test_interval=64", "train_every_episodes=24")),
+    # The row at 40 tells of the update at 24; the checkpoint at 32 lies between.
+    "row_of_an_older_update": ("vdn", ("log_interval=40", "train_every_episodes=24")),
+}
+
+
+class Killed(BaseException):
+    """Stands for the signal that ends a process."""
+
+
+def train_until_killed(config: RunConfig, run_dir: Path, env_steps: int) -> None:
+    """Train, and die in the middle of collecting once that many steps are done."""
+    run_dir.mkdir()
+    run = Run(config)
+    collect = run.runner.collect
+
+    def collect_or_die(at: int, greedy: bool = False) -> object:
+        if at >= env_steps:
+            raise Killed
+        return collect(at, greedy)
+
+    run.runner.collect = collect_or_die  # type: ignore[method-assign, assignment]
+    with pytest.raises(Killed):
+        run.train(run_dir)
+
+
+def resume(run_dir: Path, *overrides: str) -> None:
+    Run(load_recorded(run_dir, [f"resume={run_dir}", *overrides])).train(run_dir)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_killed_and_resumed_equals_never_killed(case: str, tmp_path: Path) -> None:
+    alg, settings = CASES[case]
+    config = tiny(alg, "topk", *settings)
+    whole = train(config, tmp_path / "whole")
+    parts = tmp_path / "parts"
+    train_until_killed(config, parts, env_steps=55)
+    at_checkpoint = load_checkpoint(find_checkpoint(parts))["counters"]["env_steps"]
+    assert 32 <= at_checkpoint < 56
+    with (parts / "metrics.csv").open("a") as file:
+        file.write("56,56,7,1.00,loss,0.1\n56,56,7,1.00,ret")  # the last row torn
+    resume(parts)
+    assert rows(parts) == rows(whole)
+    assert differences(final_state(parts), final_state(whole)) == []
+
+
+def test_rows_after_the_checkpoint_are_cut(tmp_path: Path) -> None:
+    config = tiny("qmix", "topk", "checkpoint_interval=32", "log_interval=8")
+    run_dir = tmp_path / "run"
+    train_until_killed(config, run_dir, env_steps=56)
+    assert max(int(row["env_steps"]) for row in rows(run_dir)) == 56
+    run = Run(load_recorded(run_dir, [f"resume={run_dir}", "t_max=32"]))
+    run.train(run_dir)  # nothing to do: only the cut remains
+    assert max(int(row["env_steps"]) for row in rows(run_dir)) == 32
+
+
+def test_metrics_lost_by_a_crash_of_the_machine_leave_no_gap(tmp_path: Path) -> None:
+    run_dir = train(tiny("vdn", "topk"), tmp_path / "run")
+    metrics = run_dir / "metrics.csv"
+    metrics.write_bytes(metrics.read_bytes()[:300].rsplit(b"\n", 1)[0] + b"\n")
+    resume(run_dir, "t_max=80")
+    assert b"\0" not in metrics.read_bytes()
+    assert rows(run_dir)[-1]["env_steps"] == "80"
+
+
+@pytest.mark.parametrize("alg", ["agp", "qmix"])
+def test_resume_with_another_t_max(alg: str, tmp_path: Path) -> None:
+    run_dir = train(tiny(alg, "topk", "t_max=32", "lr_schedule=constant"), tmp_path / "half")
+    before = rows(run_dir)
+    resume(run_dir, "t_max=64")
+    after = rows(run_dir)
+    assert after[: len(before)] == before
+    whole = tiny(alg, "topk", "lr_schedule=constant")
+    # Clocks struck at 32 anyway, so that the half-way stop left no trace.
+    assert after == rows(train(whole, tmp_path / "whole"))
+    assert load_recorded(run_dir, ["resume="]).t_max == 64
+
+
+def test_without_replay_a_run_goes_on_with_an_empty_buffer(tmp_path: Path) -> None:
+    config = tiny("vdn", "topk", "checkpoint_replay=False")
+    run_dir = tmp_path / "run"
+    train_until_killed(config, run_dir, env_steps=56)
+    state = load_checkpoint(find_checkpoint(run_dir))
+    assert "episodes" not in state["replay"]
+    run = Run(load_recorded(run_dir, [f"resume={run_dir}"]))
+    assert (run.replay.n_episodes, run.counters.env_steps) == (0, 32)
+    run.train(run_dir)
+    assert rows(run_dir)[-1]["env_steps"] == "64"
+
+
+@pytest.mark.parametrize("t_max", [32, 24])
+def test_a_larger_buffer_goes_on_behind_the_newest_episode(t_max: int, tmp_path: Path) -> None:
+    run_dir = train(tiny("vdn", "topk", f"t_max={t_max}"), tmp_path / "run")
+    small = Run(load_recorded(run_dir, [f"resume={run_dir}"])).replay
+    large = Run(load_recorded(run_dir, [f"resume={run_dir}", "buffer_size=30"])).replay
+    assert (small.n_episodes, large.n_episodes) == (20, 20)
+    newest = train(tiny("vdn", "topk", f"t_max={t_max}", "buffer_size=30"), tmp_path / "other")
+    if t_max == 24:  # 24 episodes in all, of which the small ring has lost the first 4
+        whole = Run(load_recorded(newest, [f"resume={newest}"])).replay
+        assert torch.equal(large._storage.obs[:20], whole._storage.obs[4:24])
+    batch = small._storage.select(torch.arange(15))
+    large.add(batch)
+    assert large.n_episodes == 30
+    assert torch.equal(large._storage.obs[20:30], batch.obs[:10])
+    assert torch.equal(large._storage.obs[:5], batch.obs[10:])
+
+
+def test_a_new_learning_rate_holds_from_the_resumption_on(tmp_path: Path) -> None:
+    run_dir = train(tiny("vdn", "topk", "lr_schedule=constant", "lr=0.01"), tmp_path / "run")
+    resume(run_dir, "t_max=80", "lr=0.002")
+    rates = [row["value"] for row in rows(run_dir) if row["key"] == "lr"]
+    assert (rates[0], rates[-1]) == ("0.01", "0.002")
+
+
+def test_resume_from_a_numbered_checkpoint(tmp_path: Path) -> None:
+    config = tiny("vdn", "topk", "keep_numbered_checkpoints=True", "checkpoint_interval=16")
+    run_dir = train(config, tmp_path / "run")
+    numbered = run_dir / "checkpoints" / "000000000032.pt"
+    names = {path.name for path in (run_dir / "checkpoints").iterdir()}
+    assert names >= {LATEST, "best.pt", numbered.name, "000000000064.pt"}
+    run = Run(load_recorded(run_dir, [f"resume={numbered}"]))
+    assert run.counters.env_steps == 32
+
+
+def test_checkpoint_path_starts_from_its_weights_only(tmp_path: Path) -> None:
+    first = train(tiny("qmix", "topk"), tmp_path / "first")
+    run = Run(tiny("qmix", "topk", f"checkpoint_path={first}", "seed=2"))
+    weights = load_checkpoint(find_checkpoint(first))["learner"]["online"]
+    for network in (run.learner.online, run.learner.target):
+        assert differences(dict(network.state_dict()), dict(weights)) == []
+    assert (run.counters.env_steps, run.replay.n_episodes, run.learner.updates) == (0, 0, 0)
+
+
+def change(path: Path, how: Callable[[dict[str, object]], None]) -> None:
+    state = load_checkpoint(path)
+    how(state)
+    torch.save(state, path)
+
+
+def test_the_best_checkpoint_is_the_best_test(tmp_path: Path) -> None:
+    run_dir = train(tiny("agp", "topk", "t_max=640", "lr=0.01", "test_interval=64"), tmp_path / "r")
+    tests = [
+        (float(row["value"]), int(row["env_steps"]))
+        for row in rows(run_dir)
+        if row["key"] == "test_return_mean"
+    ]
+    best, at = max(tests, key=lambda test: (test[0], -test[1]))
+    counters = load_checkpoint(run_dir / "checkpoints" / "best.pt")["counters"]
+    assert counters["best_score"] == pytest.approx(best)
+    assert counters["env_steps"] == at
+
+
+def test_a_resumed_run_keeps_its_best(tmp_path: Path) -> None:
+    run_dir = train(tiny("vdn", "topk", "t_max=32"), tmp_path / "run")
+    path = run_dir / "checkpoints" / LATEST
+
+    def unbeatable(state: dict[str, object]) -> None:
+        counters = state["counters"]
+        assert isinstance(counters, dict)
+        counters["best_score"] = 1e9
+
+    change(path, unbeatable)
+    before = (run_dir / "checkpoints" / "best.pt").read_bytes()
+    resume(run_dir, "t_max=64")
+    assert (run_dir / "checkpoints" / "best.pt").read_bytes() == before
+
+
+def test_configurations_stay_frozen(tmp_path: Path) -> None:
+    config = tiny("vdn", "topk")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.t_max = 3  # type: ignore[misc]

@@ -1,0 +1,23 @@
+import pytest
+
+from utils.errors import ConfigError, NumericalError, SettingsError, UserError, refuse
+
+
+def test_refuse_tells_everything_at_once() -> None:
+    refuse()
+    refuse((False, "a", "fine"))
+    with pytest.raises(SettingsError) as caught:
+        refuse((True, "a", "1 is wrong."), (False, "b", "fine"), (True, "c", "2 is wrong."))
+    assert caught.value.problems == [("a", "1 is wrong."), ("c", "2 is wrong.")]
+    assert str(caught.value) == "a: 1 is wrong.; c: 2 is wrong."
+
+
+def test_config_errors_keep_their_problems() -> None:
+    error = ConfigError(problem for problem in ("one", "two"))
+    assert error.problems == ["one", "two"]
+    assert str(error) == "one\ntwo"
+
+
+@pytest.mark.parametrize("kind", [ConfigError, NumericalError])
+def test_what_main_shows_without_a_traceback(kind: type) -> None:
+    assert issubclass(kind, UserError)

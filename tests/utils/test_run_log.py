@@ -1,0 +1,95 @@
+import csv
+import sys
+from pathlib import Path
+
+import pytest
+
+from utils.errors import UserError
+from utils.run_log import COLUMNS, RUN_METRICS, TIMINGS, RunLog, append_evaluation
+
+
+def read(path: Path) -> list[list[str]]:
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_one_row_for_each_metric(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.write((8, 4, 2), 1.239, {"loss": 1 / 3, "epsilon": 1.0})
+    log.close()
+    assert read(tmp_path / "metrics.csv") == [
+        list(COLUMNS),
+        ["8", "4", "2", "1.24", "loss", "0.333333333"],
+        ["8", "4", "2", "1.24", "epsilon", "1"],
+    ]
+
+
+def test_rows_are_in_the_file_before_it_is_closed(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.write((8, 4, 2), 1.0, {"loss": 1.0})
+    assert len(read(tmp_path / "metrics.csv")) == 2
+    log.close()
+
+
+def test_a_new_log_replaces_and_a_resumed_one_goes_on(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.write((8, 8, 1), 1.0, {"loss": 1.0})
+    position = log.position
+    log.write((16, 16, 2), 2.0, {"loss": 2.0})
+    log.close()
+    with (tmp_path / "metrics.csv").open("a") as file:
+        file.write("24,24,3,3.00,lo")  # torn by the end of the process
+    log = RunLog(tmp_path, position=position)
+    assert log.position == position
+    log.write((16, 16, 2), 2.5, {"loss": 2.0})
+    log.close()
+    assert [row[0] for row in read(tmp_path / "metrics.csv")] == ["env_steps", "8", "16"]
+    RunLog(tmp_path).close()
+    assert read(tmp_path / "metrics.csv") == [list(COLUMNS)]
+
+
+def test_a_position_beyond_the_file_adds_no_gap(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    end = log.position
+    log.close()
+    log = RunLog(tmp_path, position=end + 100)
+    log.write((8, 8, 1), 1.0, {"loss": 1.0})
+    log.close()
+    assert b"\0" not in (tmp_path / "metrics.csv").read_bytes()
+    assert len(read(tmp_path / "metrics.csv")) == 2
+
+
+def test_metrics_also_go_to_the_scalar(tmp_path: Path) -> None:
+    seen: list[tuple[str, float, int]] = []
+    log = RunLog(tmp_path, scalar=lambda *row: seen.append(row))
+    log.write((8, 4, 2), 1.0, {"loss": 0.5, "lr": 0.1})
+    log.close()
+    assert seen == [("loss", 0.5, 8), ("lr", 0.1, 8)]
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"metrics\.csv cannot be written \(No such file"):
+        RunLog(tmp_path / "gone")
+
+
+def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UserError, match="`pip install tensorboard`"):
+        RunLog(tmp_path, use_tensorboard=True)
+
+
+def test_evaluations_are_appended(tmp_path: Path) -> None:
+    append_evaluation(tmp_path, "latest.pt", 64, 100, {"test_return_mean": 0.5})
+    append_evaluation(tmp_path, "best.pt", 32, 100, {"test_return_mean": 0.75})
+    assert read(tmp_path / "evaluations.csv") == [
+        ["checkpoint", "env_steps", "n_episodes", "key", "value"],
+        ["latest.pt", "64", "100", "test_return_mean", "0.5"],
+        ["best.pt", "32", "100", "test_return_mean", "0.75"],
+    ]
+    with pytest.raises(UserError, match=r"evaluations\.csv cannot be written"):
+        append_evaluation(tmp_path / "gone", "latest.pt", 64, 100, {})
+
+
+def test_timings_are_described_where_the_run_writes_them() -> None:
+    ours = {key for key in TIMINGS if key not in ("time_act", "time_env", "time_store")}
+    assert ours <= set(RUN_METRICS)
