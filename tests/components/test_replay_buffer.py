@@ -124,6 +124,32 @@ def test_state_without_episodes_keeps_the_stream() -> None:
     assert torch.equal(old.sample(2).state, new.sample(2).state)
 
 
+@pytest.mark.parametrize("n_added", [2, 3, 5])
+def test_state_of_a_smaller_ring(n_added: int) -> None:
+    old, new = make_buffer(capacity=3), make_buffer(capacity=5)
+    for i in range(n_added):
+        old.add(episodes(i, 1 + i))
+    new.load_state_dict(old.state_dict())
+    kept = list(range(n_added))[-3:]
+    assert numbers(new.sample(new.n_episodes)) == kept
+    assert new.sample(new.n_episodes).n_steps == n_added
+    for i in range(10, 14):  # the oldest go first
+        new.add(episodes(i, 6))
+        kept = [*kept, i][-5:]
+        assert numbers(new.sample(new.n_episodes)) == kept
+
+
+def test_state_of_a_larger_ring() -> None:
+    old, new = make_buffer(capacity=5), make_buffer(capacity=3)
+    old.add(episodes(0, 1, 2, 3))
+    new.load_state_dict(old.state_dict())
+    new.add(episodes(3, 6))
+    assert numbers(new.sample(3)) == [1, 2, 3]
+    old.add(episodes(3, 6))
+    with pytest.raises(ValueError, match="4 saved episodes exceed buffer_size=3"):
+        new.load_state_dict(old.state_dict())
+
+
 def test_state_does_not_share_memory_with_the_ring() -> None:
     buffer = make_buffer(capacity=2)
     buffer.add(episodes(0, 6, 6))

@@ -397,9 +397,34 @@ def test_state_round_trip() -> None:
     assert old.metrics() == new.metrics()
 
 
+def test_metrics_survive_the_round_trip() -> None:
+    old, new, batch = make(), make(), fake_batch(INFO)
+    old.train(batch, 0, 0)
+    new.load_state_dict(copy.deepcopy(old.state_dict()))
+    assert new.metrics() == old.metrics() != {}
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+def test_constants_of_the_optimizer_come_from_the_settings(optimizer: str) -> None:
+    old = make(lr=0.01, optimizer=optimizer)
+    new = make(lr=0.02, optimizer=optimizer, optim_eps=0.5, optim_alpha=0.25)
+    old.train(fake_batch(INFO), 0, 0)
+    new.load_state_dict(copy.deepcopy(old.state_dict()))
+    (group,) = new.optimizer.param_groups
+    assert (group["lr"], group["eps"]) == (0.02, 0.5)
+    assert group.get("alpha", 0.25) == 0.25
+
+
+def test_state_of_another_optimizer() -> None:
+    state = make(optimizer="rmsprop").state_dict()
+    with pytest.raises(ValueError, match="trained with optimizer=rmsprop, not adam"):
+        make(optimizer="adam").load_state_dict(state)
+
+
 def test_masked_mean() -> None:
     x = torch.tensor([[[1.0, 2.0], [torch.nan, torch.inf]]])
     assert masked_mean(x, torch.tensor([[[True], [False]]])).item() == 1.5
+    assert masked_mean(x[:, :1], None).item() == 1.5
 
 
 def test_lambda_out_of_range() -> None:
