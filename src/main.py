@@ -3,6 +3,7 @@
 python src/main.py --config=agp --env-config=topk with seed=3 env_args.n_agents=8
 """
 
+import logging
 import sys
 import warnings
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from config.cli import Command, parse
 from config.schema import RunConfig
 from utils.errors import ConfigError, UserError
+
+REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -61,11 +64,13 @@ def dispatch(command: Command) -> int:
 
             print(yaml.safe_dump(to_dict(config), sort_keys=False), end="")
         elif command.action == "check_env":
-            from envs.env_checker import report
+            from envs.env_checker import PASSES, report
 
-            print(report(config.env, config.env_args))
+            text = report(config.env, config.env_args)
+            print(text)
+            return 0 if PASSES in text else 1
         elif config.evaluate:
-            from run import evaluate
+            from evaluate import evaluate
 
             print(evaluate(config))
         else:
@@ -85,6 +90,11 @@ def resolve(command: Command) -> RunConfig:
             f"resume={given['resume']} continues a run with the configuration it recorded, but "
             f"'{named}' asks for another one. Leave out --config and --env-config; settings after "
             f"`with` still hold."
+        )
+    if given.get("resume") and "seed" in given:
+        raise UserError(
+            f"resume={given['resume']} goes on with the random streams of that run, so its seed "
+            f"cannot be changed to {given['seed']}. Leave out seed, or start a new run."
         )
     if given.get("resume") or given.get("evaluate", "").lower() in ("true", "yes", "on"):
         from utils.checkpoint import run_folder
@@ -115,13 +125,15 @@ def run_with_sacred(config: RunConfig) -> None:
         run_dir = create_run_dir(
             config.results_dir, config.env_name, config.alg_name, label, config.seed
         )
+    name = f"{config.alg_name}-{config.env_name}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Sacred 0.8.7 imports pkg_resources, which warns
         from sacred import SETTINGS, Experiment
         from sacred.observers import FileStorageObserver
 
         SETTINGS.CAPTURE_MODE = "no"  # rich owns the console; metrics.csv has the numbers
-        experiment = Experiment(f"{config.alg_name}-{config.env_name}", base_dir=str(Path.cwd()))
+        logging.getLogger(name).setLevel(logging.WARNING)  # "Running command ...", and the like
+        experiment = Experiment(name, base_dir=str(REPOSITORY))
     experiment.observers.append(FileStorageObserver(run_dir / "sacred"))
     experiment.add_config(to_dict(config))
 

@@ -4,7 +4,6 @@ Every clock counts environment steps. No branch names an algorithm: what differs
 configuration's slots.
 """
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -25,19 +24,18 @@ from build import (
 from components.statistics import Statistics
 from config.load import dump
 from config.schema import RunConfig
+from evaluate import greedy_test
 from learners.base import Learner
-from runners.batch_runner import BatchRunner
 from utils.checkpoint import (
     BEST,
     LATEST,
     find_checkpoint,
     load_checkpoint,
     load_into,
-    run_folder,
     save_checkpoint,
 )
-from utils.console import RunConsole, result_table
-from utils.run_log import RunLog, append_evaluation, tensorboard_writer
+from utils.console import RunConsole
+from utils.run_log import RunLog, tensorboard_writer
 
 Scalar = Callable[[str, float, int], Any]
 
@@ -92,7 +90,7 @@ class Run:
         self._train_seconds = 0.0
         self._cpu_before = process_time()
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
-        self._recent: deque[dict[str, float]] = deque(maxlen=1)
+        self._last_test: dict[str, float] = {}
         self._log_position: int | None = None  # where to cut the metrics.csv of a resumed run
         if config.resume:
             path = find_checkpoint(config.resume)
@@ -141,7 +139,7 @@ class Run:
                 if counters.strikes("checkpoint", config.checkpoint_interval) or done:
                     self._save()
             console.say(f"Finished. Everything is in {run_dir}")
-        return self._recent[-1] if self._recent else {}
+        return self._last_test
 
     def advance(self) -> None:
         """Collect an episode in each copy of the environment; train as often as that calls for."""
@@ -178,7 +176,7 @@ class Run:
     def _test(self, console: RunConsole) -> None:
         started = perf_counter()
         metrics = greedy_test(self.test_runner, self.config.test_nepisode, self.counters.env_steps)
-        self._recent.append(metrics)
+        self._last_test = metrics
         self.counters.seconds += perf_counter() - started
         self._write(metrics)
         shown = {
@@ -261,36 +259,3 @@ class Run:
         self.statistics.load_state_dict(state["statistics"])
         self._since_log = (int(state["since_log"][0]), float(state["since_log"][1]))
         self._log_position = int(state["log_position"])
-
-
-def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:
-    """Play `n_episodes` greedily; metrics with the prefix `test_`."""
-    statistics = Statistics()
-    for _ in range(-(-n_episodes // runner.env.batch_size)):
-        rollout = runner.collect(env_steps, greedy=True)
-        statistics.add(rollout.returns, rollout.lengths, rollout.metrics)
-    return statistics.means(n_episodes, prefix="test_")
-
-
-def evaluate(config: RunConfig) -> str:
-    """Test the checkpoint at `config.checkpoint_path` greedily; returns a table as text.
-
-    The episodes come from a random stream of their own, so they are new to the run. The results are
-    also appended to `evaluations.csv` in the run's folder.
-
-    Raises:
-        UserError: if the checkpoint is missing, damaged or of another architecture.
-    """
-    torch.set_num_threads(config.threads)
-    path = find_checkpoint(config.checkpoint_path)
-    state = load_checkpoint(path)
-    controller = build_controller(config, build_env(config, 1, "info").info)
-    runner = build_test_runner(config, controller, "evaluate")
-    load_into(build_learner(config, controller).online, state["learner"]["online"], path)
-    metrics = greedy_test(runner, config.test_nepisode, 0)
-    n, steps = config.test_nepisode, state["counters"]["env_steps"]
-    append_evaluation(run_folder(path), path.name, steps, n, metrics)
-    rows = {"checkpoint": str(path), "trained for": f"{steps:,} environment steps"}
-    rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}
-    title = f"{config.alg_name} on {config.env_name}, {n:,} greedy episodes, seed {config.seed}"
-    return result_table(title, rows)

@@ -27,9 +27,10 @@ ARROWS = {
     "runners": LEARNING,
     "analysis": {"utils"},
     "build": BUILD,
-    "run": BUILD | {"build"},
+    "evaluate": BUILD | {"build"},
+    "run": BUILD | {"build", "evaluate"},
     "policy": BUILD | {"build"},
-    "main": BUILD | {"build", "run", "policy"},
+    "main": BUILD | {"build", "evaluate", "run", "policy"},
     "suite": {"utils", "analysis"},  # starts main.py in processes of its own
     "report": {"utils", "analysis"},
 }

@@ -13,8 +13,8 @@ from config.hints import nested_dataclass
 from config.layers import available
 from config.load import dump, load_config, load_recorded
 from config.schema import RunConfig
+from evaluate import evaluate
 from policy import load_policy
-from run import evaluate
 from suite import SUITES as SUITES_DIR
 from suite import read_suite
 from utils.registry import REGISTRIES

@@ -111,6 +111,30 @@ def test_evaluate_needs_nothing_but_the_run(
     assert capsys.readouterr().out == table
 
 
+def test_an_evaluation_tells_which_settings_were_changed(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    argv = ["with", "evaluate=True", f"checkpoint_path={copied}", "test_nepisode=8"]
+    assert main([*argv, "env_args.k=1"]) == 0
+    assert "env_args.k=1" in capsys.readouterr().out
+    assert "latest.pt,64,8,env_args.k=1,test_success_mean" in (
+        copied / "evaluations.csv"
+    ).read_text().replace("\r", "")
+
+
+def test_the_seed_of_a_resumed_run_cannot_change(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["with", f"resume={copied}", "seed=4"]) == 2
+    assert "its seed cannot be changed to 4" in capsys.readouterr().err
+
+
+def test_check_env_fails_with_violations(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["--env-config=swap", "--check-env"]) == 0
+    monkeypatch.setattr("envs.matrix_games.swap.Swap.state_dict", lambda self: {})
+    assert main(["--env-config=swap", "--check-env"]) == 1
+
+
 def test_a_resumed_run_stays_in_its_folder_and_can_be_evaluated(copied: Path) -> None:
     assert main(["with", f"resume={copied}", "t_max=80"]) == 0
     assert [path.name for path in copied.parent.iterdir()] == ["run"]

@@ -8,8 +8,9 @@ import torch
 from tests.runs import differences, tiny, train
 
 import policy as policy_module
+from evaluate import greedy_test
 from policy import Policy, load_policy
-from run import Run, greedy_test
+from run import Run
 from utils.checkpoint import LATEST
 from utils.errors import UserError
 

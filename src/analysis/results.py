@@ -24,7 +24,8 @@ class RunRecord:
         path: the folder.
         config: what `config.yaml` says.
         metrics: {key: (environment steps, values)}, in the order of the steps.
-        evaluations: {key: value} of the latest `evaluate=True` of this run, empty without one.
+        evaluations: {key: value} of the last `evaluate=True` of its latest checkpoint under its own
+            settings, empty without one.
     """
 
     path: Path
@@ -71,7 +72,11 @@ def read_run(path: Path) -> RunRecord:
     evaluations: dict[str, float] = {}
     if (path / "evaluations.csv").is_file():
         with (path / "evaluations.csv").open(newline="") as file:
-            evaluations = {row["key"]: float(row["value"]) for row in csv.DictReader(file)}
+            evaluations = {
+                row["key"]: float(row["value"])
+                for row in csv.DictReader(file)
+                if row["checkpoint"] == "latest.pt" and not row["changes"]
+            }
     return RunRecord(path, config, metrics, evaluations)
 
 

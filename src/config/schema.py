@@ -22,7 +22,7 @@ class RunConfig(InputSettings, TrainingSettings):
     name: str = ""  # label of the run's folder; empty: alg_name
     seed: int = 1  # root of every random stream of the run, at least 0
     device: str = "cpu"  # cpu, cuda or cuda:<index>
-    threads: int = 1  # CPU threads within one operation, at least 1
+    threads: int = 1  # CPU threads within one operation, 1 to 1024
 
     # Slots
     env: str = "topk"  # registered environment
@@ -92,6 +92,7 @@ class RunConfig(InputSettings, TrainingSettings):
                 (getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.")
                 for k in at_least_one
             ),
+            (self.threads > 1024, "threads", f"{self.threads} is more than 1024."),
             (not 0 <= self.seed < 2**32, "seed", f"{self.seed} must lie in [0, 2^32)."),
             (
                 self.test_batch_size_run < 0,

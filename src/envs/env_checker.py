@@ -21,6 +21,8 @@ from torch import Tensor
 from envs._contract_rules import FIELDS, CannotGoOn, Rules
 from envs.base import BatchedEnv, EnvStep, make_env
 
+PASSES = "passes all checks"  # what a report of an environment without violations says
+
 MakeEnv = Callable[[int, int, str, torch.device], BatchedEnv]  # batch_size, seed, stream, device
 Trace = list[tuple[str, dict[str, Tensor]]]  # (where, {field: tensor}) of every reset and step
 
@@ -245,7 +247,7 @@ def report(name: str, settings: Any) -> str:
     length = f"{'exactly' if info.fixed_length else 'at most'} {info.episode_limit}"
     metrics = "".join(f"\n  {key}: {text}" for key, text in info.metric_descriptions.items())
     return (
-        f"{name} passes all checks.\n"
+        f"{name} {PASSES}.\n"
         f"  agents: {info.n_agents} ({', '.join(info.agent_names)})\n"
         f"  actions: {_sizes(info.action_counts)}; observations: {_sizes(info.obs_dims)}; "
         f"state: {info.state_dim}\n"

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from utils.errors import UserError
 
 COLUMNS = ("env_steps", "episodes", "updates", "seconds", "key", "value")
+EVALUATION_COLUMNS = ("checkpoint", "env_steps", "n_episodes", "changes", "key", "value")
 Counts = tuple[int, int, int]  # env_steps, episodes, updates
 
 RUN_METRICS = {
@@ -112,7 +113,12 @@ class RunLog:
 
 
 def append_evaluation(
-    run_dir: Path, checkpoint: str, env_steps: int, n_episodes: int, metrics: dict[str, float]
+    run_dir: Path,
+    checkpoint: str,
+    env_steps: int,
+    n_episodes: int,
+    changes: str,
+    metrics: dict[str, float],
 ) -> None:
     """Add the results of one evaluation to `evaluations.csv`.
 
@@ -121,6 +127,7 @@ def append_evaluation(
         checkpoint: the checkpoint's file name.
         env_steps: environment steps it was trained for.
         n_episodes: episodes played.
+        changes: settings that differ from the run's own, as text.
         metrics: {key: value}.
 
     Raises:
@@ -132,8 +139,10 @@ def append_evaluation(
         with path.open("a", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             if is_new:
-                writer.writerow(("checkpoint", "env_steps", "n_episodes", "key", "value"))
-            head = (checkpoint, env_steps, n_episodes)
+                writer.writerow(
+                    ("checkpoint", "env_steps", "n_episodes", "changes", "key", "value")
+                )
+            head = (checkpoint, env_steps, n_episodes, changes)
             writer.writerows((*head, key, f"{value:.9g}") for key, value in metrics.items())
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error

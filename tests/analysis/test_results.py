@@ -26,8 +26,11 @@ def make_run(root, alg, seed, values, name="", evaluation=None):
     (folder / "metrics.csv").write_text(HEAD + rows)
     if evaluation is not None:
         (folder / "evaluations.csv").write_text(
-            "checkpoint,env_steps,n_episodes,key,value\n"
-            f"latest.pt,200,9,test_success_mean,0.1\nlatest.pt,200,9,test_success_mean,{evaluation}\n"
+            "checkpoint,env_steps,n_episodes,changes,key,value\n"
+            "latest.pt,200,9,,test_success_mean,0.1\n"
+            f"latest.pt,200,9,,test_success_mean,{evaluation}\n"
+            "best.pt,200,9,,test_success_mean,0.2\n"
+            "latest.pt,200,9,env_args.k=3,test_success_mean,0.3\n"
         )
     return folder
 
@@ -46,7 +49,7 @@ def test_find_runs_reads_every_folder_and_groups_by_method(root):
     assert groups["vdn"][0].env_steps == 200
 
 
-def test_the_latest_evaluation_counts(root):
+def test_the_last_evaluation_of_the_latest_checkpoint_under_its_own_settings_counts(root):
     assert read_run(root / "agp" / "agp_seed2_1").evaluations == {"test_success_mean": 0.9}
 
 

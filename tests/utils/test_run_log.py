@@ -79,15 +79,15 @@ def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_evaluations_are_appended(tmp_path: Path) -> None:
-    append_evaluation(tmp_path, "latest.pt", 64, 100, {"test_return_mean": 0.5})
-    append_evaluation(tmp_path, "best.pt", 32, 100, {"test_return_mean": 0.75})
+    append_evaluation(tmp_path, "latest.pt", 64, 100, "", {"test_return_mean": 0.5})
+    append_evaluation(tmp_path, "best.pt", 32, 100, "lr=1", {"test_return_mean": 0.75})
     assert read(tmp_path / "evaluations.csv") == [
-        ["checkpoint", "env_steps", "n_episodes", "key", "value"],
-        ["latest.pt", "64", "100", "test_return_mean", "0.5"],
-        ["best.pt", "32", "100", "test_return_mean", "0.75"],
+        ["checkpoint", "env_steps", "n_episodes", "changes", "key", "value"],
+        ["latest.pt", "64", "100", "", "test_return_mean", "0.5"],
+        ["best.pt", "32", "100", "lr=1", "test_return_mean", "0.75"],
     ]
     with pytest.raises(UserError, match=r"evaluations\.csv cannot be written"):
-        append_evaluation(tmp_path / "gone", "latest.pt", 64, 100, {})
+        append_evaluation(tmp_path / "gone", "latest.pt", 64, 100, "", {})
 
 
 def test_timings_are_described_where_the_run_writes_them() -> None:

@@ -1,0 +1,75 @@
+"""Greedy tests, during a run and afterwards."""
+
+from typing import Any
+
+import torch
+
+from build import build_controller, build_env, build_learner, build_test_runner
+from components.statistics import Statistics
+from config.load import load_recorded, to_dict
+from config.schema import RunConfig
+from runners.batch_runner import BatchRunner
+from utils.checkpoint import find_checkpoint, load_checkpoint, load_into, run_folder
+from utils.console import result_table
+from utils.run_log import append_evaluation
+
+# Settings that an evaluation may change without testing something else than what was trained.
+HARMLESS = (
+    "evaluate",
+    "checkpoint_path",
+    "resume",
+    "test_nepisode",
+    "test_batch_size_run",
+    "device",
+    "threads",
+    "show_progress",
+)
+
+
+def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:
+    """Play `n_episodes` greedily; metrics with the prefix `test_`."""
+    statistics = Statistics()
+    for _ in range(-(-n_episodes // runner.env.batch_size)):
+        rollout = runner.collect(env_steps, greedy=True)
+        statistics.add(rollout.returns, rollout.lengths, rollout.metrics)
+    return statistics.means(n_episodes, prefix="test_")
+
+
+def evaluate(config: RunConfig) -> str:
+    """Test the checkpoint at `config.checkpoint_path` greedily; returns a table as text.
+
+    The episodes come from a random stream of their own, so they are new to the run. The results are
+    also appended to `evaluations.csv` in the run's folder, with the settings that were changed.
+
+    Raises:
+        UserError: if the checkpoint is missing, damaged or of another architecture.
+    """
+    torch.set_num_threads(config.threads)
+    path = find_checkpoint(config.checkpoint_path)
+    state = load_checkpoint(path)
+    controller = build_controller(config, build_env(config, 1, "info").info)
+    runner = build_test_runner(config, controller, "evaluate")
+    load_into(build_learner(config, controller).online, state["learner"]["online"], path)
+    metrics = greedy_test(runner, config.test_nepisode, 0)
+    n, steps = config.test_nepisode, state["counters"]["env_steps"]
+    folder = run_folder(path)
+    recorded = load_recorded(folder, ["resume="])
+    changes = " ".join(_changes(to_dict(recorded), to_dict(config)))
+    append_evaluation(folder, path.name, steps, n, changes, metrics)
+    rows = {"checkpoint": str(path), "trained for": f"{steps:,} environment steps"}
+    if changes:
+        rows["changed"] = changes
+    rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}
+    title = f"{config.alg_name} on {config.env_name}, {n:,} greedy episodes, seed {config.seed}"
+    return result_table(title, rows)
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
+    """`key=value` of every setting that differs and matters, nested keys dotted."""
+    found = []
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(old.get(key), dict):
+            found += _changes(old[key], value, f"{path}{key}.")
+        elif old.get(key) != value and key not in HARMLESS:
+            found.append(f"{path}{key}={value}")
+    return found
