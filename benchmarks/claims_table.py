@@ -12,6 +12,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from analysis import claims
+from analysis import topk_bounds as topk
 
 N, K = 6, 2  # the paper's Top-K Selection
 Row = tuple[str, str, str]  # section of docs/claims.md, quantity, value
@@ -69,46 +70,44 @@ def bounds() -> Iterator[Row]:
     yield "9.6", "Top-K, common threshold: success", f"{bound:.5f}"
     yield "9.6", "Top-K, common threshold: return", f"{2 * bound - 1:.4f}"
     for n_bins in (30, 60):
-        starts = claims.ascent_starts(60, N, n_bins, seed=0)
-        ends = [
-            claims.coordinate_ascent(lambda d: claims.top_k_success(d, K), x)[0] for x in starts
-        ]
+        starts = topk.ascent_starts(60, N, n_bins, seed=0)
+        ends = [topk.coordinate_ascent(lambda d: topk.top_k_success(d, K), x)[0] for x in starts]
         name = f"Top-K, coordinate ascent, {n_bins} bins, {len(starts)} starts: least, greatest"
         yield "9.6", name, f"{min(ends):.5f}, {max(ends):.5f}"
     roles = np.zeros((N, 30))
     roles[:K] = 1
-    yield "9.6", "Top-K, fixed roles", f"{float(claims.top_k_success(roles, K)):.4f}"
+    yield "9.6", "Top-K, fixed roles", f"{float(topk.top_k_success(roles, K)):.4f}"
 
-    threshold = claims.vdn_fit_threshold(N, K)
+    threshold = topk.vdn_fit_threshold(N, K)
     success = claims.exactly_k_probability(np.full(N, 1 - threshold), K)
     yield (
         "9.6",
         "Top-K, population VDN (and IQL) fit: threshold, success",
         (f"{threshold:.4f}, {success:.4f}"),
     )
-    rate, error = claims.greedy_success(claims.population_pair_fit, N, K, 2_000_000, seed=0)
+    rate, error = topk.greedy_success(topk.population_pair_fit, N, K, 2_000_000, seed=0)
     yield (
         "9.6",
         "Top-K, population DCG fit, exact argmax: success",
         f"{rate:.4f} (s.e. {error:.4f})",
     )
-    rate, _ = claims.greedy_success(claims.hand_set_factors, N, K, 20_000, seed=0)
+    rate, _ = topk.greedy_success(topk.hand_set_factors, N, K, 20_000, seed=0)
     yield "9.6", "Top-K, hand-set DCG factors, exact argmax: success", f"{rate:g}"
 
 
 def penalty() -> Iterator[Row]:
     """Section 9.7: the anti-coordination game."""
-    yield "9.7", "greatest expected return", f"{claims.penalty_optimum():.4f}"
+    yield "9.7", "greatest expected return", f"{topk.penalty_optimum():.4f}"
     for mode in ("per_pair", "once"):
-        for name, p in [("best", claims.best_threshold_for_return(mode)), ("p=1/3", 1 / 3)]:
+        for name, p in [("best", topk.best_threshold_for_return(mode)), ("p=1/3", 1 / 3)]:
             success = claims.exactly_k_probability(np.full(N, p), K)
             yield (
                 "9.7",
                 f"{mode}, {name} common threshold: p, return, success",
-                (f"{p:.3f}, {claims.threshold_return(p, mode):.4f}, {success:.4f}"),
+                (f"{p:.3f}, {topk.threshold_return(p, mode):.4f}, {success:.4f}"),
             )
-    starts = claims.ascent_starts(30, N, 60, seed=0)
-    ends = [claims.coordinate_ascent(lambda d: claims.penalised_return(d, K), x)[0] for x in starts]
+    starts = topk.ascent_starts(30, N, 60, seed=0)
+    ends = [topk.coordinate_ascent(lambda d: topk.penalised_return(d, K), x)[0] for x in starts]
     name = f"per_pair, coordinate ascent on the return, 60 bins, {len(starts)} starts"
     yield "9.7", f"{name}: least, greatest", f"{min(ends):.4f}, {max(ends):.4f}"
 

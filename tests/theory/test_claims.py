@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import minimize
 
 from analysis import claims
+from analysis import topk_bounds as topk
 
 N, K = 6, 2
 BOUND = 15 * (1 / 3) ** 2 * (2 / 3) ** 4
@@ -179,15 +180,15 @@ def test_9_6_common_threshold():
     assert success.max() == pytest.approx(0.32922, abs=5e-6)
     decisions = np.zeros((N, 30))
     decisions[:, 20:] = 1
-    assert claims.top_k_success(decisions, K) == pytest.approx(BOUND, abs=1e-12)
+    assert topk.top_k_success(decisions, K) == pytest.approx(BOUND, abs=1e-12)
     assert 2 * BOUND - 1 == pytest.approx(-0.342, abs=5e-4)  # the expected return
 
 
 def test_9_6_fixed_roles_succeed_once_in_fifteen_and_are_a_fixed_point():
     roles = np.zeros((N, 30))
     roles[:K] = 1
-    assert claims.top_k_success(roles, K) == pytest.approx(1 / 15, abs=1e-12)
-    reached, _ = claims.coordinate_ascent(lambda d: claims.top_k_success(d, K), roles)
+    assert topk.top_k_success(roles, K) == pytest.approx(1 / 15, abs=1e-12)
+    reached, _ = topk.coordinate_ascent(lambda d: topk.top_k_success(d, K), roles)
     assert reached == pytest.approx(1 / 15, abs=1e-12)
 
 
@@ -201,14 +202,14 @@ def test_9_6_success_of_uneven_rules_agrees_with_simulation(n_agents, k):
     acts = rng.random(u.shape) < probability
     is_top = u >= np.sort(u, axis=1)[:, [n_agents - k]]
     right = (acts == is_top).all(axis=1)
-    assert claims.top_k_success(decisions, k) == pytest.approx(
+    assert topk.top_k_success(decisions, k) == pytest.approx(
         right.mean(), abs=4 * right.std() / np.sqrt(len(u))
     )
 
 
 def check_ascent(n_bins, n_starts):
-    for start in claims.ascent_starts(n_starts, N, n_bins, seed=0):
-        reached, decisions = claims.coordinate_ascent(lambda d: claims.top_k_success(d, K), start)
+    for start in topk.ascent_starts(n_starts, N, n_bins, seed=0):
+        reached, decisions = topk.coordinate_ascent(lambda d: topk.top_k_success(d, K), start)
         assert reached == pytest.approx(BOUND, abs=1e-9)
         assert decisions.sum(axis=1) == pytest.approx(np.full(N, n_bins / 3))
 
@@ -223,7 +224,7 @@ def test_9_6_coordinate_ascent_full_size():
 
 
 def test_9_6_unary_fit():
-    t = claims.vdn_fit_threshold(N, K)
+    t = topk.vdn_fit_threshold(N, K)
     assert t**5 + 5 * t**4 * (1 - t) == pytest.approx(0.5)  # at most one of five is above
     assert t == pytest.approx(0.686, abs=5e-4)
     success = claims.exactly_k_probability(np.full(N, 1 - t), K)
@@ -242,12 +243,12 @@ def test_9_6_pair_memberships_by_enumerating_the_other_agents():
             high_in, low_in = n_above_high < K, n_above_low + 1 < K
             cell = (high_in, low_in) if u > v else (low_in, high_in)
             expected[int(cell[0]), int(cell[1])] += np.prod([chance for chance, _ in others])
-        found = claims.pair_in_top_k(np.array(u), np.array(v), N, K)
+        found = topk.pair_in_top_k(np.array(u), np.array(v), N, K)
         assert found == pytest.approx(expected, abs=1e-12)
         alone = sum(comb(5, c) * (1 - u) ** c * u ** (5 - c) for c in range(K))
-        assert claims.in_top_k(np.array(u), N, K) == pytest.approx(alone)
+        assert topk.in_top_k(np.array(u), N, K) == pytest.approx(alone)
         other, weight = nodes_between([u])
-        averaged = weight @ claims.pair_in_top_k(np.full_like(other, u), other, N, K)[:, 1].sum(-1)
+        averaged = weight @ topk.pair_in_top_k(np.full_like(other, u), other, N, K)[:, 1].sum(-1)
         assert averaged == pytest.approx(alone, abs=1e-12)
 
 
@@ -265,7 +266,7 @@ def test_9_6_pair_fit_satisfies_the_normal_equations():
     for first, second in [(0.3, 0.8), (0.8, 0.3), (0.55, 0.6)]:
         third, weight = nodes_between([first, second])
         u = np.stack([np.full_like(third, first), np.full_like(third, second), third], axis=1)
-        fitted = 2.0**-3 + claims.joint_values(*claims.population_pair_fit(u, 1))
+        fitted = 2.0**-3 + topk.joint_values(*topk.population_pair_fit(u, 1))
         is_right = (actions[None] == (np.arange(3) == u.argmax(axis=1)[:, None])[:, None]).all(-1)
         residual = weight @ (is_right - fitted)  # [J]
         for a, b in product((0, 1), repeat=2):
@@ -279,7 +280,7 @@ def test_9_6_pair_fit_terms_average_to_zero():
     second, weight = nodes_between([first])
     u = np.full((len(second), N), 0.5)
     u[:, 0], u[:, 1] = first, second
-    unary, pair = claims.population_pair_fit(u, K)
+    unary, pair = topk.population_pair_fit(u, K)
     assert weight @ unary[:, 1].mean(axis=-1) == pytest.approx(0, abs=1e-12)
     assert weight @ pair[:, 0].mean(axis=-1) == pytest.approx(np.zeros(2), abs=1e-12)
 
@@ -292,11 +293,11 @@ def test_9_6_joint_values_agree_with_a_loop():
         + sum(pair[p, a[i], a[j]] for p, (i, j) in enumerate(combinations(range(4), 2)))
         for a in product((0, 1), repeat=4)
     ]
-    assert claims.joint_values(unary, pair) == pytest.approx(slow)
+    assert topk.joint_values(unary, pair) == pytest.approx(slow)
 
 
 def test_9_6_pair_fit_succeeds_in_half_of_the_draws():
-    rate, error = claims.greedy_success(claims.population_pair_fit, N, K, n_draws=60_000, seed=0)
+    rate, error = topk.greedy_success(topk.population_pair_fit, N, K, n_draws=60_000, seed=0)
     assert error < 0.0021
     assert rate == pytest.approx(0.501, abs=0.007)
     assert rate > BOUND + 0.15  # pairwise methods exceed the bound in expectation
@@ -304,17 +305,19 @@ def test_9_6_pair_fit_succeeds_in_half_of_the_draws():
 
 @pytest.mark.slow
 def test_9_6_pair_fit_full_size():
-    rate, error = claims.greedy_success(claims.population_pair_fit, N, K, n_draws=2_000_000, seed=1)
+    rate, error = topk.greedy_success(topk.population_pair_fit, N, K, n_draws=2_000_000, seed=1)
     assert error < 0.0004
     assert rate == pytest.approx(0.5014, abs=0.0015)
 
 
 def test_9_6_hand_set_factors_always_succeed():
-    rate, _ = claims.greedy_success(claims.hand_set_factors, N, K, n_draws=20_000, seed=0)
+    rate, _ = topk.greedy_success(topk.hand_set_factors, N, K, n_draws=20_000, seed=0)
     assert rate == 1
     u = np.random.default_rng(0).random(N)
     for acts, value in zip(
-        claims.joint_actions(N), claims.joint_values(*claims.hand_set_factors(u, K)), strict=True
+        claims.joint_actions(N),
+        topk.joint_values(*topk.hand_set_factors(u, K)),
+        strict=True,
     ):
         inversions = sum(
             u[i] < u[j] for i in np.flatnonzero(acts) for j in np.flatnonzero(1 - acts)
@@ -331,7 +334,7 @@ def penalty_draws(n_draws=200_000):
 
 def count_conflicts(u, acts):
     return sum(
-        acts[:, i] & acts[:, j] & (np.abs(u[:, i] - u[:, j]) < claims.CLOSE)
+        acts[:, i] & acts[:, j] & (np.abs(u[:, i] - u[:, j]) < topk.CLOSE)
         for i, j in combinations(range(N), 2)
     )
 
@@ -341,17 +344,17 @@ def test_9_7_penalty_leaves_the_optimal_joint_action_alone():
     is_top = u >= np.sort(u, axis=1)[:, [N - K]]
     for acts in claims.joint_actions(N).astype(bool):
         conflicts = count_conflicts(u, np.broadcast_to(acts, u.shape))
-        reward = np.where((acts == is_top).all(axis=1), 1, -1) - claims.PENALTY * conflicts
+        reward = np.where((acts == is_top).all(axis=1), 1, -1) - topk.PENALTY * conflicts
         succeeds = (acts == is_top).all(axis=1)
         assert set(np.unique(reward[succeeds])) <= {0.5, 1}
         assert (reward[~succeeds] <= -1).all()
 
 
 def test_9_7_greatest_expected_return():
-    assert claims.penalty_optimum() == pytest.approx(0.7657, abs=5e-5)
+    assert topk.penalty_optimum() == pytest.approx(0.7657, abs=5e-5)
     top_two = np.sort(penalty_draws(), axis=1)[:, -2:]
-    is_close = np.diff(top_two, axis=1) < claims.CLOSE
-    assert 1 - 0.5 * is_close.mean() == pytest.approx(claims.penalty_optimum(), abs=0.0025)
+    is_close = np.diff(top_two, axis=1) < topk.CLOSE
+    assert 1 - 0.5 * is_close.mean() == pytest.approx(topk.penalty_optimum(), abs=0.0025)
 
 
 @pytest.mark.parametrize(
@@ -360,32 +363,32 @@ def test_9_7_greatest_expected_return():
 )
 def test_9_7_best_common_threshold_for_return(mode, p, value, success, value_at_third):
     grid = np.linspace(0.1, 1, 9001)
-    returns = [claims.threshold_return(q, mode) for q in grid]
-    best = claims.best_threshold_for_return(mode)
+    returns = [topk.threshold_return(q, mode) for q in grid]
+    best = topk.best_threshold_for_return(mode)
     assert best == pytest.approx(grid[np.argmax(returns)], abs=1e-4)
     assert best == pytest.approx(p, abs=5e-4)
-    assert claims.threshold_return(best, mode) == pytest.approx(value, abs=5e-4)
+    assert topk.threshold_return(best, mode) == pytest.approx(value, abs=5e-4)
     assert claims.exactly_k_probability(np.full(N, best), K) == pytest.approx(success, abs=5e-4)
-    assert claims.threshold_return(1 / 3, mode) == pytest.approx(value_at_third, abs=5e-4)
+    assert topk.threshold_return(1 / 3, mode) == pytest.approx(value_at_third, abs=5e-4)
 
     u = penalty_draws()
     acts = u > 1 - best
     conflicts = count_conflicts(u, acts)
     is_top = u >= np.sort(u, axis=1)[:, [N - K]]
-    rewards = np.where((acts == is_top).all(axis=1), 1, -1) - claims.PENALTY * (
+    rewards = np.where((acts == is_top).all(axis=1), 1, -1) - topk.PENALTY * (
         conflicts if mode == "per_pair" else np.minimum(conflicts, 1)
     )
     error = rewards.std() / np.sqrt(len(u))
-    assert rewards.mean() == pytest.approx(claims.threshold_return(best, mode), abs=4 * error)
+    assert rewards.mean() == pytest.approx(topk.threshold_return(best, mode), abs=4 * error)
 
 
 def test_9_7_no_other_decision_sets_found_with_a_greater_return():
     thirds = np.zeros((N, 60))
     thirds[:, 40:] = 1
-    assert claims.penalised_return(thirds, K) == pytest.approx(claims.threshold_return(1 / 3))
-    best = claims.threshold_return(claims.best_threshold_for_return())
-    for start in claims.ascent_starts(3, N, 60, seed=0):
-        reached, _ = claims.coordinate_ascent(lambda d: claims.penalised_return(d, K), start)
+    assert topk.penalised_return(thirds, K) == pytest.approx(topk.threshold_return(1 / 3))
+    best = topk.threshold_return(topk.best_threshold_for_return())
+    for start in topk.ascent_starts(3, N, 60, seed=0):
+        reached, _ = topk.coordinate_ascent(lambda d: topk.penalised_return(d, K), start)
         assert best - 3e-4 < reached < best  # bins of 1/60 cannot hit p = 0.254 exactly
 
 
