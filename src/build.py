@@ -1,5 +1,8 @@
 """From a configuration to the parts of a run; each function names slots, none an algorithm."""
 
+from pathlib import Path
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -12,6 +15,7 @@ from envs.base import EnvInfo, make_env
 from envs.reward_aggregation import RewardAggregation
 from learners.base import Learner
 from runners.batch_runner import BatchRunner
+from utils.checkpoint import load_checkpoint, load_into
 from utils.device import resolve_device
 from utils.registry import CONTROLLERS, LEARNERS, MIXERS, RUNNERS, SELECTORS
 from utils.seeding import numpy_generator, seeded_initialisation
@@ -89,3 +93,17 @@ def build_replay(config: RunConfig, env: RewardAggregation, noise_dim: int) -> R
     storage = EpisodeBatch.zeros(env.info, config.buffer_size, device, env.n_rewards, noise_dim)
     stream = numpy_generator(config.seed, "replay")
     return ReplayBuffer(storage, stream, env.info.fixed_length)
+
+
+def build_trained_controller(
+    config: RunConfig, checkpoint: Path
+) -> tuple[BasicController, dict[str, Any]]:
+    """A controller with the weights of a checkpoint, and the checkpoint itself.
+
+    Raises:
+        UserError: if the checkpoint is missing, damaged or of another architecture.
+    """
+    state = load_checkpoint(checkpoint)
+    controller = build_controller(config, build_env(config, 1, "info").info)
+    load_into(build_learner(config, controller).online, state["learner"]["online"], checkpoint)
+    return controller, state

@@ -4,12 +4,12 @@ from typing import Any
 
 import torch
 
-from build import build_controller, build_env, build_learner, build_test_runner
+from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
 from config.load import load_recorded, to_dict
 from config.schema import RunConfig
 from runners.batch_runner import BatchRunner
-from utils.checkpoint import find_checkpoint, load_checkpoint, load_into, run_folder
+from utils.checkpoint import find_checkpoint, run_folder
 from utils.console import result_table
 from utils.run_log import append_evaluation
 
@@ -46,10 +46,8 @@ def evaluate(config: RunConfig) -> str:
     """
     torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
-    state = load_checkpoint(path)
-    controller = build_controller(config, build_env(config, 1, "info").info)
+    controller, state = build_trained_controller(config, path)
     runner = build_test_runner(config, controller, "evaluate")
-    load_into(build_learner(config, controller).online, state["learner"]["online"], path)
     metrics = greedy_test(runner, config.test_nepisode, 0)
     n, steps = config.test_nepisode, state["counters"]["env_steps"]
     folder = run_folder(path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from build import build_controller, build_env, build_learner, build_runner
+from build import build_env, build_runner, build_trained_controller
 from components.episode_batch import EpisodeBatch
 from config.load import load_recorded
 from config.schema import RunConfig
@@ -21,7 +21,7 @@ from controllers.basic_controller import BasicController
 from envs.base import EnvInfo, EnvStep
 from envs.reward_aggregation import RewardAggregation
 from runners.batch_runner import Rollout
-from utils.checkpoint import find_checkpoint, load_checkpoint, load_into, run_folder
+from utils.checkpoint import find_checkpoint, run_folder
 from utils.errors import UserError
 from utils.registry import SELECTORS
 from utils.seeding import torch_generator
@@ -97,8 +97,4 @@ def load_policy(run_dir: str | Path, device: str = "cpu") -> Policy:
         UserError: if the checkpoint is missing, damaged or does not fit the run's configuration.
     """
     config = load_recorded(run_folder(run_dir), [f"device={device}", "resume="])
-    path = find_checkpoint(run_dir)
-    state = load_checkpoint(path)
-    controller = build_controller(config, build_env(config, 1, "info").info)
-    load_into(build_learner(config, controller).online, state["learner"]["online"], path)
-    return Policy(config, controller)
+    return Policy(config, build_trained_controller(config, find_checkpoint(run_dir))[0])
