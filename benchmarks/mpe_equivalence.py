@@ -6,9 +6,9 @@ mpe2 plays episodes by random actions, a third of them from positions where bodi
 third from the edge of the arena, both with random velocities. The native worlds are put into the
 same states and play the same actions, in three ways:
 
-* stepwise: from mpe2's state before every single step, in float32, as training uses them;
-* episode: from the first state only, in float32; contacts amplify rounding from step to step;
-* float64: as `episode`, in mpe2's own precision.
+* float64 episodes: from the first state only, in the default precision;
+* float32 steps: with `precision: float32`, from mpe2's state before every single step;
+* float32 episodes: from the first state only; contacts amplify rounding from step to step.
 
 Observations, rewards and raw states are compared at every step. A sharp threshold (do bodies touch,
 is an agent in a forest) flips by rounding where a distance is within 1e-5 of it (1e-9 in float64):
@@ -28,16 +28,17 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from envs.mpe._scenario import SCENARIOS  # noqa: E402  # found in src
-from envs.mpe._world import World  # noqa: E402
-from envs.mpe.mpe import Mpe, MpeConfig  # noqa: E402
+from envs.base import EnvStep
+from envs.mpe._scenario import SCENARIOS
+from envs.mpe._world import World
+from envs.mpe.mpe import Mpe, MpeConfig
 
 MODULES = {name: f"simple_{name}_v3" for name in SCENARIOS.names()}
 MODULES["speaker_listener"] = "simple_speaker_listener_v4"
 CPU = torch.device("cpu")
 STEPS = 25
 KINDS = ("as drawn", "crowded", "at the edge")
-WAYS = ("stepwise", "episode", "float64")
+WAYS = ("float64 episodes", "float32 steps", "float32 episodes")
 
 
 def original(scenario: str) -> Any:
@@ -121,7 +122,9 @@ def play_original(scenario: str, episodes: int, seed: int) -> Record:
             actions = {name: int(rng.integers(env.action_space(name).n)) for name in names}
             obs, *ends = env.step(actions)
             seen = (actions, *ends[:3])
-            for key, value in zip(("actions", "reward", "terminated", "truncated"), seen, strict=True):
+            for key, value in zip(
+                ("actions", "reward", "terminated", "truncated"), seen, strict=True
+            ):
                 play.setdefault(key, []).append([value[name] for name in names])
             play["states"].append(_state(scenario, world))
             play["obs"].append(obs)
@@ -140,10 +143,10 @@ def play_original(scenario: str, episodes: int, seed: int) -> Record:
     return Record(states, stacked("actions"), obs, stacked("state"), *ends_and_rewards)
 
 
-def build(scenario: str, batch_size: int, dtype: torch.dtype = torch.float32, **settings: Any) -> Mpe:
-    """Native worlds, in any precision."""
-    env = Mpe(MpeConfig(scenario=scenario, **settings), batch_size, CPU, 0, "equivalence")
-    env.world = World(env.scenario, batch_size, CPU, dtype)
+def build(scenario: str, batch_size: int, **settings: Any) -> Mpe:
+    """Native worlds, to be `put` into a state."""
+    config = MpeConfig(scenario=scenario, state="raw", **settings)
+    env = Mpe(config, batch_size, CPU, 0, "equivalence")
     env.reset()
     return env
 
@@ -162,7 +165,7 @@ def put(world: World, states: dict[str, np.ndarray]) -> None:
 
 def _near_a_threshold(world: World, margin: float) -> torch.Tensor:
     """Worlds [B] in which some measured distance is about as long as the bodies reach."""
-    return ((world.distances - world._reach).abs() < margin).any(dim=0)
+    return ((world.distances - world.reach).abs() < margin).any(dim=0)
 
 
 @dataclass
@@ -179,23 +182,23 @@ class Deviation:
         """Of observations, states and rewards."""
         return max(self.obs, self.reward)
 
-    def add(self, env: Mpe, record: Record, t: Any, reward: torch.Tensor | None) -> None:
-        """Compare what `env` shows with time `t` of the record; `t` indexes [T + 1, B] arrays."""
+    def add(self, env: Mpe, step: EnvStep, record: Record, t: Any) -> None:
+        """Compare `step` with time `t` of the record, an index into [T + 1, B] arrays."""
         margin = 1e-5 if env.world.dtype == torch.float32 else 1e-9
         kept = ~_near_a_threshold(env.world, margin).numpy()
         self.n_steps += kept.size
         self.n_left_out += int((~kept).sum())
-        obs, state = env._last.obs.numpy(), env._last.state.numpy()
-        parts = [state - record.state[t].reshape(state.shape)]
+        obs, state = step.obs.numpy(), step.state.numpy()
+        apart = [state - record.state[t].reshape(state.shape)]
         for i, theirs in enumerate(record.obs):
             theirs = theirs[t].reshape(len(obs), -1)
-            parts.append(obs[:, i, : theirs.shape[1]] - theirs)
-            parts.append(obs[:, i, theirs.shape[1] :])
-        self.obs = max([self.obs, *(float(np.abs(part[kept]).max(initial=0)) for part in parts)])
-        if reward is not None:
+            apart.append(obs[:, i, : theirs.shape[1]] - theirs)
+            apart.append(obs[:, i, theirs.shape[1] :])  # padding
+        self.obs = max(self.obs, *(float(np.abs(x[kept]).max(initial=0)) for x in apart))
+        if t != 0:
             theirs = record.reward[t - 1 if isinstance(t, int) else slice(None)]
-            apart = reward.numpy() - theirs.reshape(reward.shape)
-            self.reward = max(self.reward, float(np.abs(apart[kept]).max(initial=0)))
+            missed = step.reward.numpy() - theirs.reshape(step.reward.shape)
+            self.reward = max(self.reward, float(np.abs(missed[kept]).max(initial=0)))
 
 
 def compare(scenario: str, record: Record, way: str) -> Deviation:
@@ -206,20 +209,19 @@ def compare(scenario: str, record: Record, way: str) -> Deviation:
     """
     found, episodes = Deviation(), record.actions.shape[1]
     actions = torch.as_tensor(record.actions)
-    if way == "stepwise":  # all steps of all episodes at once, each in a world of its own
-        env = build(scenario, STEPS * episodes, state="raw")
+    precision: Any = "float64" if "float64" in way else "float32"
+    if "steps" in way:  # all steps of all episodes at once, each in a world of its own
+        env = build(scenario, STEPS * episodes, precision=precision)
         put(env.world, {k: np.concatenate(x[:-1]) for k, x in record.states.items()})
         step = env.step(actions.flatten(0, 1))
-        found.add(env, record, slice(1, None), step.reward)
+        found.add(env, step, record, slice(1, None))
         return found
-    dtype = torch.float64 if way == "float64" else torch.float32
-    env = build(scenario, episodes, dtype, state="raw")
+    env = build(scenario, episodes, precision=precision)
     put(env.world, {name: x[0] for name, x in record.states.items()})
-    env._show(env._no_reward)
-    found.add(env, record, 0, None)
+    found.add(env, env.look(), record, 0)
     for t in range(STEPS):
         step = env.step(actions[t])
-        found.add(env, record, t + 1, step.reward)
+        found.add(env, step, record, t + 1)
         for name in ("terminated", "truncated"):
             ours, theirs = getattr(step, name).numpy(), getattr(record, name)[t]
             assert (theirs == ours[:, None]).all(), f"{scenario}: {name} differs at step {t + 1}"

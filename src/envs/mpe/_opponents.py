@@ -53,7 +53,7 @@ def guard(world: "World", generator: torch.Generator) -> Tensor:
     return _best(-torch.hypot(away[0], away[1]), generator)
 
 
-def at_random(world: "World", team: slice, generator: torch.Generator) -> Tensor:
+def at_random(world: "World", generator: torch.Generator, team: slice) -> Tensor:
     """Every agent of the team draws uniformly from its own actions: [n, B]."""
     counts = torch.tensor([agent.n_actions for agent in world.scenario.agents[team]])
     size = (len(counts), world.batch_size)

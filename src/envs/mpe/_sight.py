@@ -110,10 +110,10 @@ class Reading:
         self._minus = torch.tensor([minus for _, minus in rows], device=device)
 
     def read(self, table: Tensor) -> Tensor:
-        """table: [F, B];  out: [B, F'], new memory."""
+        """table: [F, B];  out: [B, F'] float32, new memory."""
         rows = table.index_select(0, self._plus)  # [F', B]
         rows.sub_(table.index_select(0, self._minus))
-        return rows.t().contiguous()
+        return rows.float().t().contiguous()
 
 
 def padded(rows: Rows, width: int, zero: int) -> Rows:

@@ -16,7 +16,7 @@ import math
 import torch
 from torch import Tensor
 
-from envs.mpe._scenario import MOVES, N_MOVES, Scenario
+from envs.mpe._scenario import MOVES, N_MOVES, Agent, Landmark, Scenario
 from envs.mpe._sight import Sight
 
 DT = 0.1
@@ -33,7 +33,7 @@ class World:
         scenario: what is in them.
         batch_size: B.
         device: where their tensors live.
-        dtype: float32; float64 for studies of rounding.
+        dtype: float64 as in mpe2, or float32.
 
     Attributes:
         table: [F, B], everything that can be seen, see `_sight.py`; the next three are parts of it.
@@ -42,6 +42,7 @@ class World:
         symbols: [n, B], what all speaking agents say, one-hot, one after the other.
         offset: [2, P, B], first entity minus second of every measured pair.
         distances: [P, B]
+        reach: [P, 1], a pair closer than this overlaps.
     """
 
     def __init__(
@@ -49,14 +50,10 @@ class World:
         scenario: Scenario,
         batch_size: int,
         device: torch.device,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype = torch.float64,
     ):
-        self.scenario, self.batch_size, self.device, self.dtype = (
-            scenario,
-            batch_size,
-            device,
-            dtype,
-        )
+        self.scenario, self.batch_size = scenario, batch_size
+        self.device, self.dtype = device, dtype
         self.sight = sight = Sight(scenario)
         n, e, b = scenario.n_agents, sight.n_entities, batch_size
         with torch.inference_mode(False):  # kept tensors are written to in either mode
@@ -106,7 +103,7 @@ class World:
         """Order: contacts of two agents, contacts with landmarks, pairs that are only measured."""
         scenario = self.scenario
         agents, n = scenario.agents, scenario.n_agents
-        bodies = [*agents, *scenario.landmarks]
+        bodies: list[Agent | Landmark] = [*agents, *scenario.landmarks]
         solid = [k for k, body in enumerate(bodies) if body.collides]
         contacts = {(i, j) for i in solid for j in solid if i < j and i < n and agents[i].accel}
         asked = [tuple(sorted(pair)) for group in scenario.pairs.values() for pair in group]
@@ -123,7 +120,7 @@ class World:
         self._pushed_back = self._second[:n_mutual]
         radii = [*(body.radius for body in bodies), *[0.0] * scenario.n_markers]
         reach = [radii[i] + radii[j] for i, j in pairs]
-        self._reach = self._constant(reach).unsqueeze(1)  # [P, 1]
+        self.reach = self._constant(reach).unsqueeze(1)  # [P, 1]
         self._groups: dict[str, slice | Tensor] = {}
         for name, group in scenario.pairs.items():
             rows = [pairs.index((min(pair), max(pair))) for pair in group]
@@ -157,7 +154,7 @@ class World:
     def touches(self, name: str) -> Tensor:
         """Whether the bodies of each pair of such a group overlap: [pairs, B] bool."""
         rows = self._groups[name]
-        return self.distances[rows] < self._reach[rows]
+        return self.distances[rows] < self.reach[rows]
 
     def place_marker(self, k: int, landmark: Tensor) -> None:
         """Put marker `k` on the landmark with the given number; landmark: [B] int64."""
@@ -210,7 +207,7 @@ class World:
         """Add the contact forces' part. impulse: [2, N, B]."""
         n = self._n_contacts
         distance = self.distances[:n].clamp(min=TINY)  # [P', B]
-        depth = torch.nn.functional.softplus(self._reach[:n] - distance, beta=1 / CONTACT_MARGIN)
+        depth = torch.nn.functional.softplus(self.reach[:n] - distance, beta=1 / CONTACT_MARGIN)
         push = depth.div_(distance) * self.offset[:, :n]  # [2, P', B]
         impulse.index_add_(1, self._pushed, push, alpha=CONTACT_FORCE * DT)
         mutual = push[:, : len(self._pushed_back)]

@@ -9,7 +9,8 @@ ends. `env_args.scenario` names the task; each is a file in `scenarios/`.
 * `all_common`: every agent. With `reward_aggregation: sum`, opponents are paid together: in push
   only the adversary's distance to the goal is left of the sum, in crypto eve is paid to be wrong,
   in world-comm prey are paid for being caught.
-* `team_vs_fixed`: one team, against an `opponent` that plays by rule (`_opponents.py`) or at random.
+* `team_vs_fixed`: one team, against an `opponent` that plays by rule or at random
+  (`_opponents.py`).
 
 Episodes last `max_cycles` steps and are then truncated, never terminated.
 """
@@ -50,6 +51,9 @@ class MpeConfig:
     )
     state: Literal["concat", "raw"] = (
         "concat"  # the learners' padded observations, or all agents' observations unpadded
+    )
+    precision: Literal["float64", "float32"] = (
+        "float64"  # of the physics: mpe2's own, or faster; observations and rewards are float32
     )
     max_cycles: int = 25  # length of an episode in steps, at least 1
     legacy_drop_last: bool = (
@@ -120,7 +124,8 @@ class Mpe:
         self.generator = torch_generator(seed, stream, device=device)
         ratio = {} if config.local_ratio is None else {"local_ratio": config.local_ratio}
         self.scenario: Scenario = SCENARIOS.get(config.scenario).cls(**ratio)
-        self.world = World(self.scenario, batch_size, device)
+        dtype = getattr(torch, config.precision)
+        self.world = World(self.scenario, batch_size, device, dtype)
         self._choose_players()
         self._build_info()
         shape = (batch_size, self.info.n_agents, self.info.n_actions)
@@ -146,8 +151,8 @@ class Mpe:
         if config.protocol == "team_vs_fixed":
             (other,) = (name for name in scenario.teams if name != scenario.learners)
             self._learners, self._fixed = scenario.team(scenario.learners), scenario.team(other)
-            at_random_there: Script = partial(at_random, team=self._fixed)
-            self._opponent = scenario.scripted if config.opponent == "scripted" else at_random_there
+            chance: Script = partial(at_random, team=self._fixed)
+            self._opponent = scenario.scripted if config.opponent == "scripted" else chance
 
     def _build_info(self) -> None:
         scenario, sight, config = self.scenario, self.world.sight, self.config
@@ -185,7 +190,7 @@ class Mpe:
         self._returns.zero_()
         self._events.zero_()
         self.world.reset(self.generator)
-        return self._show(self._no_reward)
+        return self.look()
 
     def step(self, actions: Tensor) -> EnvStep:
         """See `BatchedEnv`."""
@@ -200,15 +205,19 @@ class Mpe:
         self._returns.add_(rewards)
         if events is not None:
             self._events.add_(events)
-        step = self._show(rewards[self._learners].t())
+        step = self._show(rewards[self._learners].t().float())
         return self._end(step, step.reward, self._metrics()) if ends else step
+
+    def look(self) -> EnvStep:
+        """What is to be seen now; for those who have changed `world` from outside."""
+        return self._show(self._no_reward)
 
     def _everyones(self, actions: Tensor) -> Tensor:
         """The learners' actions [B, N] with those of the fixed team: [all agents, B]."""
         if self._opponent is None:
             return actions.t()
         self._actions[self._learners] = actions.t()
-        self._actions[self._fixed] = self._opponent(self.world, generator=self.generator)
+        self._actions[self._fixed] = self._opponent(self.world, self.generator)
         return self._actions
 
     def _show(self, reward: Tensor) -> EnvStep:
@@ -233,8 +242,8 @@ class Mpe:
             for team in scenario.teams:
                 metrics[f"return_{team}"] = self._returns[scenario.team(team)].sum(dim=0)
         counted = scenario.counted(self._events, self._t)
-        metrics |= dict(zip(scenario.events, counted.clone(), strict=True))
-        return metrics | {k: v.clone() for k, v in scenario.final(self.world).items()}
+        metrics |= dict(zip(scenario.events, counted, strict=True)) | scenario.final(self.world)
+        return {name: value.to(torch.float32, copy=True) for name, value in metrics.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """The random stream."""

@@ -3,12 +3,10 @@
 Source: `simple_adversary_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Two landmarks, one the goal;
 bodies pass through each other.
 
-| | |
-|---|---|
-| observation of the adversary (8) | landmarks 4, agents 4 |
-| observation of an agent (10) | goal 2, landmarks 4, others 4 |
-| reward of the adversary | -distance(adversary, goal) |
-| reward of both agents | distance(adversary, goal) - distance of the closer agent to the goal |
+* observation of the adversary (8): landmarks 4, agents 4
+* observation of an agent (10): goal 2, landmarks 4, others 4
+* reward of the adversary: -distance(adversary, goal)
+* reward of both agents: distance(adversary, goal) - distance of the closer agent to the goal
 """
 
 from typing import ClassVar

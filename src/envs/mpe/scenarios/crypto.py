@@ -1,16 +1,14 @@
 """Crypto: alice tells bob a bit, encrypted with a key that eve, who listens, does not have.
 
-Source: `simple_crypto_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Nobody moves. The message and the
-key are each one of the first two of four symbols, drawn at reset and kept for the episode. All
+Source: `simple_crypto_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Nobody moves. The message and
+the key are each one of the first two of four symbols, drawn at reset and kept for the episode. All
 three speak at every step; what eve and bob say is their guess.
 
-| | |
-|---|---|
-| observation of eve (4) | alice's symbol 4 |
-| observation of bob (8) | key 4, alice's symbol 4 |
-| observation of alice (8) | message 4, key 4 |
-| reward of eve | -e, with e = \\|eve's symbol - message\\|^2: 0 if she is right, else 2 |
-| reward of bob and alice | e - b, with b = \\|bob's symbol - message\\|^2 |
+* observation of eve (4): alice's symbol 4
+* observation of bob (8): key 4, alice's symbol 4
+* observation of alice (8): message 4, key 4
+* reward of eve: -e, with e = |eve's symbol - message|^2: 0 if she is right, else 2
+* reward of bob and alice: e - b, with b = |bob's symbol - message|^2
 """
 
 from typing import ClassVar

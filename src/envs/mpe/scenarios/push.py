@@ -1,14 +1,12 @@
 """Push: an agent goes to its goal, an adversary that does not know the goal gets in its way.
 
-Source: `simple_push_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Two landmarks, one of them the goal.
-There is nothing to push but each other.
+Source: `simple_push_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Two landmarks, one of them the
+goal. There is nothing to push but each other.
 
-| | |
-|---|---|
-| observation of the adversary (8) | velocity 2, landmarks 4, agent 2 |
-| observation of the agent (19) | velocity 2, goal 2, own colour 3, landmarks 4, colours 6, other 2 |
-| reward of the agent | -distance(agent, goal) |
-| reward of the adversary | distance(agent, goal) - distance(adversary, goal) |
+* observation of the adversary (8): velocity 2, landmarks 4, agent 2
+* observation of the agent (19): velocity 2, goal 2, own colour 3, landmarks 4, colours 6, other 2
+* reward of the agent: -distance(agent, goal)
+* reward of the adversary: distance(agent, goal) - distance(adversary, goal)
 
 The agent's own colour tells the goal's number.
 """

@@ -3,10 +3,8 @@
 Source: `simple_reference_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Three landmarks; each agent
 knows the *other's* goal, moves, and says one of ten symbols at each step.
 
-| | |
-|---|---|
-| observation (21) | velocity 2, landmarks 6, colour of the other's goal 3, the other's symbol 10 |
-| reward | (1 - r) mean_j l_j + r l_i, with l_i = -distance(other, the goal that i knows), r = 0.5 |
+* observation (21): velocity 2, landmarks 6, colour of the other's goal 3, the other's symbol 10
+* reward: (1 - r) mean_j l_j + r l_i, with l_i = -distance(other, the goal that i knows), r = 0.5
 """
 
 from typing import ClassVar

@@ -2,11 +2,9 @@
 
 Source: `simple_speaker_listener_v4` of mpe2 (Lowe et al., arXiv 1706.02275). Three landmarks.
 
-| | |
-|---|---|
-| observation of the speaker (3) | colour of the goal 3 |
-| observation of the listener (11) | velocity 2, landmarks 6, the speaker's symbol 3 |
-| reward of both | -distance(listener, goal)^2 |
+* observation of the speaker (3): colour of the goal 3
+* observation of the listener (11): velocity 2, landmarks 6, the speaker's symbol 3
+* reward of both: -distance(listener, goal)^2
 """
 
 from typing import ClassVar

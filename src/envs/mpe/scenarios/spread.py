@@ -1,13 +1,11 @@
 """Spread: three agents must cover three landmarks without bumping into each other.
 
-Source: `simple_spread_v3` of mpe2 (Lowe et al., arXiv 1706.02275). The agents cannot speak, yet what
-the others would have said is part of the observation, always zero.
+Source: `simple_spread_v3` of mpe2 (Lowe et al., arXiv 1706.02275). The agents cannot speak, yet
+what the others would have said is part of the observation, always zero.
 
-| | |
-|---|---|
-| observation (18) | velocity 2, position 2, landmarks 6, others 4, zeros 4 |
-| reward | -(1 - r) sum over landmarks of the nearest agent's distance - r c_i, with r = 0.5 and
-c_i = number of agents that agent i touches |
+* observation (18): velocity 2, position 2, landmarks 6, others 4, zeros 4
+* reward: -(1 - r) sum over landmarks of the nearest agent's distance - r c_i, with r = 0.5 and
+  c_i = number of agents that agent i touches
 """
 
 from typing import ClassVar

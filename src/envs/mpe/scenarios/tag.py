@@ -2,12 +2,10 @@
 
 Source: `simple_tag_v3` of mpe2 (Lowe et al., arXiv 1706.02275).
 
-| | |
-|---|---|
-| observation of a predator (16) | velocity 2, position 2, obstacles 4, others 6, prey's velocity 2 |
-| observation of the prey (14) | velocity 2, position 2, obstacles 4, predators 6 |
-| reward of every predator | 10 C, with C = number of predators touching the prey |
-| reward of the prey | -10 C - penalty for leaving the arena |
+* observation of a predator (16): velocity 2, position 2, obstacles 4, others 6, prey's velocity 2
+* observation of the prey (14): velocity 2, position 2, obstacles 4, predators 6
+* reward of every predator: 10 C, with C = number of predators touching the prey
+* reward of the prey: -10 C - penalty for leaving the arena
 """
 
 from typing import ClassVar

@@ -5,15 +5,13 @@ food, two forests. Another agent is visible if both stand in a common forest, or
 any, or the observer is the leader; otherwise its position and velocity read 0. The leader says one
 of four symbols at each step.
 
-| | |
-|---|---|
-| observation of a predator (34) | velocity 2, position 2, obstacle, food and forests 10, others 10,
-prey's velocities 4, in forest? 2 (1 or -1 each), the leader's symbol 4 |
-| observation of a prey (28) | velocity 2, position 2, obstacle, food and forests 10, others 10,
-in forest? 2, the other prey's velocity 2 |
-| reward of a predator | 5 C - 0.1 distance to its nearest prey, C = touching (predator, prey) pairs |
-| reward of a prey | -5 c + 2 f - 0.05 distance to the nearest food - 2 penalty for leaving the arena,
-c and f = predators and pieces of food that it touches |
+* observation of a predator (34): velocity 2, position 2, obstacle, food and forests 10, others 10,
+  prey's velocities 4, in forest? 2 (1 or -1 each), the leader's symbol 4
+* observation of a prey (28): velocity 2, position 2, obstacle, food and forests 10, others 10,
+  in forest? 2, the other prey's velocity 2
+* reward of a predator: 5 C - 0.1 distance to its nearest prey, C = touching (predator, prey) pairs
+* reward of a prey: -5 c + 2 f - 0.05 distance to the nearest food - 2 penalty for leaving the
+  arena, with c and f = predators and pieces of food that it touches
 """
 
 from typing import ClassVar
