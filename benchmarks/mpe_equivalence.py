@@ -37,6 +37,7 @@ MODULES = {name: f"simple_{name}_v3" for name in SCENARIOS.names()}
 MODULES["speaker_listener"] = "simple_speaker_listener_v4"
 CPU = torch.device("cpu")
 STEPS = 25
+SHARP = {"catch", "touch", "food", "forest"}  # groups of pairs that are paid or seen by touch
 KINDS = ("as drawn", "crowded", "at the edge")
 WAYS = ("float64 episodes", "float32 steps", "float32 episodes")
 
@@ -164,8 +165,12 @@ def put(world: World, states: dict[str, np.ndarray]) -> None:
 
 
 def _near_a_threshold(world: World, margin: float) -> torch.Tensor:
-    """Worlds [B] in which some measured distance is about as long as the bodies reach."""
-    return ((world.distances - world.reach).abs() < margin).any(dim=0)
+    """Worlds [B] in which bodies whose touch is paid or seen are about to touch, or to part."""
+    near = torch.zeros(world.batch_size, dtype=torch.bool)
+    for name in SHARP & world.scenario.pairs.keys():
+        rows = world.rows(name)
+        near |= ((world.distances[rows] - world.reach[rows]).abs() < margin).any(dim=0)
+    return near
 
 
 @dataclass

@@ -149,11 +149,15 @@ class World:
 
     def distance(self, name: str) -> Tensor:
         """Distances of one of the scenario's groups of pairs: [pairs, B]."""
-        return self.distances[self._groups[name]]
+        return self.distances[self.rows(name)]
+
+    def rows(self, name: str) -> slice | Tensor:
+        """Where such a group stands in `distances` and `reach`."""
+        return self._groups[name]
 
     def touches(self, name: str) -> Tensor:
         """Whether the bodies of each pair of such a group overlap: [pairs, B] bool."""
-        rows = self._groups[name]
+        rows = self.rows(name)
         return self.distances[rows] < self.reach[rows]
 
     def place_marker(self, k: int, landmark: Tensor) -> None:

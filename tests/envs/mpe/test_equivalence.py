@@ -32,7 +32,7 @@ def test_whole_episodes_agree(scenario: str) -> None:
     record = play_original(scenario, EPISODES.get(scenario, 60), seed=1)
     for way in WAYS:
         found = compare(scenario, record, way)
-        assert found.n_left_out <= 0.01 * found.n_steps
+        assert found.n_left_out <= 0.001 * found.n_steps
         if way != CHAOTIC:
             assert found.largest < TOLERANCE, way
 
@@ -43,7 +43,7 @@ def test_hundreds_of_episodes_agree(scenario: str) -> None:
     record = play_original(scenario, 450, seed=2)
     for way in WAYS:
         found = compare(scenario, record, way)
-        assert found.n_left_out <= 0.01 * found.n_steps
+        assert found.n_left_out <= 0.001 * found.n_steps
         if way != CHAOTIC:
             assert found.largest < TOLERANCE, way
 
