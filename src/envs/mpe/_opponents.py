@@ -55,10 +55,10 @@ def guard(world: "World", generator: torch.Generator) -> Tensor:
 
 def at_random(world: "World", generator: torch.Generator, team: slice) -> Tensor:
     """Every agent of the team draws uniformly from its own actions: [n, B]."""
-    counts = torch.tensor([agent.n_actions for agent in world.scenario.agents[team]])
+    counts = world.n_actions[team]  # [n, 1]
     size = (len(counts), world.batch_size)
     luck = torch.rand(size, generator=generator, device=world.device)
-    return (luck * counts.unsqueeze(1).to(world.device)).long()
+    return (luck * counts).long()
 
 
 def _best(score: Tensor, generator: torch.Generator) -> Tensor:

@@ -42,6 +42,7 @@ class World:
         symbols: [n, B], what all speaking agents say, one-hot, one after the other.
         offset: [2, P, B], first entity minus second of every measured pair.
         distances: [P, B]
+        n_actions: [N, 1]
         reach: [P, 1], a pair closer than this overlaps.
     """
 
@@ -95,6 +96,7 @@ class World:
         shape = (2, len(agents), N_MOVES)
         self._impulses = self._constant(steered).view(shape).transpose(1, 2).unsqueeze(3)
         self._n_impulses = 2 * len(agents) if self.moves else 0
+        self.n_actions = self._constant([agent.n_actions for agent in agents]).unsqueeze(1)
         speeds = [agent.max_speed for agent in agents]
         self._max_speed = self._constant(speeds).unsqueeze(1)  # [N, 1]
         self._has_max_speed = not all(math.isinf(speed) for speed in speeds)
