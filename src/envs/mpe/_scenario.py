@@ -62,7 +62,10 @@ class Landmark:
 
 
 class Scenario:
-    """Base of all scenarios. A subclass sets the attributes and writes the four methods below.
+    """Base of all scenarios.
+
+    A subclass sets attributes and writes `observation` and `rewards`; where there is something to
+    draw, to sense, to count or to measure, the other methods too.
 
     Attributes:
         agents: N of them, in the order of mpe2.
