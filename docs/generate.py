@@ -13,6 +13,8 @@ sys.path.insert(0, str(DOCS.parent / "src"))
 import torch  # noqa: E402  # what follows is found in src
 
 from config.describe import configuration_markdown  # noqa: E402
+from config.layers import available  # noqa: E402
+from config.load import load_config  # noqa: E402
 from envs.base import make_env  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.registry import ENVS, LEARNERS, RUNNERS, SELECTORS, Registry  # noqa: E402
@@ -48,6 +50,7 @@ def metrics_page() -> str:
     ]
     for name in ENVS.names():
         parts += [f"### `env: {name}`", _env_metrics(name)]
+        parts += _metrics_of_yamls(name)
     return "\n\n".join(parts) + "\n"
 
 
@@ -72,6 +75,19 @@ def _env_metrics(name: str) -> str:
         return _table({f"{key}_mean": text for key, text in env.info.metric_descriptions.items()})
     finally:
         env.close()
+
+
+def _metrics_of_yamls(name: str) -> list[str]:
+    """The metrics of every YAML of an environment that has several, since settings decide."""
+    configs = [load_config(None, yaml, []) for yaml in available("envs")]
+    mine = [config for config in configs if config.env == name]
+    parts = []
+    for config in mine if len(mine) > 1 else []:
+        env = make_env(name, config.env_args, 1, torch.device("cpu"), 0, "docs")
+        described = {f"{key}_mean": text for key, text in env.info.metric_descriptions.items()}
+        parts += [f"#### `--env-config={config.env_name}`", _table(described)]
+        env.close()
+    return parts
 
 
 def _table(descriptions: dict[str, str]) -> str:

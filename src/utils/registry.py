@@ -50,7 +50,7 @@ class Registry:
     Args:
         slot: the key in YAML, such as `mixer`; its settings stand under `<slot>_args`.
         place: folder or single file below `src`, such as `modules/mixers`.
-        skip: file names (without `.py`) in that folder that hold no component.
+        skip: names of files (without `.py`) and folders in that folder that hold no component.
     """
 
     def __init__(self, slot: str, place: str, skip: tuple[str, ...] = ()):
@@ -125,7 +125,8 @@ class Registry:
         return {
             path.stem: path
             for path in sorted(self.place.rglob("*.py"))
-            if path.stem not in self.skip and not path.stem.startswith("_")
+            if self.skip.isdisjoint(path.relative_to(self.place).with_suffix("").parts)
+            and not path.stem.startswith("_")
         }
 
     def _import(self, name: str, path: Path) -> None:
@@ -163,7 +164,7 @@ def nearest(name: str, names: list[str]) -> str:
     return f" Did you mean '{found[0]}'?" if found else ""
 
 
-ENVS = Registry("env", "envs", skip=("base", "env_checker", "reward_aggregation"))
+ENVS = Registry("env", "envs", skip=("base", "env_checker", "reward_aggregation", "scenarios"))
 CONTROLLERS = Registry("controller", "controllers")
 AGENTS = Registry("agent", "modules/agents", skip=("base",))
 MIXERS = Registry("mixer", "modules/mixers")

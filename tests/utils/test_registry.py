@@ -68,6 +68,12 @@ def test_subfolders_count(registry: Registry) -> None:
     assert registry.get("chess").cls.__name__ == "Thing"
 
 
+def test_skipped_folders_hold_no_components(registry: Registry) -> None:
+    (registry.place / "inner" / "base").mkdir(parents=True)
+    write(registry, "inner/base/thing", COMPONENT.format(name="thing", registered="thing"))
+    assert registry.names() == []
+
+
 def test_an_unknown_name_lists_all_and_the_nearest(registry: Registry) -> None:
     for name in ("qmix", "vdn"):
         write(registry, name)

@@ -1,0 +1,254 @@
+"""How far the native particle tasks are from mpe2: largest deviation of each scenario.
+
+    python benchmarks/mpe_equivalence.py [--episodes 300] [--seed 0] [--scenarios tag push]
+
+mpe2 plays episodes by random actions, a third of them from positions where bodies overlap and a
+third from the edge of the arena, both with random velocities. The native worlds are put into the
+same states and play the same actions, in three ways:
+
+* float64 episodes: from the first state only, in the default precision;
+* float32 steps: with `precision: float32`, from mpe2's state before every single step;
+* float32 episodes: from the first state only; contacts amplify rounding from step to step.
+
+Observations, rewards and raw states are compared at every step. A sharp threshold (do bodies touch,
+is an agent in a forest) flips by rounding where a distance is within 1e-5 of it (1e-9 in float64):
+such steps are left out and counted.
+"""
+
+import argparse
+import importlib
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+
+from envs.base import EnvStep
+from envs.mpe._scenario import SCENARIOS
+from envs.mpe._world import World
+from envs.mpe.mpe import Mpe, MpeConfig
+
+MODULES = {name: f"simple_{name}_v3" for name in SCENARIOS.names()}
+MODULES["speaker_listener"] = "simple_speaker_listener_v4"
+CPU = torch.device("cpu")
+STEPS = 25
+SHARP = {"catch", "touch", "food", "forest"}  # groups of pairs that are paid or seen by touch
+KINDS = ("as drawn", "crowded", "at the edge")
+WAYS = ("float64 episodes", "float32 steps", "float32 episodes")
+
+
+def original(scenario: str) -> Any:
+    """mpe2's parallel environment of a scenario."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pygame, which mpe2 imports, uses pkg_resources
+        return importlib.import_module(f"mpe2.{MODULES[scenario]}").parallel_env(max_cycles=STEPS)
+
+
+@dataclass
+class Record:
+    """Episodes of mpe2; every array begins [steps (+ 1), episodes]."""
+
+    states: dict[str, np.ndarray]  # name: what decides all that follows
+    actions: np.ndarray  # [T, B, N]
+    obs: list[np.ndarray]  # for each agent, [T + 1, B, O]
+    state: np.ndarray  # [T + 1, B, S]
+    reward: np.ndarray  # [T, B, N]
+    terminated: np.ndarray  # [T, B, N]
+    truncated: np.ndarray  # [T, B, N]
+
+
+def _signals(scenario: str, world: Any) -> dict[str, np.ndarray]:
+    """Markers' positions and hidden features of mpe2's world, under our names."""
+    agents, landmarks = world.agents, world.landmarks
+    if scenario == "reference":
+        goals = [agent.goal_b for agent in agents]
+        colour = np.concatenate([goal.color for goal in goals])
+        return {"markers": np.stack([g.state.p_pos for g in goals]), "colour": colour}
+    if scenario == "speaker_listener":
+        goal = agents[0].goal_b
+        return {"markers": goal.state.p_pos[None], "colour": goal.color}
+    if scenario == "crypto":
+        return {"message": agents[2].goal_a.color, "key": agents[2].key}
+    if scenario == "push":
+        colours = np.concatenate([landmark.color for landmark in landmarks])
+        markers = agents[0].goal_a.state.p_pos[None]
+        return {"markers": markers, "own_colour": agents[1].color, "colours": colours}
+    return {"markers": agents[0].goal_a.state.p_pos[None]} if scenario == "adversary" else {}
+
+
+def _state(scenario: str, world: Any) -> dict[str, np.ndarray]:
+    """All that decides what follows."""
+    symbols = [agent.state.c for agent in world.agents if not agent.silent]
+    state = {
+        "position": np.stack([entity.state.p_pos for entity in world.entities]),
+        "velocity": np.stack([agent.state.p_vel for agent in world.agents]),
+        "symbols": np.concatenate(symbols) if symbols else np.zeros(0),
+    }
+    return {name: x.copy() for name, x in (state | _signals(scenario, world)).items()}
+
+
+def _disturb(world: Any, kind: str, rng: np.random.Generator) -> None:
+    """Crowd an mpe2 world, or put it at the edge of the arena, in motion."""
+    if kind == "as drawn":
+        return
+    centre, bodies = rng.uniform(-0.5, 0.5, 2), list(world.agents)
+    bodies += [landmark for landmark in world.landmarks if landmark.collide]
+    for body in bodies:
+        if kind == "crowded":
+            body.state.p_pos = centre + rng.uniform(-0.15, 0.15, 2)
+        else:
+            body.state.p_pos = rng.choice([-1, 1], 2) * rng.uniform(0.8, 1.3, 2)
+        if body.movable:
+            limit = (body.max_speed or 1.0) / 2
+            body.state.p_vel = rng.uniform(-limit, limit, 2)
+
+
+def play_original(scenario: str, episodes: int, seed: int) -> Record:
+    """Random episodes of mpe2 with all that is needed to repeat and to compare them."""
+    env, rng = original(scenario), np.random.default_rng(seed)
+    names, plays = env.possible_agents, []
+    for episode in range(episodes):
+        env.reset(seed=int(rng.integers(2**31)))
+        world = env.unwrapped.world
+        _disturb(world, KINDS[episode % 3], rng)
+        play: dict[str, list[Any]] = {"states": [_state(scenario, world)]}
+        play["obs"] = [{name: env.unwrapped.observe(name) for name in names}]
+        play["state"] = [env.unwrapped.state()]
+        for _ in range(STEPS):
+            actions = {name: int(rng.integers(env.action_space(name).n)) for name in names}
+            obs, *ends = env.step(actions)
+            seen = (actions, *ends[:3])
+            for key, value in zip(
+                ("actions", "reward", "terminated", "truncated"), seen, strict=True
+            ):
+                play.setdefault(key, []).append([value[name] for name in names])
+            play["states"].append(_state(scenario, world))
+            play["obs"].append(obs)
+            play["state"].append(env.unwrapped.state())
+        plays.append(play)
+
+    def stacked(key: str) -> np.ndarray:
+        return np.stack([play[key] for play in plays], axis=1)
+
+    states = {
+        name: np.stack([[s[name] for s in play["states"]] for play in plays], axis=1)
+        for name in plays[0]["states"][0]
+    }
+    obs = [np.stack([[o[name] for o in play["obs"]] for play in plays], axis=1) for name in names]
+    ends_and_rewards = (stacked("reward"), stacked("terminated"), stacked("truncated"))
+    return Record(states, stacked("actions"), obs, stacked("state"), *ends_and_rewards)
+
+
+def build(scenario: str, batch_size: int, **settings: Any) -> Mpe:
+    """Native worlds, to be `put` into a state."""
+    config = MpeConfig(scenario=scenario, state="raw", **settings)
+    env = Mpe(config, batch_size, CPU, 0, "equivalence")
+    env.reset()
+    return env
+
+
+def put(world: World, states: dict[str, np.ndarray]) -> None:
+    """Put B worlds into B states of mpe2."""
+    x = {name: torch.as_tensor(value, dtype=world.dtype) for name, value in states.items()}
+    position = torch.cat((x["position"], x.get("markers", x["position"][:, :0])), dim=1)
+    world.position.copy_(position.permute(2, 1, 0))
+    world.velocity.copy_(x["velocity"].permute(2, 1, 0))
+    world.symbols.copy_(x["symbols"].t())
+    for name in world.scenario.signals.keys() & x.keys():
+        world.signal(name).copy_(x[name].t())
+    world.measure()
+
+
+def _near_a_threshold(world: World, margin: float) -> torch.Tensor:
+    """Worlds [B] in which bodies whose touch is paid or seen are about to touch, or to part."""
+    near = torch.zeros(world.batch_size, dtype=torch.bool)
+    for name in SHARP & world.scenario.pairs.keys():
+        rows = world.rows(name)
+        near |= ((world.distances[rows] - world.reach[rows]).abs() < margin).any(dim=0)
+    return near
+
+
+@dataclass
+class Deviation:
+    """Largest absolute difference to mpe2 of each thing compared, and what was left out."""
+
+    obs: float = 0.0
+    reward: float = 0.0
+    n_steps: int = 0
+    n_left_out: int = 0
+
+    @property
+    def largest(self) -> float:
+        """Of observations, states and rewards."""
+        return max(self.obs, self.reward)
+
+    def add(self, env: Mpe, step: EnvStep, record: Record, t: Any) -> None:
+        """Compare `step` with time `t` of the record, an index into [T + 1, B] arrays."""
+        margin = 1e-5 if env.world.dtype == torch.float32 else 1e-9
+        kept = ~_near_a_threshold(env.world, margin).numpy()
+        self.n_steps += kept.size
+        self.n_left_out += int((~kept).sum())
+        obs, state = step.obs.numpy(), step.state.numpy()
+        apart = [state - record.state[t].reshape(state.shape)]
+        for i, theirs in enumerate(record.obs):
+            theirs = theirs[t].reshape(len(obs), -1)
+            apart.append(obs[:, i, : theirs.shape[1]] - theirs)
+            apart.append(obs[:, i, theirs.shape[1] :])  # padding
+        self.obs = max(self.obs, *(float(np.abs(x[kept]).max(initial=0)) for x in apart))
+        if t != 0:
+            theirs = record.reward[t - 1 if isinstance(t, int) else slice(None)]
+            missed = step.reward.numpy() - theirs.reshape(step.reward.shape)
+            self.reward = max(self.reward, float(np.abs(missed[kept]).max(initial=0)))
+
+
+def compare(scenario: str, record: Record, way: str) -> Deviation:
+    """Repeat the recorded episodes in native worlds, in one of three `WAYS`.
+
+    Raises:
+        AssertionError: if an episode ends at another step, or in another way.
+    """
+    found, episodes = Deviation(), record.actions.shape[1]
+    actions = torch.as_tensor(record.actions)
+    precision: Any = "float64" if "float64" in way else "float32"
+    if "steps" in way:  # all steps of all episodes at once, each in a world of its own
+        env = build(scenario, STEPS * episodes, precision=precision)
+        put(env.world, {k: np.concatenate(x[:-1]) for k, x in record.states.items()})
+        step = env.step(actions.flatten(0, 1))
+        found.add(env, step, record, slice(1, None))
+        return found
+    env = build(scenario, episodes, precision=precision)
+    put(env.world, {name: x[0] for name, x in record.states.items()})
+    found.add(env, env.look(), record, 0)
+    for t in range(STEPS):
+        step = env.step(actions[t])
+        found.add(env, step, record, t + 1)
+        for name in ("terminated", "truncated"):
+            ours, theirs = getattr(step, name).numpy(), getattr(record, name)[t]
+            assert (theirs == ours[:, None]).all(), f"{scenario}: {name} differs at step {t + 1}"
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--episodes", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--scenarios", nargs="+", default=SCENARIOS.names())
+    args = parser.parse_args()
+    print(f"{args.episodes} episodes of {STEPS} steps each; largest absolute deviation")
+    print("| scenario | " + " | ".join(f"{way}: obs, reward (left out)" for way in WAYS) + " |")
+    print("|---" * (len(WAYS) + 1) + "|")
+    for scenario in args.scenarios:
+        record = play_original(scenario, args.episodes, args.seed)
+        rows = [compare(scenario, record, way) for way in WAYS]
+        cells = [f"{d.obs:.1e}, {d.reward:.1e} ({d.n_left_out} of {d.n_steps})" for d in rows]
+        print(f"| {scenario} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

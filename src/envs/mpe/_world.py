@@ -1,0 +1,220 @@
+"""B particle worlds in lockstep: one step of physics as a short, fixed list of tensor operations.
+
+Agrees with the worlds of mpe2 1.1.1 (tests/envs/mpe/test_equivalence.py). In order, per step:
+
+1. forces: the agents' moves, plus a contact force between solid bodies that all but touch, of size
+   100 k log(1 + exp(d / k)), where d is how deep they overlap and k = 0.001;
+2. position <- position + 0.1 velocity, with the velocity *before* this step;
+3. velocity <- 0.75 velocity + 0.1 force (mass 1), shortened to the agent's largest speed;
+4. symbols become visible; distances are measured anew, for rewards now and for contacts next time.
+
+Bodies in the same place exert no force (mpe2 divides by zero there).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from envs.mpe._scenario import MOVES, N_MOVES, Agent, Landmark, Scenario
+from envs.mpe._sight import Sight
+
+DT = 0.1
+KEPT = 0.75  # of the velocity after damping
+CONTACT_FORCE = 100.0
+CONTACT_MARGIN = 1e-3  # k
+TINY = 1e-12  # distance that stands in for zero
+
+
+class World:
+    """B worlds of one scenario.
+
+    Args:
+        scenario: what is in them.
+        batch_size: B.
+        device: where their tensors live.
+        dtype: float64 as in mpe2, or float32.
+
+    Attributes:
+        table: [F, B], everything that can be seen, see `_sight.py`; the next three are parts of it.
+        position: [2, E, B]
+        velocity: [2, N, B]
+        symbols: [n, B], what all speaking agents say, one-hot, one after the other.
+        offset: [2, P, B], first entity minus second of every measured pair.
+        distances: [P, B]
+        n_actions: [N, 1]
+        reach: [P, 1], a pair closer than this overlaps.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        batch_size: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.float64,
+    ):
+        self.scenario, self.batch_size = scenario, batch_size
+        self.device, self.dtype = device, dtype
+        self.sight = sight = Sight(scenario)
+        n, e, b = scenario.n_agents, sight.n_entities, batch_size
+        with torch.inference_mode(False):  # kept tensors are written to in either mode
+            self.table = torch.zeros(sight.zero + 1, b, device=device, dtype=dtype)
+            self.position = self.table[: 2 * e].view(2, e, b)
+            self.velocity = self.table[2 * e : 2 * (e + n)].view(2, n, b)
+            self._agents_position = self.position[:, :n]
+            self.symbols = self.table[sight.first_symbol : sight.first_signal]
+            self._build_actions()
+            self._build_pairs()
+            self._build_spread()
+            self.offset = torch.zeros(2, len(self._pairs), b, device=device, dtype=dtype)
+            self.distances = torch.zeros(len(self._pairs), b, device=device, dtype=dtype)
+
+    def _constant(self, values: object, dtype: torch.dtype | None = None) -> Tensor:
+        return torch.tensor(values, device=self.device, dtype=dtype or self.dtype)
+
+    def _build_actions(self) -> None:
+        """Effect of every action: 2 N rows of impulse, then one row for each symbol."""
+        agents = self.scenario.agents
+        width = max(agent.n_actions for agent in agents)
+        impulse: list[list[float]] = []
+        for axis in range(2):
+            for agent in agents:
+                row = [MOVES[a % N_MOVES][axis] * agent.accel * DT for a in range(width)]
+                impulse.append(row if agent.accel else [0.0] * width)
+        spoken = [
+            [float(a // agent.n_moves == symbol) for a in range(width)]
+            for agent in agents
+            for symbol in range(agent.n_symbols)
+        ]
+        everyone = range(len(agents))
+        self.moves = any(agent.accel for agent in agents)
+        actors = [*everyone, *everyone] if self.moves else []
+        actors += [i for i in everyone for _ in range(agents[i].n_symbols)]
+        self._effects = self._constant((impulse if self.moves else []) + spoken)
+        self._actors = self._constant(actors, torch.int64)
+        steered = [row[:N_MOVES] + [0.0] * (N_MOVES - width) for row in impulse]
+        shape = (2, len(agents), N_MOVES)
+        self._impulses = self._constant(steered).view(shape).transpose(1, 2).unsqueeze(3)
+        self._n_impulses = 2 * len(agents) if self.moves else 0
+        self.n_actions = self._constant([agent.n_actions for agent in agents]).unsqueeze(1)
+        speeds = [agent.max_speed for agent in agents]
+        self._max_speed = self._constant(speeds).unsqueeze(1)  # [N, 1]
+        self._has_max_speed = not all(math.isinf(speed) for speed in speeds)
+
+    def _build_pairs(self) -> None:
+        """Order: contacts of two agents, contacts with landmarks, pairs that are only measured."""
+        scenario = self.scenario
+        agents, n = scenario.agents, scenario.n_agents
+        bodies: list[Agent | Landmark] = [*agents, *scenario.landmarks]
+        solid = [k for k, body in enumerate(bodies) if body.collides]
+        contacts = {(i, j) for i in solid for j in solid if i < j and i < n and agents[i].accel}
+        asked = [tuple(sorted(pair)) for group in scenario.pairs.values() for pair in group]
+        known = [pair for pair in dict.fromkeys(asked) if pair in contacts]
+        known += sorted(contacts - set(known))
+        known.sort(key=lambda pair: pair[1] >= n)  # stable
+        pairs = [*known, *(pair for pair in dict.fromkeys(asked) if pair not in contacts)]
+        self._pairs = pairs
+        self._n_contacts = len(known)
+        n_mutual = sum(j < n for _, j in known)
+        self._first = self._constant([pair[0] for pair in pairs], torch.int64)
+        self._second = self._constant([pair[1] for pair in pairs], torch.int64)
+        self._pushed = self._first[: self._n_contacts]
+        self._pushed_back = self._second[:n_mutual]
+        radii = [*(body.radius for body in bodies), *[0.0] * scenario.n_markers]
+        reach = [radii[i] + radii[j] for i, j in pairs]
+        self.reach = self._constant(reach).unsqueeze(1)  # [P, 1]
+        self._groups: dict[str, slice | Tensor] = {}
+        for name, group in scenario.pairs.items():
+            rows = [pairs.index((min(pair), max(pair))) for pair in group]
+            in_a_row = rows == list(range(rows[0], rows[0] + len(rows)))
+            self._groups[name] = (
+                slice(rows[0], rows[0] + len(rows))
+                if in_a_row
+                else self._constant(rows, torch.int64)
+            )
+
+    def _build_spread(self) -> None:
+        spread = [1.0] * self.scenario.n_agents
+        spread += [landmark.spread for landmark in self.scenario.landmarks]
+        spread += [0.0] * self.scenario.n_markers
+        self._spread = self._constant(spread).unsqueeze(1)  # [E, 1]
+
+    def symbol(self, agent: int) -> Tensor:
+        """What an agent says, one-hot: [n_symbols, B]."""
+        rows = self.sight.symbol_rows(agent)
+        return self.table[rows.start : rows.stop]
+
+    def signal(self, name: str) -> Tensor:
+        """A signal of the scenario, to be written into: [width, B]."""
+        rows = self.sight.signal_rows(name)
+        return self.table[rows.start : rows.stop]
+
+    def distance(self, name: str) -> Tensor:
+        """Distances of one of the scenario's groups of pairs: [pairs, B]."""
+        return self.distances[self.rows(name)]
+
+    def rows(self, name: str) -> slice | Tensor:
+        """Where such a group stands in `distances` and `reach`."""
+        return self._groups[name]
+
+    def touches(self, name: str) -> Tensor:
+        """Whether the bodies of each pair of such a group overlap: [pairs, B] bool."""
+        rows = self.rows(name)
+        return self.distances[rows] < self.reach[rows]
+
+    def place_marker(self, k: int, landmark: Tensor) -> None:
+        """Put marker `k` on the landmark with the given number; landmark: [B] int64."""
+        at = (landmark + self.scenario.n_agents).expand(2, 1, -1)
+        self.position[:, self.scenario.marker(k)] = self.position.gather(1, at)[:, 0]
+
+    def reset(self, generator: torch.Generator) -> None:
+        """New positions, silence, and whatever the scenario draws."""
+        self.table.zero_()
+        shape = tuple(self.position.shape)
+        unit = torch.rand(shape, generator=generator, device=self.device, dtype=self.dtype)
+        torch.mul(unit.mul_(2).sub_(1), self._spread, out=self.position)
+        self.scenario.draw(self, generator)
+        self.measure()
+
+    def measure(self) -> None:
+        """Distances and derived signals after positions have changed."""
+        if self._pairs:
+            position = self.position
+            self.offset = position.index_select(1, self._first)
+            self.offset.sub_(position.index_select(1, self._second))
+            self.distances = torch.hypot(self.offset[0], self.offset[1])
+        self.scenario.sense(self)
+
+    def advance(self, actions: Tensor) -> None:
+        """One step. actions: [N, B] int64."""
+        effects = self._effects.gather(1, actions.index_select(0, self._actors))
+        if self.moves:
+            impulse = effects[: self._n_impulses].view_as(self.velocity)
+            if self._n_contacts:
+                self._push(impulse)
+            self._agents_position.add_(self.velocity, alpha=DT)
+            torch.add(impulse, self.velocity, alpha=KEPT, out=self.velocity)
+            if self._has_max_speed:
+                speed = torch.hypot(self.velocity[0], self.velocity[1])
+                self.velocity.mul_(torch.div(self._max_speed, speed).clamp_(max=1))
+        if len(self.symbols):
+            self.symbols.copy_(effects[self._n_impulses :])
+        self.measure()
+
+    def within_reach(self, team: slice) -> Tensor:
+        """Where each move leads an agent within two steps, contacts aside: [2, moves, n, B]."""
+        velocity = self.velocity[:, team].unsqueeze(1)  # [2, 1, n, B]
+        later = self._impulses[:, :, team] + velocity * KEPT  # [2, moves, n, B]
+        speed = torch.hypot(later[0], later[1])
+        later.mul_(torch.div(self._max_speed[team], speed).clamp_(max=1))
+        return self.position[:, team].unsqueeze(1) + later.add_(velocity).mul_(DT)
+
+    def _push(self, impulse: Tensor) -> None:
+        """Add the contact forces' part. impulse: [2, N, B]."""
+        n = self._n_contacts
+        distance = self.distances[:n].clamp(min=TINY)  # [P', B]
+        depth = torch.nn.functional.softplus(self.reach[:n] - distance, beta=1 / CONTACT_MARGIN)
+        push = depth.div_(distance) * self.offset[:, :n]  # [2, P', B]
+        impulse.index_add_(1, self._pushed, push, alpha=CONTACT_FORCE * DT)
+        mutual = push[:, : len(self._pushed_back)]
+        impulse.index_add_(1, self._pushed_back, mutual, alpha=-CONTACT_FORCE * DT)

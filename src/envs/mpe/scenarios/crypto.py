@@ -1,0 +1,67 @@
+"""Crypto: alice tells bob a bit, encrypted with a key that eve, who listens, does not have.
+
+Source: `simple_crypto_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Nobody moves. The message and
+the key are each one of the first two of four symbols, drawn at reset and kept for the episode. All
+three speak at every step; what eve and bob say is their guess.
+
+* observation of eve (4): alice's symbol 4
+* observation of bob (8): key 4, alice's symbol 4
+* observation of alice (8): message 4, key 4
+* reward of eve: -e, with e = |eve's symbol - message|^2: 0 if she is right, else 2
+* reward of bob and alice: e - b, with b = |bob's symbol - message|^2
+"""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from envs.mpe._scenario import ADVERSARIES, GOOD, SCENARIOS, Agent, Landmark, Scenario
+from envs.mpe._sight import Rows, Sight
+from envs.mpe._world import World
+
+EVE, BOB, ALICE = 0, 1, 2
+N_MESSAGES = 2
+
+
+@SCENARIOS.register("crypto")
+class Crypto(Scenario):
+    """See the module's text."""
+
+    agents = tuple(
+        Agent(name, team, accel=0.0, collides=False, n_symbols=4)
+        for name, team in (("eve_0", ADVERSARIES), ("bob_0", GOOD), ("alice_0", GOOD))
+    )
+    landmarks = (Landmark(),) * 2  # unseen; they only lend their colours to message and key
+    signals: ClassVar = {"message": 4, "key": 4}
+    events: ClassVar = {
+        "eve_correct": "share of steps at which eve named the message",
+        "bob_correct": "share of steps at which bob named the message",
+    }
+    learners = GOOD
+
+    def observation(self, i: int, see: Sight) -> list[Rows]:
+        """See the module's text."""
+        if i == ALICE:
+            return [see.signal("message"), see.signal("key")]
+        heard = see.symbol(ALICE)
+        return [see.signal("key"), heard] if i == BOB else [heard]
+
+    def draw(self, world: World, generator: torch.Generator) -> None:
+        """A message and a key."""
+        size = (2, 1, world.batch_size)
+        drawn = torch.randint(N_MESSAGES, size, generator=generator, device=world.device)
+        world.signal("message").scatter_(0, drawn[0], 1.0)
+        world.signal("key").scatter_(0, drawn[1], 1.0)
+
+    def rewards(self, world: World) -> tuple[Tensor, Tensor]:
+        """See the module's text."""
+        guesses = world.symbols[:8].view(2, 4, -1)  # of eve and bob
+        correct = (guesses * world.signal("message")).sum(dim=1)  # [2, B], 1 or 0
+        eve, bob = correct
+        good = (bob - eve) * 2
+        return torch.stack((eve * 2 - 2, good, good)), correct
+
+    def counted(self, events: Tensor, n_steps: int) -> Tensor:
+        """As shares."""
+        return events / n_steps
