@@ -129,6 +129,9 @@ class Copies:
         if not np.isfinite(rows.obs).all():
             place = np.argwhere(~np.isfinite(rows.obs))[0].tolist()
             raise ValueError(f"the observation of agent {place[0]} is not finite at {place[1]}")
+        if not np.isfinite(rows.reward).all():
+            i = int(np.argmin(np.isfinite(rows.reward)))
+            raise ValueError(f"the reward of agent {i} is {rows.reward[i]}")
         if not self.rules.varying_team and not rows.is_active.all():
             raise UserError(
                 "an agent left before the others, although env_args.varying_team is false. Write "

@@ -68,7 +68,13 @@ class PettingZooWorld:
         """See `World`."""
         acts, agents = self.seats.actions, self.agents
         chosen = {agents[i]: acts[i].decode(int(actions[i])) for i in self._acting}
-        observations, rewards, terminations, truncations, infos = self.env.step(chosen)
+        shown = self.env.step(chosen)
+        if len(shown) != 5:
+            raise ValueError(
+                f"step returned {len(shown)} values; PettingZoo's step returns 5: observations, "
+                f"rewards, terminations, truncations, infos"
+            )
+        observations, rewards, terminations, truncations, infos = shown
         for i, agent in enumerate(agents):
             rows.reward[i] = rewards.get(agent, 0)
         listed = self._places(self.env.agents)
