@@ -23,6 +23,7 @@ class GymmaConfig(PythonEnvSettings):
 
     key: str = "lbforaging:Foraging-8x8-2p-3f-v3"  # module:name; importing it registers the name
     kwargs: dict[str, Any] = field(default_factory=dict)  # given to its constructor
+    time_limit: int = 50  # steps after which an episode is truncated; 0: the registered limit
     varying_team: bool = False  # an agent that is done leaves; false: all stay until all are done
 
 

@@ -6,7 +6,7 @@ a resumed run goes on with the episodes it would have had.
 """
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -66,8 +66,6 @@ class PythonEnv:
     Raises:
         UserError: if the environment cannot be built.
     """
-
-    metric_descriptions: ClassVar[dict[str, str]] = {}  # none unless `metrics` names some
 
     def __init__(
         self,

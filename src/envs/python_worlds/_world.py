@@ -123,9 +123,9 @@ class Seats:
 
 def mask_of(observation: Any, info: Any) -> Any:
     """The action mask in an agent's observation or info, None if there is none."""
-    if isinstance(observation, Mapping) and MASK in observation:
+    if isinstance(observation, dict) and MASK in observation:
         return observation[MASK]
-    return info.get(MASK) if isinstance(info, Mapping) else None
+    return info.get(MASK) if isinstance(info, dict) else None
 
 
 def flat_state(env: Any, functions: Sequence[str]) -> Any:
