@@ -1,11 +1,9 @@
 """Every registered environment, and every environment YAML, keeps the contract of envs/base.py."""
 
 import pytest
-import torch
 
 from config.layers import available
 from config.load import load_config
-from envs.base import make_env
 from envs.env_checker import report
 from utils.errors import UserError
 from utils.registry import ENVS
@@ -13,12 +11,11 @@ from utils.registry import ENVS
 
 def assert_passes(name: str, settings) -> None:
     try:
-        make_env(name, settings, 1, torch.device("cpu"), 1, "test").close()
+        text = report(name, settings)
     except UserError as error:
         if "is not installed" not in str(error):
             raise
-        pytest.skip(str(error))  # its default task needs an optional package
-    text = report(name, settings)
+        pytest.skip(str(error))  # its task needs an optional package
     assert text.startswith(f"{name} passes all checks."), text
 
 

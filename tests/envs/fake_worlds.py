@@ -160,6 +160,18 @@ class MixedEnd(Island):
             terminated["digger"], truncated["digger"] = True, False
 
 
+class Remembering(Island):
+    """Its weather gets worse from episode to episode, whatever the seed."""
+
+    n_episodes = 0
+
+    def reset(self, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed)
+        self.n_episodes += 1
+        self.weather += 10 * self.n_episodes
+        return self.seen(), self.infos()
+
+
 class Turns(Island):
     """Says that it takes turns."""
 

@@ -298,6 +298,15 @@ def test_checker_passes_with_workers():
     assert check_env(make) == []
 
 
+def test_a_world_that_remembers_is_built_anew():
+    def make(b, seed, stream, _, rebuild=False):
+        return build("Remembering", b, seed, stream, rebuild=rebuild)
+
+    (violation,) = check_env(make)
+    assert "After load_state_dict into" in violation
+    assert check_env(lambda *given: make(*given, rebuild=True)) == []
+
+
 def test_promises_that_hold():
     settings = {"varying_team": False, "action_masks": False, "fixed_length": True}
     kwargs = {"length": 9, "ends": "truncated"}

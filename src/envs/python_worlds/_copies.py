@@ -26,6 +26,7 @@ class Rules:
     metrics: tuple[str, ...] = ()  # names, in the order of the rows
     varying_team: bool = True  # false: an agent that leaves is an error
     fixed_length: bool = False  # true: an episode that ends before the limit is an error
+    rebuild: bool = False  # build a copy anew for each episode
 
 
 class CopyFailure(Exception):
@@ -59,7 +60,7 @@ class Copies:
         self, make: MakeWorld, rules: Rules, arrays: Arrays, first: int, n: int, worker: int = 0
     ):
         self.rules, self.arrays, self.first, self.worker = rules, arrays, first, worker
-        self.worlds: list[World] = []
+        self.make, self.worlds = make, list[World]()
         self.rows = [rows_of(arrays, b) for b in range(first, first + n)]
         self.over = [True] * n
         for i in range(n):
@@ -100,6 +101,9 @@ class Copies:
         self.arrays.busy[self.worker] = self.first + i
 
     def _reset(self, i: int, world: World, rows: Rows) -> None:
+        if self.rules.rebuild:
+            world.close()
+            world = self.worlds[i] = self.make()
         rows.reward[:] = 0
         rows.metrics[:] = 0
         rows.ended[:] = False

@@ -35,6 +35,7 @@ class PythonEnvSettings:
         True  # masks may exclude actions; false is faster, and an error if one does
     )
     fixed_length: bool = False  # every episode lasts to the limit; true is faster, if it is so
+    rebuild: bool = False  # build a copy anew for each episode: for one that remembers the last
     metrics: dict[str, str] = field(
         default_factory=dict
     )  # {entry of the last info: its meaning}, logged for each episode
@@ -203,7 +204,11 @@ def _crew(
         w=max(n_workers, 1),
     )
     rules = Rules(
-        info.episode_limit, tuple(settings.metrics), settings.varying_team, settings.fixed_length
+        info.episode_limit,
+        tuple(settings.metrics),
+        settings.varying_team,
+        settings.fixed_length,
+        settings.rebuild,
     )
     try:
         if n_workers:
