@@ -16,6 +16,7 @@ from config.describe import configuration_markdown  # noqa: E402
 from config.layers import available  # noqa: E402
 from config.load import load_config  # noqa: E402
 from envs.base import make_env  # noqa: E402
+from envs.python_worlds._env import PythonEnv  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.registry import ENVS, LEARNERS, RUNNERS, SELECTORS, Registry  # noqa: E402
 from utils.run_log import COLUMNS, RUN_METRICS  # noqa: E402
@@ -67,10 +68,12 @@ def _component_metrics(registry: Registry, name: str) -> str:
 def _env_metrics(name: str) -> str:
     """The metrics of an environment with its default settings."""
     try:
-        settings = ENVS.get(name).config()
+        component = ENVS.get(name)
     except UserError as error:
         return f"Metrics unknown here: {error}"
-    env = make_env(name, settings, 1, torch.device("cpu"), 0, "docs")
+    if issubclass(component.cls, PythonEnv):  # the page depends on no package of its default task
+        return "Those that `env_args.metrics` names: entries of the info at an episode's end."
+    env = make_env(name, component.config(), 1, torch.device("cpu"), 0, "docs")
     try:
         return _table({f"{key}_mean": text for key, text in env.info.metric_descriptions.items()})
     finally:

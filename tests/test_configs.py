@@ -17,6 +17,7 @@ from evaluate import evaluate
 from policy import load_policy
 from suite import SUITES as SUITES_DIR
 from suite import read_suite
+from utils.errors import UserError
 from utils.registry import REGISTRIES
 
 SRC = Path(__file__).resolve().parents[1] / "src"
@@ -30,7 +31,12 @@ PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env != "topk"]
 @pytest.mark.parametrize(("alg", "env"), PAIRS)
 def test_trains_evaluates_saves_and_reloads(alg: str, env: str, tmp_path: Path) -> None:
     config = tiny(alg, env, "t_max=16", "test_interval=16", "updates_per_round=2")
-    run_dir = train(config, tmp_path)
+    try:
+        run_dir = train(config, tmp_path)
+    except UserError as error:
+        if "is not installed" not in str(error):
+            raise
+        pytest.skip(str(error))
     assert load_recorded(run_dir, []) == config
     last = rows(run_dir)[-1]
     assert int(last["updates"]) >= 2

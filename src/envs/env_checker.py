@@ -20,6 +20,7 @@ from torch import Tensor
 
 from envs._contract_rules import FIELDS, CannotGoOn, Rules
 from envs.base import BatchedEnv, EnvStep, make_env
+from utils.errors import UserError
 
 PASSES = "passes all checks"  # what a report of an environment without violations says
 
@@ -51,6 +52,8 @@ class _Checker:
         except CannotGoOn:
             pass
         except Exception as error:  # whatever an environment raises is to be explained, not raised
+            if isinstance(error, UserError) and self.rules.where.startswith("when it was built"):
+                raise  # a missing package or the like: the user can mend it
             self.rules.fail("raises", self._raised(error))
         while self.open:  # something went wrong before; what close says now is no news
             with suppress(Exception):
@@ -231,7 +234,10 @@ def check_env(make: MakeEnv, device: torch.device | None = None) -> list[str]:
 
 
 def report(name: str, settings: Any) -> str:
-    """Check the registered environment `name`; returns a summary, or the numbered violations."""
+    """Check the registered environment `name`; returns a summary, or the numbered violations.
+
+    Raises a UserError if it cannot be built for a reason that the user can mend.
+    """
 
     def make(batch_size: int, seed: int, stream: str, device: torch.device) -> BatchedEnv:
         return make_env(name, settings, batch_size, device, seed, stream)

@@ -11,12 +11,14 @@ from envs.base import BatchedEnv, EnvStep
 class RewardAggregation:
     """Turns rewards [B, N] into a team reward [B, 1] (`sum`, `mean`) or leaves them (`individual`).
 
-    Agents that do not take part (`is_active` false) count neither in the sum nor in the mean.
+    Agents that took no part in the step (`is_active` false before it) count neither in the sum nor
+    in the mean; the last reward of an agent that leaves does.
     """
 
     def __init__(self, env: BatchedEnv, mode: Literal["sum", "mean", "individual"]):
         self.env, self.mode = env, mode
         self.info, self.batch_size, self.device = env.info, env.batch_size, env.device
+        self._acting: Tensor | None = None  # [B, N] bool, who takes part in the next step
 
     @property
     def n_rewards(self) -> int:
@@ -25,6 +27,7 @@ class RewardAggregation:
 
     def reset(self) -> EnvStep:
         """See `BatchedEnv`; reward is [B, R]."""
+        self._acting = None
         return self._aggregate(self.env.reset())
 
     def step(self, actions: Tensor) -> EnvStep:
@@ -34,7 +37,8 @@ class RewardAggregation:
     def _aggregate(self, step: EnvStep) -> EnvStep:
         if self.mode == "individual":
             return step
-        reward, active = step.reward, step.is_active
+        reward, active = step.reward, step.is_active if self._acting is None else self._acting
+        self._acting = step.is_active
         if active is not None:
             reward = reward * active
         if self.mode == "sum":

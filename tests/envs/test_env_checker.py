@@ -9,6 +9,7 @@ import torch
 
 from envs.base import EnvInfo, EnvStep
 from envs.env_checker import check_env, report
+from utils.errors import UserError
 from utils.registry import ENVS
 from utils.seeding import generator_state, restore_generator, torch_generator
 
@@ -512,3 +513,9 @@ def test_report_on_a_registered_environment(monkeypatch):
     monkeypatch.setattr(component.cls, "close", _fails)
     text = report("one_hot", component.config())
     assert text.startswith("one_hot breaks the contract of envs/base.py in 1 place:\n  1. The env")
+
+
+def test_a_package_that_is_missing_is_no_violation():
+    settings = ENVS.get("pettingzoo").config(task="no_such_package.spread")
+    with pytest.raises(UserError, match="pip install no_such_package"):
+        report("pettingzoo", settings)

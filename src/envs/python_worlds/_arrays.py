@@ -1,0 +1,102 @@
+"""The arrays through which a parent and its workers talk: one block of memory, one row per copy."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+ALIGNMENT = 64  # bytes; a cache line, and enough for every dtype
+FLOATS, FLAGS = np.dtype(np.float32), np.dtype(np.bool_)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an array lies in the block."""
+
+    start: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def end(self) -> int:
+        """First byte behind it."""
+        return self.start + int(np.prod(self.shape)) * self.dtype.itemsize
+
+
+class Arrays(NamedTuple):
+    """Every array of the block; the parent writes the first ones, the workers the others."""
+
+    control: Array  # [2] int64, the command and the step's number
+    failed: Array  # [W] int64, 1 where a worker has a failure to tell
+    busy: Array  # [W] int64, the copy that each worker is at
+    seeds: Array  # [B] int64, for the next reset
+    actions: Array  # [B, N] int64
+    obs: Array  # [B, N, O] float32
+    state: Array  # [B, S] float32; S = 0 if the state is made of the observations
+    reward: Array  # [B, N] float32
+    metrics: Array  # [B, M] float32
+    avail: Array  # [B, N, A] bool
+    is_active: Array  # [B, N] bool
+    ended: Array  # [B, 2] bool: terminated, truncated
+
+
+class Rows(NamedTuple):
+    """One copy's part of the arrays that workers write."""
+
+    obs: Array  # [N, O]
+    state: Array  # [S]
+    reward: Array  # [N]
+    metrics: Array  # [M]
+    avail: Array  # [N, A]
+    is_active: Array  # [N]
+    ended: Array  # [2]
+
+
+class Layout:
+    """Where each array lies.
+
+    Args:
+        b, n, o, a, s, m, w: copies, agents, observation, actions, state, metrics, workers.
+
+    Attributes:
+        places: name of each array: its place.
+        n_bytes: size of the block.
+    """
+
+    def __init__(self, b: int, n: int, o: int, a: int, s: int, m: int, w: int):
+        whole = np.dtype(np.int64)
+        shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
+            "control": ((2,), whole),
+            "failed": ((w,), whole),
+            "busy": ((w,), whole),
+            "seeds": ((b,), whole),
+            "actions": ((b, n), whole),
+            "obs": ((b, n, o), FLOATS),
+            "state": ((b, s), FLOATS),
+            "reward": ((b, n), FLOATS),
+            "metrics": ((b, m), FLOATS),
+            "avail": ((b, n, a), FLAGS),
+            "is_active": ((b, n), FLAGS),
+            "ended": ((b, 2), FLAGS),
+        }
+        self.places: dict[str, Place] = {}
+        end = 0
+        for name, (shape, dtype) in shapes.items():
+            place = Place(-(-end // ALIGNMENT) * ALIGNMENT, shape, dtype)
+            self.places[name], end = place, place.end
+        self.n_bytes = end
+
+    def views(self, block: Array) -> Arrays:
+        """The arrays in a block of bytes, [n_bytes] uint8."""
+        return Arrays(
+            **{
+                name: block[place.start : place.end].view(place.dtype).reshape(place.shape)
+                for name, place in self.places.items()
+            }
+        )
+
+
+def rows_of(arrays: Arrays, copy: int) -> Rows:
+    """One copy's rows."""
+    return Rows(*(getattr(arrays, name)[copy] for name in Rows._fields))

@@ -1,0 +1,69 @@
+"""A worker process: waits for a command, runs it on its copies, says that it is done.
+
+This module and what it imports know nothing of torch, so that a worker starts quickly.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Semaphore
+from typing import Any
+
+import numpy as np
+
+from envs.python_worlds._arrays import Layout
+from envs.python_worlds._copies import CLOSE, Copies, CopyFailure, MakeWorld, Rules
+
+PARENT_CHECK = 5.0  # seconds between two looks whether the parent still lives
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a worker is given at its start; it travels to the process."""
+
+    worker: int
+    make: MakeWorld
+    rules: Rules
+    layout: Layout
+    block: Any  # shared memory, a ctypes array of bytes
+    first: int  # its first copy
+    n: int  # how many copies it has
+    go: Semaphore  # the parent gives a command
+    done: Semaphore  # the worker has obeyed
+    failures: Connection  # where it sends (copy, text) after setting `failed`
+
+
+def work(task: Task) -> None:
+    """The life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's matter
+    arrays = task.layout.views(np.frombuffer(task.block, dtype=np.uint8))
+
+    def report(action: Callable[[], Any]) -> Any:
+        try:
+            result = action()
+        except CopyFailure as failure:
+            arrays.failed[task.worker] = 1
+            task.done.release()  # first, so that the parent reads while a long text is sent
+            task.failures.send((failure.copy, failure.text))
+            return None
+        task.done.release()
+        return result
+
+    copies = report(lambda: Copies(task.make, task.rules, arrays, task.first, task.n, task.worker))
+    while copies is not None and _told_to_go(task.go):
+        command = int(arrays.control[0])
+        if command == CLOSE:
+            copies.close()
+            return
+        report(lambda c=command: copies.run(c))  # type: ignore[misc]
+
+
+def _told_to_go(go: Semaphore) -> bool:
+    """Wait for a command; false if the parent has died."""
+    parent = multiprocessing.parent_process()
+    while not go.acquire(timeout=PARENT_CHECK):
+        if parent is None or not parent.is_alive():
+            return False
+    return True
