@@ -59,9 +59,8 @@ class DotAttention(nn.Module):
         return masked_softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, allowed)
 
     def _split(self, z: Tensor) -> tuple[Tensor, ...]:
-        r, p, d = z.shape
-        parts = self.project_in(z).view(r, p, -1, self.heads, d // self.heads)
-        return parts.permute(2, 0, 3, 1, 4).unbind(0)  # each [R, heads, P, d / heads]
+        parts = self.project_in(z).split(z.shape[2], dim=2)  # each [R, P, d]
+        return tuple(x.unflatten(2, (self.heads, -1)).transpose(1, 2) for x in parts)
 
 
 class GATAttention(nn.Module):
