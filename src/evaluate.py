@@ -1,5 +1,6 @@
 """Greedy tests, during a run and afterwards."""
 
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -48,7 +49,8 @@ def evaluate(config: RunConfig) -> str:
     path = find_checkpoint(config.checkpoint_path)
     controller, state = build_trained_controller(config, path)
     runner = build_test_runner(config, controller, "evaluate")
-    metrics = greedy_test(runner, config.test_nepisode, 0)
+    with closing(runner.env):
+        metrics = greedy_test(runner, config.test_nepisode, 0)
     n, steps = config.test_nepisode, state["counters"]["env_steps"]
     folder = run_folder(path)
     recorded = load_recorded(folder, ["resume="])

@@ -117,6 +117,8 @@ class Run:
         config, counters = self.config, self.counters
         self.checkpoints = run_dir / "checkpoints"
         with (
+            closing(self.runner.env),
+            closing(self.test_runner.env),
             closing(
                 RunLog(run_dir, config.use_tensorboard, scalar, self._log_position)
             ) as self.log,

@@ -1,5 +1,6 @@
 """What all one-step games share: draw signals, play once, done."""
 
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +10,7 @@ from envs.base import EnvInfo, EnvStep, uniform_info
 from utils.seeding import generator_state, restore_generator, torch_generator
 
 
-class OneStepGame:
+class OneStepGame(ABC):
     """B copies of a game that ends after one joint action; every agent gets the team's reward.
 
     A subclass sets `n_agents`, `n_actions`, `obs_dim` and `state_dim` before calling `__init__`,
@@ -52,13 +53,13 @@ class OneStepGame:
         self._obs = self._state = torch.empty(0)
         self._last: EnvStep | None = None
 
+    @abstractmethod
     def draw(self) -> tuple[Tensor, Tensor]:
         """New signals: obs [B, N, O] and state [B, S]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Team reward [B] and metrics {name: [B]} of the joint actions [B, N]."""
-        raise NotImplementedError
 
     def reset(self) -> EnvStep:
         """See `BatchedEnv`."""
@@ -96,5 +97,5 @@ class OneStepGame:
         """Restore the random stream."""
         restore_generator(self.generator, state["generator"])
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (nothing to release is the rule here)
         """Nothing to release."""
