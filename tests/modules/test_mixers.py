@@ -98,6 +98,14 @@ def test_qmix_depends_on_the_state(layers: int) -> None:
     assert (gradient.abs().sum(dim=(0, 1)) > 0).all()
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_qmix_without_state_depends_on_the_values_only(layers: int) -> None:
+    mixer = QMixer(QMixConfig(8, layers, 16, use_state=False), N, S)  # type: ignore[arg-type]
+    q, state = normal(B, T, N), normal(B, T, S, seed=1)
+    torch.testing.assert_close(mixer(q, state), mixer(q, state + 1), rtol=0, atol=0)
+    assert not torch.equal(mixer(q, state), mixer(q + 1, state))
+
+
 @pytest.mark.parametrize(("pos_fn", "layers"), FORMS)
 def test_gradient_reaches_every_parameter(pos_fn: str, layers: int) -> None:
     mixer = make(pos_fn, layers)

@@ -25,6 +25,7 @@ class QMixConfig:
     hypernet_layers: Literal[1, 2] = 2  # layers of the hypernetworks that make its weights
     hypernet_embed: int = 64  # hidden units of those, with two layers
     pos_fn: Literal["abs", "softplus", "square"] = "abs"  # makes the weights non-negative
+    use_state: bool = True  # false: weights from a constant instead of the state, a control
 
     def __post_init__(self) -> None:
         refuse(
@@ -57,7 +58,7 @@ class QMixer(nn.Module):
     def __init__(self, config: QMixConfig, n_agents: int, state_dim: int):
         super().__init__()
         self.n_agents, self.embed_dim = n_agents, config.embed_dim
-        self.two_layers = config.hypernet_layers == 2
+        self.two_layers, self.use_state = config.hypernet_layers == 2, config.use_state
         self.positive = POSITIVE[config.pos_fn]
         n, e, h = n_agents, config.embed_dim, config.hypernet_embed
         # Rows of the joint first layer: hyper-W1, hyper-w2, V, and b1, which has one layer only.
@@ -72,6 +73,8 @@ class QMixer(nn.Module):
         """See the class."""
         sizes = check(q_taken, f"B T {self.n_agents}")
         check(state, "B T S", sizes)
+        if not self.use_state:
+            state = torch.ones_like(state)
         w1, w2, value, b1 = self.first(state).split(self.widths, dim=-1)
         if self.two_layers:
             w1, w2 = self.w1_out(functional.relu(w1)), self.w2_out(functional.relu(w2))
