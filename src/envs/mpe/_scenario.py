@@ -8,6 +8,7 @@ contiguous memory. `E` counts agents first, then landmarks, then markers.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -61,7 +62,7 @@ class Landmark:
     spread: float = 1.0  # drawn uniformly from [-spread, spread]^2
 
 
-class Scenario:
+class Scenario(ABC):
     """Base of all scenarios.
 
     A subclass sets attributes and writes `observation` and `rewards`; where there is something to
@@ -96,19 +97,19 @@ class Scenario:
     def __init__(self, local_ratio: float = 0.5):
         self.local_ratio = local_ratio
 
+    @abstractmethod
     def observation(self, i: int, see: "Sight") -> "list[Rows]":
         """What agent `i` sees, in order; called once, when the environment is built."""
-        raise NotImplementedError
 
-    def draw(self, world: "World", generator: torch.Generator) -> None:
+    def draw(self, world: "World", generator: torch.Generator) -> None:  # noqa: B027
         """Begin an episode: positions are drawn, now choose goals and fill `signals`."""
 
-    def sense(self, world: "World") -> None:
+    def sense(self, world: "World") -> None:  # noqa: B027
         """After every reset and step: fill those `signals` that depend on positions."""
 
+    @abstractmethod
     def rewards(self, world: "World") -> tuple[Tensor, Tensor | None]:
         """Of the step just taken: every agent's reward [N, B], counted events [n_events, B]."""
-        raise NotImplementedError
 
     def counted(self, events: Tensor, n_steps: int) -> Tensor:
         """The events of a whole episode as they are reported; both [n_events, B]."""
