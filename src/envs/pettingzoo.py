@@ -21,7 +21,7 @@ from utils.registry import ENVS
 class PettingZooConfig(PythonEnvSettings):
     """Settings of `pettingzoo`."""
 
-    task: str = "mpe2.simple_spread_v3"  # module (without dots: of mpe2), or module:function
+    task: str = "mpe2.simple_spread_v3"  # task in mpe2, module, or module:function
     kwargs: dict[str, Any] = field(default_factory=dict)  # given to that function
 
 
