@@ -67,7 +67,7 @@ def protocols(scenario: str) -> Iterator[tuple[str, dict[str, Any]]]:
     opponents = ["scripted"] * (cls.scripted is not None) + ["random"]
     for opponent in opponents if cls.learners else []:
         fixed = {"protocol": "team_vs_fixed", "opponent": opponent}
-        yield f"{scenario}, {opponent} opponent", {"scenario": scenario, **fixed}
+        yield f"{scenario}, {opponent}", {"scenario": scenario, **fixed}
 
 
 def row(label: str, settings: dict[str, Any], n_native: int, n_pettingzoo: int) -> list[str]:
@@ -98,9 +98,9 @@ def main() -> None:
     parser.add_argument("--pettingzoo", type=int, default=400, help="episodes")
     parser.add_argument("--scenarios", nargs="+", default=SCENARIOS.names())
     args = parser.parse_args()
-    columns = ("before", "native", "mpe2", "apart", "spread", "each learner")
+    columns = ("before", "native", "`pettingzoo`", "apart", "spread", "each learner")
     print(f"{args.native} native episodes, {args.pettingzoo} of mpe2, {N_BEFORE} before")
-    print("| task | " + " | ".join(columns) + " |")
+    print("| task, opponent | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
     for scenario in args.scenarios:
         for label, settings in protocols(scenario):
