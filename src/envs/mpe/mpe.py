@@ -13,6 +13,8 @@ ends. `env_args.scenario` names the task; each is a file in `scenarios/`.
   (`_opponents.py`).
 
 Episodes last `max_cycles` steps and are then truncated, never terminated.
+
+`backend: pettingzoo` lets mpe2 play the same task, for comparison (`_reference.py`).
 """
 
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ import torch
 from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep
+from envs.mpe._mpe2 import problems
 from envs.mpe._opponents import at_random
 from envs.mpe._scenario import N_MOVES, SCENARIOS, Agent, Scenario, Script
 from envs.mpe._sight import Reading, Rows, padded
@@ -62,6 +65,10 @@ class MpeConfig:
     local_ratio: float | None = (
         None  # weight of the agent's own reward in reference and spread, 0 to 1; null: 0.5
     )
+    backend: Literal["native", "pettingzoo"] = (
+        "native"  # who plays the worlds: tensor programs, or mpe2 itself (slow)
+    )
+    n_workers: int = 0  # processes that step mpe2, at most one per copy; 0: this process
 
     def __post_init__(self) -> None:
         refuse((self.max_cycles < 1, "max_cycles", f"{self.max_cycles} must be at least 1."))
@@ -70,6 +77,7 @@ class MpeConfig:
         scenario = SCENARIOS.get(self.scenario).cls
         ratio, fixed = self.local_ratio, self.protocol == "team_vs_fixed"
         refuse(
+            *problems(self),
             (
                 ratio is not None and not scenario.has_local_ratio,
                 "local_ratio",
@@ -124,8 +132,7 @@ class Mpe:
         self.generator = torch_generator(seed, stream, device=device)
         ratio = {} if config.local_ratio is None else {"local_ratio": config.local_ratio}
         self.scenario: Scenario = SCENARIOS.get(config.scenario).cls(**ratio)
-        dtype = getattr(torch, config.precision)
-        self.world = World(self.scenario, batch_size, device, dtype)
+        self.world = self._build_world(seed, stream)
         self._choose_players()
         self._build_info()
         shape = (batch_size, self.info.n_agents, self.info.n_actions)
@@ -142,6 +149,14 @@ class Mpe:
             self._events = torch.zeros(len(self.scenario.events), batch_size, device=device)
         self._t = 0
         self._last: EnvStep
+
+    def _build_world(self, seed: int, stream: str) -> World:
+        config, sizes = self.config, (self.batch_size, self.device)
+        if config.backend == "native":
+            return World(self.scenario, *sizes, getattr(torch, config.precision))
+        from envs.mpe._reference import ReferenceWorld  # only here: native runs need no workers
+
+        return ReferenceWorld(self.scenario, config, *sizes, seed, stream)
 
     def _choose_players(self) -> None:
         """Who learns, and who plays the rest."""
@@ -199,7 +214,7 @@ class Mpe:
         self._t += 1
         ends = self._t == self.config.max_cycles
         self.world.advance(self._everyones(actions))
-        rewards, events = self.scenario.rewards(self.world)
+        rewards, events = self.world.rewards()
         if ends and self.config.legacy_drop_last:
             return self._end(self._last, self._no_reward, self._metrics())
         self._returns.add_(rewards)
@@ -246,15 +261,17 @@ class Mpe:
         return {name: value.to(torch.float32, copy=True) for name, value in metrics.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The random stream."""
-        return {"generator": generator_state(self.generator)}
+        """The random stream, and what else decides the worlds' episodes."""
+        return {"generator": generator_state(self.generator), **self.world.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore the random stream."""
+        """Restore what `state_dict` returned."""
         restore_generator(self.generator, state["generator"])
+        self.world.load_state_dict(state)
 
     def close(self) -> None:
-        """Nothing to release."""
+        """See `BatchedEnv`."""
+        self.world.close()
 
 
 def _action_types(agent: Agent, n_actions: int) -> tuple[int, ...]:
