@@ -1,7 +1,7 @@
 """Greedy tests, during a run and afterwards."""
 
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -9,10 +9,15 @@ from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
 from config.load import load_recorded, to_dict
 from config.schema import RunConfig
+from controllers.basic_controller import BasicController
+from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
 from utils.checkpoint import find_checkpoint, run_folder
 from utils.console import result_table
 from utils.run_log import append_evaluation
+
+if TYPE_CHECKING:
+    from film import Film
 
 # Settings that an evaluation may change without testing something else than what was trained.
 HARMLESS = (
@@ -24,6 +29,10 @@ HARMLESS = (
     "device",
     "threads",
     "show_progress",
+    "render",
+    "render_episodes",
+    "render_attention",
+    "render_layer",
 )
 
 
@@ -41,13 +50,16 @@ def evaluate(config: RunConfig) -> str:
 
     The episodes come from a random stream of their own, so they are new to the run. The results are
     also appended to `evaluations.csv` in the run's folder, with the settings that were changed.
+    With `render` the first episodes are filmed, too.
 
     Raises:
-        UserError: if the checkpoint is missing, damaged or of another architecture.
+        UserError: if the checkpoint is missing, damaged or of another architecture, or if what
+            `render` asks for cannot be filmed.
     """
     torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
     controller, state = build_trained_controller(config, path)
+    film = _film(config, controller)  # refuses what cannot be filmed before anything is played
     runner = build_test_runner(config, controller, "evaluate")
     with closing(runner.env):
         metrics = greedy_test(runner, config.test_nepisode, 0)
@@ -60,8 +72,20 @@ def evaluate(config: RunConfig) -> str:
     if changes:
         rows["changed"] = changes
     rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}
+    if film is not None:
+        rows["film"] = str(film.write(path))
     title = f"{config.alg_name} on {config.env_name}, {n:,} greedy episodes, seed {config.seed}"
     return result_table(title, rows)
+
+
+def _film(config: RunConfig, controller: BasicController) -> "Film | None":
+    """A camera on the evaluation's first episodes, if `render` asks for one."""
+    if config.render == "none":
+        return None
+    require_packages(config.render)
+    from film import Film  # imports what only films need
+
+    return Film(config, controller, config.render)
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

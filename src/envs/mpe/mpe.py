@@ -25,8 +25,10 @@ from torch import Tensor
 from envs.base import EnvInfo, EnvStep
 from envs.mpe._opponents import at_random
 from envs.mpe._scenario import N_MOVES, SCENARIOS, Agent, Scenario, Script
+from envs.mpe._scene import scene_of
 from envs.mpe._sight import Reading, Rows, padded
 from envs.mpe._world import World
+from envs.scene import Scene
 from utils.errors import refuse
 from utils.registry import ENVS
 from utils.seeding import generator_state, restore_generator, torch_generator
@@ -252,6 +254,10 @@ class Mpe:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the random stream."""
         restore_generator(self.generator, state["generator"])
+
+    def scene(self, copy: int) -> Scene:
+        """See `Drawable`."""
+        return scene_of(self.world, copy)
 
     def close(self) -> None:
         """Nothing to release."""
