@@ -8,7 +8,7 @@ import torch
 from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
 from config.load import load_recorded, to_dict
-from config.schema import RunConfig
+from config.schema import FILM_SETTINGS, RunConfig
 from controllers.basic_controller import BasicController
 from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
@@ -29,10 +29,7 @@ HARMLESS = (
     "device",
     "threads",
     "show_progress",
-    "render",
-    "render_episodes",
-    "render_attention",
-    "render_layer",
+    *FILM_SETTINGS,
 )
 
 

@@ -11,6 +11,9 @@ from typing import Any, Literal
 from components.settings import InputSettings, TrainingSettings
 from utils.errors import refuse
 
+# Settings of films. No training reads them, so a run's record may lack them.
+FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
+
 
 @dataclass(frozen=True)
 class RunConfig(InputSettings, TrainingSettings):
@@ -72,7 +75,7 @@ class RunConfig(InputSettings, TrainingSettings):
     evaluate: bool = False  # only test the checkpoint at checkpoint_path, and print a table
     checkpoint_path: str = ""  # run folder (its latest checkpoint) or checkpoint file to start from
 
-    # Films of greedy episodes, made by evaluate=True (docs/films.md)
+    # Films of greedy episodes, made by evaluate=True
     render: Literal["none", "gif", "mp4"] = "none"  # write a film into the run's folder
     render_episodes: int = 3  # episodes in it, at least 1
     render_attention: bool = False  # draw how much the agents attend to each other, for agp

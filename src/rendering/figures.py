@@ -1,7 +1,7 @@
 """Paints agents with their names and words, and attention as arrows between them."""
 
 import math
-from collections.abc import Iterable
+from itertools import pairwise
 
 from torch import Tensor
 
@@ -17,14 +17,21 @@ BEND = 0.14  # how far an arrow leaves the straight line, as a part of its lengt
 Placed = tuple[Figure, Point, float]  # an agent, its place and its radius in the picture
 
 
-def paint_figures(canvas: Canvas, placed: list[Placed], whole: Box) -> None:
-    """Agents, their words in bubbles and their names, which keep out of each other's way."""
+def paint_figures(canvas: Canvas, placed: list[Placed], whole: Box, keep_free: list[Box]) -> None:
+    """Agents, their words in bubbles and their names, which keep out of each other's way.
+
+    Args:
+        canvas: what to draw on.
+        placed: the agents.
+        whole: where words and names may be.
+        keep_free: where they should rather not be.
+    """
     for figure, at, radius in placed:
         canvas.disc(at, radius, figure.colour, WHITE, 1.5)
-    taken = [around(at, radius, radius) for _, at, radius in placed]
+    taken = [*keep_free, *(around(at, radius, radius) for _, at, radius in placed)]
     for figure, at, radius in placed:
         if figure.says is not None:
-            box = _free(_beside(at, radius * 0.75 + 13, 12, 12), taken, whole)
+            box = _free(_beside(at, radius + 14, 12, 12), taken, whole)
             _paint_bubble(canvas, figure, at, box)
             taken.append(box)
     for figure, at, radius in placed:
@@ -52,33 +59,52 @@ def paint_attention(
             if weight < FAINT:
                 continue
             if i == j:
-                width = max(1.0, WIDEST * weight)
+                width = max(1.0, WIDEST / 2 * weight)
                 canvas.disc(places[i], radii[i] + 2 + width, None, ink, width)
             else:
-                _paint_arrow(canvas, places[i], places[j], radii[j] + 4, ink, WIDEST * weight)
+                paint_arrow(canvas, places[i], places[j], radii[j] + 4, ink, WIDEST * weight)
 
 
-def _paint_arrow(
-    canvas: Canvas, start: Point, end: Point, gap: float, ink: Ink, width: float
+def paint_arrow(
+    canvas: Canvas,
+    start: Point,
+    end: Point,
+    gap: float,
+    ink: Ink,
+    width: float,
+    bend: float = BEND,
 ) -> None:
-    """An arrow that bends to its right, so that the one back does not cover it."""
+    """An arrow that bends aside, so that the one back does not cover it.
+
+    Args:
+        canvas: what to draw on.
+        start: where it begins.
+        end: where it would end without a gap.
+        gap: between its tip and `end`.
+        ink: its colour.
+        width: of its shaft.
+        bend: how far it leaves the straight line, as a part of its length.
+    """
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = math.hypot(dx, dy)
     if length <= gap:
         return
-    middle = (start[0] + dx / 2 - BEND * dy, start[1] + dy / 2 + BEND * dx)
-    stop = 1 - gap / length
-    head = 5 + width
-    steps = [k / 16 * stop for k in range(17)]
-    curve = [_on_curve(start, middle, end, t) for t in steps]
-    tip, neck = curve[-1], _on_curve(start, middle, end, max(0.0, stop - head / length))
-    canvas.line([point for point in curve if math.dist(point, tip) >= head] + [neck], ink, width)
-    angle = math.atan2(tip[1] - neck[1], tip[0] - neck[0])
-    side = [
-        (tip[0] - head * math.cos(angle + turn), tip[1] - head * math.sin(angle + turn))
-        for turn in (0.5, -0.5)
-    ]
-    canvas.polygon([tip, *side], ink)
+    middle = (start[0] + dx / 2 - bend * dy, start[1] + dy / 2 + bend * dx)
+    head, half = 6 + width, max(width, 1) / 2
+    tip, neck = 1 - gap / length, max(0.0, 1 - (gap + head) / length)
+    path = [_on_curve(start, middle, end, neck * k / 16) for k in range(17)]
+    point = _on_curve(start, middle, end, tip)
+    left = [_aside(a, b, half) for a, b in pairwise([*path, point])]
+    right = [_aside(a, b, -half) for a, b in pairwise([*path, point])]
+    wings = (_aside(path[-1], point, side * (half + 3.5)) for side in (1, -1))
+    canvas.polygon([*left, next(wings), point, next(wings), *right[::-1]], ink)
+
+
+def _aside(a: Point, b: Point, distance: float) -> Point:
+    """The point beside `a` on the way to `b`."""
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    norm = max(math.hypot(dx, dy), 1e-9)
+    return a[0] - dy / norm * distance, a[1] + dx / norm * distance
 
 
 def _on_curve(start: Point, middle: Point, end: Point, t: float) -> Point:
@@ -91,12 +117,8 @@ def _on_curve(start: Point, middle: Point, end: Point, t: float) -> Point:
 def _paint_bubble(canvas: Canvas, figure: Figure, at: Point, box: Box) -> None:
     """A word, with a tail that shows who says it."""
     centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    dx, dy = centre[0] - at[0], centre[1] - at[1]
-    norm = max(math.hypot(dx, dy), 1e-9)
-    foot = (-dy / norm * 5, dx / norm * 5)
-    root = [(centre[0] + s * foot[0], centre[1] + s * foot[1]) for s in (1, -1)]
-    tip = (at[0] + dx * 0.35, at[1] + dy * 0.35)
-    canvas.polygon([tip, *root], figure.colour)
+    root = [_aside(centre, at, side) for side in (5, -5)]
+    canvas.polygon([at, *root], figure.colour)
     canvas.panel(box, WHITE, figure.colour, corner=7, width=2)
     assert figure.says is not None
     canvas.text(centre, letter(figure.says), WORD_SIZE, DARK, bold=True)
@@ -108,8 +130,8 @@ def letter(symbol: int) -> str:
 
 
 def _beside(at: Point, away: float, half_width: float, half_height: float) -> list[Box]:
-    """Boxes at the corners of a figure: upper right, upper left, lower right, lower left."""
-    corners = ((1, -1), (-1, -1), (1, 1), (-1, 1))
+    """Boxes beside a figure: upper right, upper left, lower right, lower left."""
+    corners = ((1, -0.6), (-1, -0.6), (1, 0.6), (-1, 0.6))
     return [
         around((at[0] + x * away, at[1] + y * away), half_width, half_height) for x, y in corners
     ]
@@ -122,9 +144,8 @@ def _around(at: Point, radius: float, half_width: float, half_height: float) -> 
     return [around((at[0] + x, at[1] + y), half_width, half_height) for x, y in offsets]
 
 
-def _free(candidates: list[Box], taken: Iterable[Box], whole: Box) -> Box:
+def _free(candidates: list[Box], taken: list[Box], whole: Box) -> Box:
     """The first candidate inside of `whole` that covers nothing, or the one that covers least."""
-    taken = list(taken)
 
     def covered(box: Box) -> float:
         inside = _overlap(box, whole)

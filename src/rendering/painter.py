@@ -7,8 +7,8 @@ from PIL import Image
 from torch import Tensor
 
 from envs.scene import Point, Scene, Thing
-from rendering.canvas import Canvas, Ink, around, text_width
-from rendering.figures import ATTENTION, DARK, paint_attention, paint_figures
+from rendering.canvas import Box, Canvas, Ink, around, text_width
+from rendering.figures import ATTENTION, DARK, paint_arrow, paint_attention, paint_figures
 from rendering.stage import ARENA, CAPTION, HEADER, LEGEND, MARGIN, SMALLEST, WIDTH, Stage
 
 TRAIL = 6  # steps of an agent's way that stay visible
@@ -16,6 +16,7 @@ GREY: Ink = (120, 124, 130)
 PALE: Ink = (224, 227, 231)
 GROUND: Ink = (248, 249, 250)
 OPACITY = {"forest": 90, "obstacle": 200}  # of 255; other things are opaque
+SMALL = 60  # pixels; names and words keep off things that are not wider
 LEGEND_SIZE = 11
 LEGEND_GAP = 16  # pixels between two entries
 
@@ -59,8 +60,7 @@ class Painter:
             canvas.paste(Image.fromarray(scene.picture), self.stage.world)
             return canvas.finished()
         self._paint_ground(canvas, view)
-        for thing in scene.things:
-            self._paint_thing(canvas, thing, view)
+        things = [self._paint_thing(canvas, thing, view) for thing in scene.things]
         self._paint_trails(canvas, [*frame.before[-TRAIL:], scene], view)
         places = self.stage.places(scene, view)
         radii = [self.stage.radius(figure, view) for figure in scene.figures]
@@ -71,7 +71,9 @@ class Painter:
                 canvas, frame.attention, [places[i] for i in at], [radii[i] for i in at]
             )
         placed = list(zip(scene.figures, places, radii, strict=True))
-        paint_figures(canvas, placed, (0, self.stage.band[1], WIDTH, self.stage.world[3]))
+        whole = (0, self.stage.band[1], WIDTH, self.stage.world[3])
+        small = [box for box in things if box[2] - box[0] < SMALL]
+        paint_figures(canvas, placed, whole, small)
         self._paint_legend(canvas, scene, frame.attention is not None)
         return canvas.finished()
 
@@ -82,9 +84,12 @@ class Painter:
             side = ARENA * self.stage.scale(view)
             canvas.panel(around(self.stage.project((0, 0), view), side, side), None, PALE)
 
-    def _paint_thing(self, canvas: Canvas, thing: Thing, view: float) -> None:
+    def _paint_thing(self, canvas: Canvas, thing: Thing, view: float) -> Box:
+        """Paint it and return the box around it."""
         at, radius = self.stage.project(thing.at, view), thing.radius * self.stage.scale(view)
-        _paint_kind(canvas, thing.kind, at, max(radius, SMALLEST), thing.colour)
+        radius = max(radius, SMALLEST)
+        _paint_kind(canvas, thing.kind, at, radius, thing.colour)
+        return around(at, radius, radius)
 
     def _paint_trails(self, canvas: Canvas, scenes: Sequence[Scene], view: float) -> None:
         """Where the agents have just been, fainter the longer ago."""
@@ -110,8 +115,8 @@ class Painter:
             canvas.text((x + 11, y), words, LEGEND_SIZE, DARK, "lm")
             x += 11 + text_width(words, LEGEND_SIZE) + LEGEND_GAP
         if with_attention:
-            canvas.line([(x - 6, y), (x + 14, y)], (*ATTENTION, 170), 4)
-            canvas.text((x + 19, y), "attends to", LEGEND_SIZE, DARK, "lm")
+            paint_arrow(canvas, (x - 6, y), (x + 18, y), 0, (*ATTENTION, 170), 3, bend=0)
+            canvas.text((x + 23, y), "attends to", LEGEND_SIZE, DARK, "lm")
 
 
 def _paint_kind(canvas: Canvas, kind: str, at: Point, radius: float, colour: Ink) -> None:

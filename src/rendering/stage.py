@@ -76,7 +76,7 @@ class Stage:
         """The place of the k-th of n figures without one."""
         left, top, right, bottom = self.world if self.everyone_stands else self.band
         if not self.everyone_stands:
-            return left + (right - left) * (k + 1) / (n + 1), top + (bottom - top) * 0.38
+            return left + (right - left) * (k + 1) / (n + 1), top + (bottom - top) * 0.45
         angle = math.pi * (0.5 - 2 * k / n)  # the first one lowest
         radius = (bottom - top) * 0.33
         x = (left + right) / 2 + 1.5 * radius * math.cos(angle)

@@ -24,7 +24,7 @@ KIND_COLOURS: dict[str, Colour] = {
     "forest": (84, 160, 92),
     "goal": (24, 26, 30),
 }
-RING = 0.045  # metres between a landmark and the ring around it, and between two rings
+RING = 0.06  # metres between a landmark and the ring around it, and between two rings
 
 
 def scene_of(world: "World", copy: int) -> Scene:
