@@ -1,7 +1,8 @@
 """Greedy tests, during a run and afterwards."""
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,9 +16,6 @@ from runners.batch_runner import BatchRunner
 from utils.checkpoint import find_checkpoint, run_folder
 from utils.console import result_table
 from utils.run_log import append_evaluation
-
-if TYPE_CHECKING:
-    from film import Film
 
 # Settings that an evaluation may change without testing something else than what was trained.
 HARMLESS = (
@@ -56,7 +54,7 @@ def evaluate(config: RunConfig) -> str:
     torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
     controller, state = build_trained_controller(config, path)
-    film = _film(config, controller)  # refuses what cannot be filmed before anything is played
+    film = None if config.render == "none" else _film(config, controller, path)
     runner = build_test_runner(config, controller, "evaluate")
     with closing(runner.env):
         metrics = greedy_test(runner, config.test_nepisode, 0)
@@ -70,19 +68,18 @@ def evaluate(config: RunConfig) -> str:
         rows["changed"] = changes
     rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}
     if film is not None:
-        rows["film"] = str(film.write(path))
+        rows["film"] = str(film)
     title = f"{config.alg_name} on {config.env_name}, {n:,} greedy episodes, seed {config.seed}"
     return result_table(title, rows)
 
 
-def _film(config: RunConfig, controller: BasicController) -> "Film | None":
-    """A camera on the evaluation's first episodes, if `render` asks for one."""
-    if config.render == "none":
-        return None
+def _film(config: RunConfig, controller: BasicController, checkpoint: Path) -> Path:
+    """The film that `render` asks for, in the run's folder."""
+    assert config.render != "none"
     require_packages(config.render)
-    from film import Film  # imports what only films need
+    from film import write_film  # imports what only films need
 
-    return Film(config, controller, config.render)
+    return write_film(config, controller, checkpoint, config.render)
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:

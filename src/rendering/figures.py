@@ -36,7 +36,10 @@ def paint_figures(canvas: Canvas, placed: list[Placed], whole: Box, keep_free: l
             taken.append(box)
     for figure, at, radius in placed:
         half = text_width(figure.name, NAME_SIZE) / 2
-        box = _free(_around(at, radius, half, NAME_SIZE * 0.6), taken, whole)
+        sides = _around(at, radius, half, NAME_SIZE * 0.6)
+        if figure.at is None and at[1] < (whole[1] + whole[3]) / 2:
+            sides = sides[1:]  # above rather than below, where arrows come from
+        box = _free(sides, taken, whole)
         centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         canvas.text(centre, figure.name, NAME_SIZE, DARK, halo=WHITE)
         taken.append(box)

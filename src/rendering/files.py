@@ -32,7 +32,7 @@ def new_file(folder: Path, stem: str, form: Format) -> Path:
         raise UserError(f"{folder} cannot be written ({error.strerror or error}).") from error
 
 
-def write_film(
+def write_file(
     path: Path, form: Format, pictures: Sequence[Image.Image], last: Sequence[bool]
 ) -> None:
     """Write a film.
