@@ -31,7 +31,7 @@ def paint_figures(canvas: Canvas, placed: list[Placed], whole: Box, keep_free: l
     taken = [*keep_free, *(around(at, radius, radius) for _, at, radius in placed)]
     for figure, at, radius in placed:
         if figure.says is not None:
-            box = _free(_beside(at, radius + 14, 12, 12), taken, whole)
+            box = free_box(_beside(at, radius + 14, 12, 12), taken, whole)
             _paint_bubble(canvas, figure, at, box)
             taken.append(box)
     for figure, at, radius in placed:
@@ -39,7 +39,7 @@ def paint_figures(canvas: Canvas, placed: list[Placed], whole: Box, keep_free: l
         sides = _around(at, radius, half, NAME_SIZE * 0.6)
         if figure.at is None and at[1] < (whole[1] + whole[3]) / 2:
             sides = sides[1:]  # above rather than below, where arrows come from
-        box = _free(sides, taken, whole)
+        box = free_box(sides, taken, whole)
         centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         canvas.text(centre, figure.name, NAME_SIZE, DARK, halo=WHITE)
         taken.append(box)
@@ -147,7 +147,7 @@ def _around(at: Point, radius: float, half_width: float, half_height: float) -> 
     return [around((at[0] + x, at[1] + y), half_width, half_height) for x, y in offsets]
 
 
-def _free(candidates: list[Box], taken: list[Box], whole: Box) -> Box:
+def free_box(candidates: list[Box], taken: list[Box], whole: Box) -> Box:
     """The first candidate inside of `whole` that covers nothing, or the one that covers least."""
 
     def covered(box: Box) -> float:

@@ -9,7 +9,7 @@ from rendering.packages import Format
 from utils.errors import UserError
 
 STEP, HOLD = 200, 1200  # milliseconds of a frame, and of an episode's last one
-N_COLOURS = 128  # of a GIF
+N_COLOURS = 64  # of a GIF
 
 
 def new_file(folder: Path, stem: str, form: Format) -> Path:
