@@ -135,7 +135,11 @@ def test_films_are_of_trained_policies(capsys: pytest.CaptureFixture[str]) -> No
 def test_another_librarys_environment_is_filmed_by_its_own_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    task = ("env_args.task=tests.envs.fake_worlds:Painted", "env_args.time_limit=3")
+    task = (
+        "env_args.task=tests.envs.fake_worlds:Painted",
+        "env_args.time_limit=3",
+        "env_args.action_masks=true",
+    )
     run = train(tiny("vdn", "pettingzoo", *task, "t_max=8"), tmp_path)
     assert main(command(run, "render=gif")) == 2
     assert "env_args.kwargs.render_mode=rgb_array" in capsys.readouterr().err

@@ -132,7 +132,7 @@ def test_an_environments_own_picture_fills_the_world() -> None:
 
 def test_words_keep_out_of_each_others_way() -> None:
     whole, taken = (0, 0, 100, 100), [around((50, 50), 10, 10)]
-    options = [around((50, 50), 5, 5), around((98, 50), 5, 5), around((80, 50), 5, 5)]
+    options = [around((50, 50), 5, 5), around((97, 50), 5, 5), around((80, 50), 5, 5)]
     assert free_box(options, taken, whole) == options[2]
     assert free_box(options[:2], taken, whole) == options[1]
 
