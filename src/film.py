@@ -47,6 +47,11 @@ def write_film(
     pictures: list[Image.Image] = []
     ends: list[bool] = []
     for frames in _episodes(config, controller, graph):
+        if graph is not None and frames[0].scene.picture is not None:
+            raise UserError(
+                f"render_attention=True needs to know where the agents are, and env '{config.env}' "
+                f"shows only a picture. Leave render_attention out."
+            )
         view = reach([frame.scene for frame in frames])
         painter = Painter(title, frames[0].scene, controller.info.agent_names)
         pictures += [painter.paint(frame, view) for frame in frames]

@@ -140,7 +140,7 @@ def test_another_librarys_environment_is_filmed_by_its_own_picture(
         "env_args.time_limit=3",
         "env_args.action_masks=true",
     )
-    run = train(tiny("vdn", "pettingzoo", *task, "t_max=8"), tmp_path)
+    run = train(tiny("agp", "pettingzoo", *task, "t_max=8"), tmp_path)
     assert main(command(run, "render=gif")) == 2
     assert "env_args.kwargs.render_mode=rgb_array" in capsys.readouterr().err
     paints = "env_args.kwargs.render_mode=rgb_array"
@@ -149,3 +149,5 @@ def test_another_librarys_environment_is_filmed_by_its_own_picture(
     frames = frames_of(run, "render=gif", paints)[0]
     assert frames[0].scene.picture is not None
     assert [int(np.max(frame.scene.picture)) for frame in frames] == [0, 1, 2, 3]  # type: ignore[arg-type]
+    assert main(command(run, "render=gif", paints, "render_attention=true")) == 2
+    assert "shows only a picture" in capsys.readouterr().err

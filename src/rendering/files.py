@@ -42,12 +42,21 @@ def write_file(
         form: gif or mp4.
         pictures: all of one size, with even numbers of pixels.
         last: which of them end an episode and are held for a while.
+
+    Raises:
+        UserError: if it cannot be written; nothing is left then.
     """
-    if form == "gif":
-        _write_gif(path, pictures, [HOLD if is_last else STEP for is_last in last])
-    else:
-        repeats = [HOLD // STEP if is_last else 1 for is_last in last]
-        _write_mp4(path, pictures, repeats)
+    try:
+        if form == "gif":
+            _write_gif(path, pictures, [HOLD if is_last else STEP for is_last in last])
+        else:
+            _write_mp4(path, pictures, [HOLD // STEP if is_last else 1 for is_last in last])
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        reason = error.strerror or str(error).split("\n")[0][:200]
+        raise UserError(
+            f"The film {path} could not be written ({reason}). Free space, or try another format."
+        ) from error
 
 
 def _write_gif(path: Path, pictures: Sequence[Image.Image], durations: list[int]) -> None:

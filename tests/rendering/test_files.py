@@ -55,6 +55,19 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         new_file(tmp_path / "films", "latest", "gif")
 
 
+def test_a_film_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rendering.files._write_gif", full)
+    path = new_file(tmp_path, "latest", "gif")
+    with pytest.raises(UserError, match=r"could not be written \(No space left on device\)"):
+        write_file(path, "gif", pictures(), LAST)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("form", "module", "package"),
     [
