@@ -28,8 +28,10 @@ from envs.base import EnvInfo, EnvStep
 from envs.mpe._mpe2 import problems
 from envs.mpe._opponents import at_random
 from envs.mpe._scenario import N_MOVES, SCENARIOS, Agent, Scenario, Script
+from envs.mpe._scene import scene_of
 from envs.mpe._sight import Reading, Rows, padded
 from envs.mpe._world import World
+from envs.scene import Scene
 from utils.errors import refuse
 from utils.registry import ENVS
 from utils.seeding import generator_state, restore_generator, torch_generator
@@ -268,6 +270,10 @@ class Mpe:
         """Restore what `state_dict` returned."""
         restore_generator(self.generator, state["generator"])
         self.world.load_state_dict(state)
+
+    def scene(self, copy: int) -> Scene:
+        """See `Drawable`."""
+        return scene_of(self.world, copy)
 
     def close(self) -> None:
         """See `BatchedEnv`."""
