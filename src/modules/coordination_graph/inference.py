@@ -1,0 +1,115 @@
+"""The best joint action of utilities and pairwise pay-offs: by messages, or by enumeration.
+
+Sources: max-sum as in algorithm 3 of Boehmer et al., arXiv 1910.00091, after Kok & Vlassis, JMLR
+2006: synchronous messages, normalised, with the anytime extension. Beyond the paper: `damping`,
+which keeps part of the old message (without it, agents that are alike change their minds together
+for ever); iterations that cannot change a message any more, on graphs without cycles, are left out;
+and `Enumeration`, which tells errors of inference from errors of representation. All [B, L] graphs
+are one call: the loop over iterations is the only one.
+
+Inside, rows come last ([N, A, R], [E, A, A', R] with R = B * L), so that every maximum over a
+handful of actions runs along thousands of rows.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from modules.coordination_graph.factors import Factors
+from utils.errors import UserError
+
+MOST_JOINT_ACTIONS = 4096
+
+
+class MaxSum:
+    """Anytime max-sum: the best joint action that any iteration proposed.
+
+    Args:
+        iterations: rounds of messages; with 0 each agent follows its own utility.
+        damping: fraction of the old message that a new one keeps, in [0, 1).
+    """
+
+    def __init__(self, iterations: int, damping: float):
+        self.iterations, self.damping = iterations, damping
+
+    @torch.no_grad()
+    def __call__(self, factors: Factors, avail: Tensor) -> Tensor:
+        """The best available joint actions: avail [B, L, N, A] -> [B, L, N]."""
+        first, second = factors.edges
+        utility, payoff = _rows_last(factors, avail)
+        n_edges, n_actions = len(first), utility.shape[1]
+        receiver = torch.cat([second, first])
+        messages = utility.new_zeros(2 * n_edges, n_actions, utility.shape[2])  # [2E, A, R]
+        beliefs = utility
+        best = beliefs.argmax(dim=1)  # [N, R]
+        best_value = torch.full_like(utility[0, 0], -torch.inf)  # [R]
+        for _ in range(self.iterations if n_edges else 0):
+            to_second, to_first = messages.split(n_edges)
+            of_first = (beliefs[first] - to_first).unsqueeze(2)  # [E, A, 1, R]
+            of_second = (beliefs[second] - to_second).unsqueeze(1)  # [E, 1, A', R]
+            new = torch.cat([(of_first + payoff).amax(dim=1), (of_second + payoff).amax(dim=2)])
+            new = new - new.mean(dim=1, keepdim=True)
+            messages = torch.lerp(new, messages, self.damping)
+            beliefs = utility.index_add(0, receiver, messages)  # [N, A, R]
+            actions = beliefs.argmax(dim=1)  # [N, R]
+            value = _value(utility, payoff, actions, first, second)
+            best = torch.where(value > best_value, actions, best)
+            best_value = torch.maximum(value, best_value)
+        return best.T.unflatten(0, avail.shape[:2])
+
+
+class Enumeration:
+    """The exact maximum over all joint actions.
+
+    Args:
+        action_counts: actions that each agent really has.
+        n_actions: A.
+        edges: [2, E].
+
+    Raises:
+        UserError: for more than `MOST_JOINT_ACTIONS` joint actions.
+    """
+
+    def __init__(self, action_counts: tuple[int, ...], n_actions: int, edges: Tensor):
+        n_joint = math.prod(action_counts)
+        if n_joint > MOST_JOINT_ACTIONS:
+            raise UserError(
+                f"controller_args.inference: exact inference would look at {n_joint:,} joint "
+                f"actions at each step, more than {MOST_JOINT_ACTIONS:,}. Use maxsum."
+            )
+        n, a, device = len(action_counts), n_actions, edges.device
+        ranges = [torch.arange(count, device=device) for count in action_counts]
+        self.joint = torch.cartesian_prod(*ranges).reshape(-1, n)  # [J, N]
+        own = torch.arange(n, device=device) * a + self.joint
+        pairs = self.joint[:, edges[0]] * a + self.joint[:, edges[1]]  # [J, E]
+        of_edge = n * a + torch.arange(edges.shape[1], device=device) * a * a
+        self.terms = torch.cat([own, of_edge + pairs], dim=1)  # [J, N + E]
+
+    @torch.no_grad()
+    def __call__(self, factors: Factors, avail: Tensor) -> Tensor:
+        """As `MaxSum`."""
+        utility, payoff = _rows_last(factors, avail)
+        table = torch.cat([utility.flatten(0, 1), payoff.flatten(0, 2)])  # [N A + E A A', R]
+        values = functional.embedding_bag(self.terms, table, mode="sum")  # [J, R]
+        return self.joint[values.argmax(dim=0)].unflatten(0, avail.shape[:2])
+
+
+def _rows_last(factors: Factors, avail: Tensor) -> tuple[Tensor, Tensor]:
+    """Utilities [N, A, R], -inf where unavailable, and pay-offs [E, A, A', R], in float64."""
+    utility = factors.utility.masked_fill(~avail, -torch.inf).flatten(0, 1)
+    payoff = factors.payoff.flatten(0, 1)
+    return (
+        utility.permute(1, 2, 0).to(torch.float64, memory_format=torch.contiguous_format),
+        payoff.permute(1, 2, 3, 0).to(torch.float64, memory_format=torch.contiguous_format),
+    )
+
+
+def _value(
+    utility: Tensor, payoff: Tensor, actions: Tensor, first: Tensor, second: Tensor
+) -> Tensor:
+    """Joint values [R] of actions [N, R]."""
+    own = utility.gather(1, actions.unsqueeze(1)).sum(dim=(0, 1))
+    pairs = actions[first] * utility.shape[1] + actions[second]  # [E, R]
+    return own + payoff.flatten(1, 2).gather(1, pairs.unsqueeze(1)).sum(dim=(0, 1))
