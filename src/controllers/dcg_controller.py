@@ -1,10 +1,10 @@
 """The controller of deep coordination graphs: the agents agree on the best joint action.
 
-Source: Boehmer, Kurin & Whiteson, *Deep Coordination Graphs*, ICML 2020, arXiv 1910.00091, algorithm
-3. Utilities and pay-offs are in `modules/coordination_graph/factors.py`, message passing in
-`inference.py` beside it. What it gives for each agent marks that agent's part of the greedy joint
-action (1 there, 0 elsewhere), as in the authors' code, so that an epsilon-greedy selector replaces
-each agent's action on its own.
+Source: Boehmer, Kurin & Whiteson, *Deep Coordination Graphs*, ICML 2020, arXiv 1910.00091,
+algorithm 3. Utilities and pay-offs are in `modules/coordination_graph/factors.py`, message passing
+is in `inference.py` beside it. What it gives for each agent marks that agent's part of the greedy
+joint action (1 there, 0 elsewhere), as in the authors' code, so that an epsilon-greedy selector
+replaces each agent's action on its own.
 
 At execution agent i sends its features h_i to its neighbours once, then `msg_iterations` messages
 of A numbers along each edge in both directions; comparing the iterations' values takes one sum over
@@ -13,7 +13,7 @@ normalisation and the anytime extension are always on, as in the authors' settin
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,8 @@ from components.episode_batch import EpisodeBatch
 from components.settings import InputSettings
 from controllers.basic_controller import BasicController, BasicControllerConfig
 from envs.base import EnvInfo, EnvStep
-from modules.coordination_graph.factors import CoordinationGraph, Factors
+from modules.agents.base import HasFeatures
+from modules.coordination_graph.factors import CoordinationGraph, Factors, PairPayoffs
 from modules.coordination_graph.inference import Enumeration, MaxSum
 from modules.coordination_graph.topology import Topology, edge_list, longest_path
 from utils.errors import refuse
@@ -88,17 +89,7 @@ class DCGController(BasicController):
         pairs = edge_list(config.edges, info.n_agents, numpy_generator(seed, "edges"))
         edges = torch.tensor(pairs, dtype=torch.int64, device=device).reshape(-1, 2).T  # [2, E]
         with seeded_initialisation(seed, "weights", "coordination_graph"):
-            h, value = config.dueling_hidden_dim, None
-            if config.dueling:
-                value = nn.Sequential(nn.Linear(info.state_dim, h), nn.ReLU(), nn.Linear(h, 1))
-            self.agent: CoordinationGraph = CoordinationGraph(
-                self.agent,  # type: ignore[arg-type]
-                edges,
-                info.n_actions,
-                config.payoff_rank,
-                config.payoff_hidden_dim,
-                value,
-            ).to(device)
+            self.agent = self._graph(cast(HasFeatures, self.agent), edges).to(device)
         self.greedy: MaxSum | Enumeration  # factors, avail [B, L, N, A] -> actions [B, L, N]
         if config.inference == "exact":
             self.greedy = Enumeration(info.action_counts, info.n_actions, edges)
@@ -107,6 +98,21 @@ class DCGController(BasicController):
             if longest is not None and config.msg_damping == 0:
                 iterations = min(iterations, longest)
             self.greedy = MaxSum(iterations, config.msg_damping)
+
+    def _graph(self, agent: HasFeatures, edges: Tensor) -> CoordinationGraph:
+        config, info = self.config, self.info
+        payoffs, value, h = None, None, config.dueling_hidden_dim
+        if edges.shape[1]:
+            payoffs = PairPayoffs(
+                agent.feature_dim,
+                info.n_actions,
+                edges,
+                config.payoff_rank,
+                config.payoff_hidden_dim,
+            )
+        if config.dueling:
+            value = nn.Sequential(nn.Linear(info.state_dim, h), nn.ReLU(), nn.Linear(h, 1))
+        return CoordinationGraph(agent, payoffs, value)
 
     def act(
         self,
