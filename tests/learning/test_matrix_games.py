@@ -62,6 +62,21 @@ def test_without_a_penalty_the_best_entry_is_found(tmp_path, seed):
     assert metrics["test_return_mean"] == 10
 
 
+# A coordination graph of two agents holds the whole table, and plays its best entry.
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("env", "best"), [("climbing", 11), ("penalty", 10)])
+def test_pairwise_payoffs_find_the_best_entry(tmp_path, env, best, seed):
+    metrics = train(tmp_path, "dcg", env, seed, "t_max=20000")
+    assert metrics["test_return_mean"] == best
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("alg", ["dcg", "dicg"])
+def test_swap_is_solved_by_who_communicates(tmp_path, alg, seed):
+    metrics = train(tmp_path, alg, "swap", seed, "t_max=20000")
+    assert metrics["test_success_mean"] == 1.0
+
+
 TOP_1_OF_3 = (
     "env_args.n_agents=3",
     "env_args.k=1",

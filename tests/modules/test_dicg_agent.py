@@ -16,7 +16,9 @@ every_form = pytest.mark.parametrize("form", FORMS)
 
 
 def make(form: str = "general", **settings: Any) -> DICGAgent:
-    config = DICGAgentConfig(**{"attention": form, "encoder_dim": 7, "hidden_dim": 6} | settings)
+    config = DICGAgentConfig(
+        **{"attention": form, "embed_dim": 0, "encoder_dim": 7, "hidden_dim": 6} | settings
+    )
     with seeded_initialisation(0):
         return DICGAgent(config, SIZES)
 

@@ -13,8 +13,10 @@ The parts on agents work on all B x L graphs at once; only the base agent may ha
 Departures: this is the value-based form under QMIX (`dicg.yaml`) that comparisons of Q-learning
 methods use. The paper trains stochastic policies by PPO: centralised execution (CE) puts a policy
 head where Q_i is here, decentralised execution (DE) uses the graph in the critic only; both wait
-for an on-policy learner. Here enc ends without tanh, embeddings are as wide as the input unless
-`embed_dim` says otherwise, and agents that take no part are masked before the softmax.
+for an on-policy learner. Here enc ends without tanh, a base agent behind an aggregator takes the
+policy head's place, and agents that take no part are masked before the softmax. Embeddings have the
+paper's 64 features; value-based versions elsewhere use as many as the input has (`embed_dim: 0`),
+which in a task with one number per observation leaves one.
 """
 
 import math
@@ -37,7 +39,7 @@ class DICGAgentConfig:
     """Settings of `dicg_agent`."""
 
     attention: AttentionForm = "general"  # diff: tanh(w . |e_i - e_j|); identity, uniform: fixed
-    embed_dim: int = 0  # d, features of an embedding; 0: as many as the input has
+    embed_dim: int = 64  # d, features of an embedding; 0: as many as the input has
     encoder_dim: int = 128  # hidden units of encoder and aggregator
     layers: int = 2  # L, graph layers
     residual: bool = True  # add E0 to the last layer's output

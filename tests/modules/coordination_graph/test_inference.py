@@ -1,6 +1,6 @@
 """Message passing and enumeration against plain Python over joint actions."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -133,7 +133,7 @@ def test_more_iterations_never_lower_the_value(damping: float) -> None:
     factors = random_factors("full", n=6)
     avail = some_available(6)
     values = [factors.value(MaxSum(k, damping)(factors, avail)) for k in range(1, 12)]
-    for before, after in zip(values, values[1:], strict=False):
+    for before, after in pairwise(values):
         assert (after >= before - 1e-6).all()
     best = factors.value(Enumeration((A,) * 6, A, factors.edges)(factors, avail))
     assert (values[-1] <= best + 1e-6).all()
