@@ -4,11 +4,10 @@ Sources: max-sum as in algorithm 3 of Boehmer et al., arXiv 1910.00091, after Ko
 2006: synchronous messages, normalised, with the anytime extension. Beyond the paper: `damping`,
 which keeps part of the old message (without it, agents that are alike change their minds together
 for ever); iterations that cannot change a message any more, on graphs without cycles, are left out;
-and `Enumeration`, which tells errors of inference from errors of representation. All [B, L] graphs
-are one call: the loop over iterations is the only one.
+and `Enumeration`, which tells errors of inference from errors of representation.
 
-Inside, rows come last ([N, A, R], [E, A, A', R] with R = B * L), so that every maximum over a
-handful of actions runs along thousands of rows.
+All steps of many episodes are solved at once, as many as fit in cache. Inside, these R rows come
+last ([N, A, R], [E, A, A', R]), so that a maximum over a handful of actions runs along all of them.
 """
 
 import math
