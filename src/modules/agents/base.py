@@ -22,6 +22,11 @@ class AgentInputs:
     action_features: Tensor | None = None  # [B, L, N, A, F']
     is_active: Tensor | None = None  # [B, L, N] bool
 
+    def first(self, n_steps: int) -> "AgentInputs":
+        """Views of the first `n_steps` steps."""
+        fields = (self.x, self.avail, self.action_features, self.is_active)
+        return AgentInputs(*(None if x is None else x[:, :n_steps] for x in fields))  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True)
 class AgentSizes:

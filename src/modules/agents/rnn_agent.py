@@ -59,9 +59,14 @@ class RNNAgent(nn.Module):
 
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """See the class."""
+        z, hidden = self.features(inputs, hidden)
+        return self.last(z), hidden
+
+    def features(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What the last layer reads, [B, L, N, H], and the next hidden state."""
         z = functional.relu(self.first(inputs.x))
         if self.memory is not None:
             z, hidden = self.memory(z, hidden)
         elif self.middle is not None:
             z = functional.relu(self.middle(z))
-        return self.last(z), hidden
+        return z, hidden
