@@ -15,6 +15,8 @@ from utils.registry import SELECTORS
 class ActionSelector(Protocol):
     """What a runner needs of an action selector."""
 
+    takes: ClassVar[tuple[str, ...]]  # what its controller may give
+
     def select(
         self,
         outputs: Tensor,
@@ -79,6 +81,7 @@ class EpsilonGreedyConfig:
 class EpsilonGreedy:
     """Best action, or with probability epsilon a random one, decided for each agent on its own."""
 
+    takes: ClassVar[tuple[str, ...]] = ("action values", "a joint action")
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: EpsilonGreedyConfig):
@@ -123,6 +126,7 @@ class Categorical:
     Greedy takes the most probable action of the softmax.
     """
 
+    takes: ClassVar[tuple[str, ...]] = ("action values", "policies in sequence")
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: CategoricalConfig | None = None):

@@ -1,11 +1,13 @@
 """Combinations of components that cannot work, refused before anything is built.
 
-A component may declare `needs`, {slot: what}: the component in that slot must list it in `gives`.
+Components say what they need and give in class attributes; nothing here names one.
 """
 
+from collections.abc import Iterator
+
 from config.schema import RunConfig
-from utils.errors import ConfigError, UserError
-from utils.registry import MIXERS, REGISTRIES
+from utils.errors import ConfigError
+from utils.registry import AGENTS, CONTROLLERS, LEARNERS, MIXERS, SELECTORS
 
 
 def check_combination(config: RunConfig) -> None:
@@ -14,35 +16,71 @@ def check_combination(config: RunConfig) -> None:
     Raises:
         ConfigError: names every such pair and what to do.
     """
-    problems = _unmet_needs(config)
-    mixer = MIXERS.get(config.mixer).cls
-    if mixer.needs_team_reward and config.reward_aggregation == "individual":
-        problems.append(
-            f"mixer: {config.mixer} learns one value of the team, so it needs a team reward, but "
-            f"reward_aggregation is 'individual'. Use sum or mean, or mixer=none."
-        )
+    problems = [
+        *_rewards(config),
+        *_what_the_controller_gives(config),
+        *_networks(config),
+        *_what_is_mixed(config),
+    ]
     if problems:
         raise ConfigError(problems)
 
 
-def _unmet_needs(config: RunConfig) -> list[str]:
-    """A sentence for every need of a component that the component in another slot leaves unmet."""
-    problems = []
-    for slot, registry in REGISTRIES.items():
-        name = getattr(config, slot)
-        for other, what in getattr(registry.get(name).cls, "needs", {}).items():
-            if not _gives(other, getattr(config, other), what):
-                able = [n for n in REGISTRIES[other].names() if _gives(other, n, what)]
-                problems.append(
-                    f"{slot}: {name} needs {what}, which {other}={getattr(config, other)} does not "
-                    f"give. Use {other}={' or '.join(able)}, or another {slot}."
-                )
-    return problems
+def _rewards(config: RunConfig) -> Iterator[str]:
+    """Whoever learns one value of the team needs one reward."""
+    if config.reward_aggregation != "individual":
+        return
+    mixer, learner = MIXERS.get(config.mixer).cls, LEARNERS.get(config.learner).cls
+    for slot, name, cls, remedy in (
+        ("mixer", config.mixer, mixer, ", or mixer=none"),
+        ("learner", config.learner, learner, ""),
+    ):
+        if cls.needs_team_reward:
+            yield (
+                f"{slot}: {name} learns one value of the team, so it needs a team reward, but "
+                f"reward_aggregation is 'individual'. Use sum or mean{remedy}."
+            )
 
 
-def _gives(slot: str, name: str, what: str) -> bool:
-    """Whether a component declares that it gives `what`; one that cannot be imported does not."""
-    try:
-        return what in getattr(REGISTRIES[slot].get(name).cls, "gives", ())
-    except UserError:
-        return False
+def _what_the_controller_gives(config: RunConfig) -> Iterator[str]:
+    """Learner and action selector must be able to use it."""
+    gives = CONTROLLERS.get(config.controller).cls.gives
+    for registry, name in ((LEARNERS, config.learner), (SELECTORS, config.action_selector)):
+        if gives not in registry.get(name).cls.takes:
+            fitting = [n for n in registry.names() if gives in registry.get(n).cls.takes]
+            yield (
+                f"{registry.slot}: {name} cannot use what {config.controller} gives, {gives}. "
+                f"Use {registry.slot}={' or '.join(fitting)}."
+            )
+
+
+def _networks(config: RunConfig) -> Iterator[str]:
+    """The agent must offer what the controller reads, and a mixer must be of use."""
+    controller = CONTROLLERS.get(config.controller).cls
+    if controller.needs_features and not hasattr(AGENTS.get(config.agent).cls, "features"):
+        fitting = [n for n in AGENTS.names() if hasattr(AGENTS.get(n).cls, "features")]
+        yield (
+            f"agent: {config.agent} does not show the features that {config.controller} reads. "
+            f"Use agent={' or '.join(fitting)}."
+        )
+    if not LEARNERS.get(config.learner).cls.uses_mixer and config.mixer != "none":
+        yield (
+            f"mixer: {config.learner} adds up the team's value itself, so {config.mixer} would do "
+            f"nothing. Use mixer=none."
+        )
+
+
+def _what_is_mixed(config: RunConfig) -> Iterator[str]:
+    """Learner and mixer must speak of the same values."""
+    given, mixed = LEARNERS.get(config.learner).cls.mixes, _mixes(config.mixer)
+    if given != mixed:
+        fitting = [name for name in MIXERS.names() if _mixes(name) == given]
+        yield (
+            f"mixer: {config.mixer} mixes {mixed}, but {config.learner} gives {given}. "
+            f"Use mixer={' or '.join(fitting)}, or another learner."
+        )
+
+
+def _mixes(mixer: str) -> str:
+    mixes: str = getattr(MIXERS.get(mixer).cls, "mixes", "values")
+    return mixes

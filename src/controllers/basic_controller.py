@@ -8,7 +8,7 @@ own first: the control that gives any method what an action graph sees, without 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,8 @@ class BasicController:
     """
 
     noise_dim = 0  # K, size of the common noise in EpisodeBatch.noise
+    gives: ClassVar[str] = "action values"  # what learners and action selectors get from it
+    needs_features: ClassVar[bool] = False  # whether its agent must have `features`
 
     def __init__(
         self,
@@ -121,21 +123,6 @@ class BasicController:
         outputs, hidden = self.act(step, last_actions, noise, hidden)
         return select(outputs, step.avail), hidden
 
-    def step_inputs(
-        self, step: EnvStep, last_actions: Tensor | None, noise: Tensor | None
-    ) -> AgentInputs:
-        """What the network sees of one step; arguments as `act`."""
-        last = None
-        if self.inputs.obs_last_action and last_actions is not None:
-            last = self._one_hot(last_actions).unsqueeze(1)
-        x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise))
-        return AgentInputs(
-            x,
-            step.avail.unsqueeze(1),
-            _unsqueeze(step.action_features),
-            _unsqueeze(step.is_active),
-        )
-
     def outputs(self, batch: EpisodeBatch, n_steps: int, agent: nn.Module | None = None) -> Tensor:
         """The network's outputs for the first L = `n_steps` steps of whole episodes.
 
@@ -150,6 +137,21 @@ class BasicController:
         inputs = self.agent_inputs(batch, n_steps)
         outputs: Tensor = (agent or self.agent)(inputs, None)[0]
         return outputs
+
+    def step_inputs(
+        self, step: EnvStep, last_actions: Tensor | None, noise: Tensor | None
+    ) -> AgentInputs:
+        """What the network sees of one step, L=1; arguments as `act`."""
+        last = None
+        if self.inputs.obs_last_action and last_actions is not None:
+            last = self._one_hot(last_actions).unsqueeze(1)
+        x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise))
+        return AgentInputs(
+            x,
+            step.avail.unsqueeze(1),
+            _unsqueeze(step.action_features),
+            _unsqueeze(step.is_active),
+        )
 
     def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
         """What the network sees of the first `n_steps` steps of whole episodes."""

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
-from components.policies import gumbel
+from components.policies import entropy, gumbel, soft_policy_loss
 from components.returns import lambda_returns
 from components.schedules import LinearSchedule
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners.base import Learner, masked_mean
+from learners.base import Details, Learner, masked_mean
 from modules.layers import fresh_copy
 from utils.errors import refuse
 from utils.seeding import (
@@ -51,9 +51,9 @@ class SoftActorCriticConfig:
     )
 
     def __post_init__(self) -> None:
-        positive = ("temperature_start", "temperature_finish")
+        ends = ("temperature_start", "temperature_finish")
         refuse(
-            *((not getattr(self, k) > 0, k, f"{getattr(self, k)} must be above 0.") for k in positive),
+            *((not getattr(self, k) > 0, k, f"{getattr(self, k)} must be above 0.") for k in ends),
             (
                 self.temperature_anneal_time < 0,
                 "temperature_anneal_time",
@@ -65,6 +65,15 @@ class SoftActorCriticConfig:
                 f"{self.td_lambda} must lie in [0, 1].",
             ),
         )
+
+
+PART_METRICS = {
+    "policy_loss": "loss of the actors, last update",
+    "critic_loss": "mean squared TD error of a critic, last update",
+    "entropy": "mean entropy of an agent's policy in nats, last update",
+    "q_taken_mean": "mean mixed value of the actions taken, last update",
+    "target_mean": "mean target of those values, last update",
+}
 
 
 class SoftActorCritic(Learner):
@@ -140,6 +149,31 @@ class SoftActorCritic(Learner):
             self.config.td_lambda,
         )
         return returns if theory else returns + bonus
+
+    def losses(
+        self, batch: EpisodeBatch, log_pi: Tensor, q: Tensor, values: list[Tensor], target: Tensor
+    ) -> tuple[Tensor, Details]:
+        """Loss of the actors, plus that of each critic; and `PART_METRICS`.
+
+        Args:
+            batch: B episodes.
+            log_pi: [B, T, N, A], of the actors.
+            q: [B, T, N, A], each agent's values, without gradient.
+            values: mixed values of the actions taken, [B, T, R] for each critic.
+            target: [B, T, R], of all of them.
+        """
+        to_minimise = soft_policy_loss(log_pi, q, self.temperature)  # [B, T, N]
+        policy_loss = self.mean_over_agents(to_minimise, batch)
+        errors = torch.stack([(value - target).square() for value in values]).mean(dim=0)
+        critic_loss = self.mean_over_values(errors, batch)
+        log_pi, mixed = log_pi.detach(), torch.stack(values).detach()
+        return policy_loss + len(values) * critic_loss, {
+            "policy_loss": policy_loss.detach,
+            "critic_loss": critic_loss.detach,
+            "entropy": lambda: self.mean_over_agents(entropy(log_pi), batch),
+            "q_taken_mean": lambda: self.mean_over_values(mixed.mean(dim=0), batch),
+            "target_mean": lambda: self.mean_over_values(target, batch),
+        }
 
     def mean_over_agents(self, x: Tensor, batch: EpisodeBatch) -> Tensor:
         """Mean of x [B, T, N] over real steps and agents that take part."""

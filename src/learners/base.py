@@ -40,6 +40,11 @@ class Learner(ABC):
         "lr": "learning rate of the last update",
     }
 
+    takes: ClassVar[tuple[str, ...]] = ("action values",)  # what its controller may give
+    uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
+    needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+    mixes: ClassVar[str] = "values"  # what its mixer gets; a mixer of something else says so
+
     def __init__(
         self,
         settings: TrainingSettings,

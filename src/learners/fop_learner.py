@@ -23,10 +23,16 @@ import torch
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
-from components.policies import entropy, log_policy, soft_policy_loss, soft_value
+from components.policies import log_policy, soft_value
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners._soft_actor_critic import SoftActorCritic, SoftActorCriticConfig, redrawn, taken
+from learners._soft_actor_critic import (
+    PART_METRICS,
+    SoftActorCritic,
+    SoftActorCriticConfig,
+    redrawn,
+    taken,
+)
 from learners.base import Details
 from modules.agents.base import AgentInputs
 from utils.registry import LEARNERS
@@ -51,15 +57,10 @@ class FOPLearner(SoftActorCritic):
         t_max: environment steps of the whole run.
     """
 
-    needs: ClassVar[dict[str, str]] = {"mixer": "a mixture of soft values"}
-    gives: ClassVar[frozenset[str]] = frozenset({"soft values"})
+    mixes: ClassVar[str] = "soft values"
     metric_descriptions: ClassVar[dict[str, str]] = {
         **SoftActorCritic.metric_descriptions,
-        "policy_loss": "loss of the actors, last update",
-        "critic_loss": "mean squared TD error, mean of the twins, last update",
-        "entropy": "mean entropy of an agent's policy in nats, last update",
-        "q_taken_mean": "mean joint value of the actions taken, mean of the twins, last update",
-        "target_mean": "mean target of those values, last update",
+        **PART_METRICS,
     }
 
     def __init__(
@@ -83,23 +84,13 @@ class FOPLearner(SoftActorCritic):
         inputs = self.controller.agent_inputs(batch, t + self.sees_last)
         now = inputs.first(t)
         log_pi = log_policy(self.online["agent"](inputs, None)[0], inputs.avail)  # [B, L, N, A]
-        q = [self.online[f"critic_{k}"](now, None)[0] for k in TWINS]  # each [B, T, N, A]
-        actor = soft_policy_loss(log_pi[:, :t], torch.minimum(*q).detach(), self.temperature)
-        policy_loss = self.mean_over_agents(actor, batch)
+        q = [self.online[f"critic_{k}"](now, None)[0] for k in TWINS]  # [B, T, N, A] each
         values, penalties = self._mix(self.online, q, batch.actions, batch, slice(0, t))
         target = self._targets(batch, inputs, log_pi.detach())  # [B, T, 1]
-        errors = (values - target).square().mean(dim=2, keepdim=True)  # [B, T, 1], of the twins
-        critic_loss = self.mean_over_values(errors, batch)
-        penalty = self.mean_over_values(penalties.sum(dim=2, keepdim=True), batch)
-        policy, values = log_pi[:, :t].detach(), values.detach()
-        return policy_loss + len(TWINS) * critic_loss + penalty, {
-            "temperature": lambda: torch.tensor(self.temperature),
-            "policy_loss": lambda: policy_loss.detach(),
-            "critic_loss": lambda: critic_loss.detach(),
-            "entropy": lambda: self.mean_over_agents(entropy(policy), batch),
-            "q_taken_mean": lambda: self.mean_over_values(values.mean(2, keepdim=True), batch),
-            "target_mean": lambda: self.mean_over_values(target, batch),
-        }
+        lower = torch.minimum(*q).detach()
+        loss, details = self.losses(batch, log_pi[:, :t], lower, values, target)
+        details["temperature"] = lambda: torch.tensor(self.temperature)
+        return loss + self.mean_over_values(penalties[0] + penalties[1], batch), details
 
     @torch.no_grad()
     def _targets(self, batch: EpisodeBatch, inputs: AgentInputs, log_pi: Tensor) -> Tensor:
@@ -108,8 +99,8 @@ class FOPLearner(SoftActorCritic):
         log_pi = log_pi[:, after]  # [B, L-1, N, A]
         actions = (log_pi + self.noise(log_pi.shape)).argmax(dim=3)  # [B, L-1, N]
         q = [self.target[f"critic_{k}"](inputs, None)[0][:, after] for k in TWINS]
-        values, _ = self._mix(self.target, q, actions, batch, after)  # [B, L-1, 2]
-        return self.targets(batch, values.amin(dim=2, keepdim=True), taken(log_pi, actions))
+        values, _ = self._mix(self.target, q, actions, batch, after)  # [B, L-1, 1] each
+        return self.targets(batch, torch.minimum(*values), taken(log_pi, actions))
 
     def _mix(
         self,
@@ -118,8 +109,8 @@ class FOPLearner(SoftActorCritic):
         actions: Tensor,
         batch: EpisodeBatch,
         steps: slice,
-    ) -> tuple[Tensor, Tensor]:
-        """Joint values and regularisers of the twins, [B, L', 2] each.
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Joint values of the twins, and regularisers, [B, L', 1] each.
 
         Args:
             nets: online or target networks.
@@ -128,7 +119,7 @@ class FOPLearner(SoftActorCritic):
             batch: B episodes.
             steps: the L' steps of the batch that these belong to.
         """
-        mixed = []
+        values, penalties = [], []
         for k, q_k in zip(TWINS, q, strict=True):
             value = soft_value(q_k.detach(), batch.avail[:, steps], self.temperature)
             chosen = taken(q_k, actions)  # [B, L', N]
@@ -136,6 +127,7 @@ class FOPLearner(SoftActorCritic):
                 active = batch.is_active[:, steps]
                 chosen, value = torch.where(active, chosen, 0.0), torch.where(active, value, 0.0)
             state, obs = batch.state[:, steps], batch.obs[:, steps]
-            mixed.append(nets[f"mixer_{k}"](chosen, state, value, actions, obs))
-        values, penalties = zip(*mixed, strict=True)
-        return torch.cat(values, dim=2), torch.cat(penalties, dim=2)
+            mixed, penalty = nets[f"mixer_{k}"](chosen, state, value, actions, obs)
+            values.append(mixed)
+            penalties.append(penalty)
+        return values, penalties

@@ -8,7 +8,7 @@ test checks that both agree.
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from envs.base import EnvInfo
 
@@ -24,8 +24,16 @@ class AgentInputs:
 
     def first(self, n_steps: int) -> "AgentInputs":
         """Views of the first `n_steps` steps."""
-        fields = (self.x, self.avail, self.action_features, self.is_active)
-        return AgentInputs(*(None if x is None else x[:, :n_steps] for x in fields))  # type: ignore[arg-type]
+
+        def cut(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x[:, :n_steps]
+
+        return AgentInputs(
+            self.x[:, :n_steps],
+            self.avail[:, :n_steps],
+            cut(self.action_features),
+            cut(self.is_active),
+        )
 
 
 @dataclass(frozen=True)
@@ -61,4 +69,18 @@ class AgentNetwork(Protocol):
 
     def __call__(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Outputs [B, L, N, A] and the next hidden state [B, N, H] (None without memory)."""
+        ...
+
+
+class HasFeatures(Protocol):
+    """An agent network whose outputs are `last(features)`, for methods that need both.
+
+    Agent i's features may depend on its own inputs only.
+    """
+
+    feature_dim: int  # H
+    last: nn.Module  # [B, L, N, H] -> [B, L, N, A]
+
+    def features(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Features [B, L, N, H] and the next hidden state."""
         ...

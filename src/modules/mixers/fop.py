@@ -21,7 +21,6 @@ StarCraft state; first layers that read the same state are one matrix product.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -63,8 +62,7 @@ class FOPMixer(nn.Module):
 
     needs_team_reward = True
     extra_sizes = ("n_actions", "obs_dim")
-    needs: ClassVar[dict[str, str]] = {"learner": "soft values"}
-    gives: ClassVar[frozenset[str]] = frozenset({"a mixture of soft values"})
+    mixes = "soft values"
 
     def __init__(
         self, config: FOPMixerConfig, n_agents: int, state_dim: int, n_actions: int, obs_dim: int
