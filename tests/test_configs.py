@@ -26,6 +26,7 @@ SUITES = sorted(SUITES_DIR.glob("*.yaml"))
 EVERYWHERE = ("agp", "qmix")
 PAIRS = [(alg, "topk") for alg in ALGS]
 PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env != "topk"]
+PAIRS += [(alg, env) for alg in ("fop", "macpf") for env in ("climbing", "mpe_world_comm")]
 
 
 @pytest.mark.parametrize(("alg", "env"), PAIRS)

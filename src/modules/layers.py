@@ -71,7 +71,8 @@ class AgentwiseLinear(nn.Module):
     def reset_parameters(self) -> None:
         """Draw each agent's weights as `nn.Linear` does."""
         for i, weight in enumerate(self.weight):
-            layer = nn.Linear(*weight.shape, bias=self.bias is not None)
+            n_in, n_out = weight.shape
+            layer = nn.Linear(n_in, n_out, bias=self.bias is not None)
             weight.copy_(layer.weight.T)
             if self.bias is not None:
                 self.bias[i] = layer.bias
@@ -114,8 +115,9 @@ def fresh_copy(module: nn.Module) -> nn.Module:
     """
     twin = copy.deepcopy(module)
     for layer in twin.modules():
-        if hasattr(layer, "reset_parameters"):
-            layer.reset_parameters()
+        reset = getattr(layer, "reset_parameters", None)
+        if callable(reset):
+            reset()
         elif next(layer.parameters(recurse=False), None) is not None:
             raise ValueError(
                 f"{type(layer).__name__} cannot be drawn anew: give it `reset_parameters()`."
