@@ -120,6 +120,10 @@ class SoftActorCritic(Learner):
         """Gumbel noise from the learner's own stream: argmax(log pi + noise) samples pi."""
         return gumbel(shape, self.generator, self.controller.device)
 
+    def bootstraps(self, batch: EpisodeBatch) -> bool:
+        """Whether any later value enters a target; never in a game of one step."""
+        return batch.n_steps > 1 or self.controller.info.truncates
+
     def targets(self, batch: EpisodeBatch, next_value: Tensor, next_log_pi: Tensor) -> Tensor:
         """The critics' targets, from actions sampled after each step.
 

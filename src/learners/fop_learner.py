@@ -98,9 +98,11 @@ class FOPLearner(SoftActorCritic):
         after = slice(1, log_pi.shape[1])
         log_pi = log_pi[:, after]  # [B, L-1, N, A]
         actions = (log_pi + self.noise(log_pi.shape)).argmax(dim=3)  # [B, L-1, N]
-        q = [self.target[f"critic_{k}"](inputs, None)[0][:, after] for k in TWINS]
-        values, _ = self._mix(self.target, q, actions, batch, after)  # [B, L-1, 1] each
-        return self.targets(batch, torch.minimum(*values), taken(log_pi, actions))
+        next_value = torch.zeros_like(log_pi[:, :, 0, :1])  # [B, L-1, 1]
+        if self.bootstraps(batch):
+            q = [self.target[f"critic_{k}"](inputs, None)[0][:, after] for k in TWINS]
+            next_value = torch.minimum(*self._mix(self.target, q, actions, batch, after)[0])
+        return self.targets(batch, next_value, taken(log_pi, actions))
 
     def _mix(
         self,

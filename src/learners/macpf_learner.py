@@ -118,7 +118,14 @@ class MACPFLearner(SoftActorCritic):
         with torch.no_grad():
             heard = critic.received(actions[1][:, :t], self.critic_parents, now.is_active)
             known = [q.detach(), q_own.detach() + heard]
-        targets = self._targets(batch, inputs, actions, [x.detach() for x in log_pi])
+        after = inputs.x.shape[1] - 1
+        next_values = [torch.zeros_like(value[:, :after]) for value in values]
+        if self.bootstraps(batch):
+            next_values = self._next_values(batch, inputs, actions)
+        targets = [
+            self.targets(batch, value, taken(x.detach()[:, 1:], chosen[:, 1:]))
+            for value, x, chosen in zip(next_values, log_pi, actions, strict=True)
+        ]
         total = torch.zeros((), device=logits.device)
         details: Details = {}
         for i, mode in enumerate(MODES):
@@ -143,23 +150,15 @@ class MACPFLearner(SoftActorCritic):
         return [alone, actor.in_order(own, inputs.is_active, pick)]
 
     @torch.no_grad()
-    def _targets(
-        self,
-        batch: EpisodeBatch,
-        inputs: AgentInputs,
-        actions: list[Tensor],
-        log_pi: list[Tensor],
+    def _next_values(
+        self, batch: EpisodeBatch, inputs: AgentInputs, actions: list[Tensor]
     ) -> list[Tensor]:
-        """Targets of both modes, [B, T, R] each, from actions [B, L, N] and log_pi [B, L, N, A]."""
+        """Mixed values [B, L-1, R] of actions [B, L, N] at steps 1..L-1, by the target networks."""
         critic = cast(DependentNetwork, self.target["critic"])
         q, q_own, _ = critic.alone(inputs, None)  # [B, L, N, A] each
         q_own = q_own + critic.received(actions[1], self.critic_parents, inputs.is_active)
         next_actions = [x[:, 1:] for x in actions]
-        values = self._mix(self.target, [q[:, 1:], q_own[:, 1:]], next_actions, batch, 1)
-        return [
-            self.targets(batch, value, taken(x[:, 1:], chosen))
-            for value, x, chosen in zip(values, log_pi, next_actions, strict=True)
-        ]
+        return self._mix(self.target, [q[:, 1:], q_own[:, 1:]], next_actions, batch, 1)
 
     def _mix(
         self,

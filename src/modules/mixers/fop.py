@@ -100,9 +100,9 @@ class FOPMixer(nn.Module):
         heads, e = self.config.heads, self.config.embed_dim
         query = self.query(functional.relu(queries).unflatten(-1, (heads, -1)))  # [B, T, heads, E]
         key = self.key(obs).unflatten(-1, (heads, e))  # [B, T, N, heads, E]
-        logits = torch.einsum("bthe,btnhe->bthn", query, key)
-        weight = (logits / e**0.5).softmax(dim=-1).sum(dim=2) + POSITIVE
-        penalty = logits.square().mean(dim=3).sum(dim=2, keepdim=True)
+        logits = (query.unsqueeze(2) * key).sum(dim=4)  # [B, T, N, heads]
+        weight = (logits / e**0.5).softmax(dim=2).sum(dim=3) + POSITIVE
+        penalty = logits.square().mean(dim=2).sum(dim=2, keepdim=True)
         return weight, self.config.attention_reg * penalty
 
     def _lambdas(self, scale: Tensor, agents: Tensor, state: Tensor, actions: Tensor) -> Tensor:
