@@ -157,33 +157,35 @@ def slow_fop(learner: Any, batch: EpisodeBatch) -> float:
 
 
 @torch.no_grad()
+def slow_heads(e: Episode, net: Any, actions: list[list[int]] | None, everyone: bool) -> Tensor:
+    """Outputs [T+1, N, A]: independent, or dependent on the given actions [T+1][N]."""
+    inputs = e.learner.controller.agent_inputs(e.alone, e.length + 1)
+    z = net.agent.features(inputs, None)[0][0]
+    out: Tensor = net.agent.last(z)
+    if actions is None:
+        return out
+    for t, i in product(range(len(actions)), range(e.n)):
+        message = torch.zeros(net.message.out_features)
+        for j in e.active(t):
+            if j < i or (everyone and i > 0 and j != i):
+                ids = functional.one_hot(torch.tensor(j), e.n)
+                act = functional.one_hot(torch.tensor(actions[t][j]), out.shape[-1])
+                message += functional.elu(net.message(torch.cat([ids, act]).float()))
+        out[t, i] += net.correction(torch.cat([z[t, i], message / e.n]))
+    return out
+
+
+@torch.no_grad()
 def slow_macpf(learner: Any, batch: EpisodeBatch) -> float:
     actor, critic = ([], []), ([], [])
     names = ("mixer", "mixer" if learner.config.share_mixer else "dependent_mixer")
     for b in range(batch.n_episodes):
         e = Episode(learner, batch, b)
 
-        def heads(net: Any, actions: list[list[int]] | None, everyone: bool, e: Any = e) -> Tensor:
-            """Outputs [T+1, N, A]: independent, or dependent on the given actions [T+1][N]."""
-            inputs = learner.controller.agent_inputs(e.alone, e.length + 1)
-            z = net.agent.features(inputs, None)[0][0]
-            out = net.agent.last(z)
-            if actions is None:
-                return out
-            for t, i in product(range(len(actions)), range(e.n)):
-                message = torch.zeros(net.message.out_features)
-                for j in e.active(t):
-                    if j < i or (everyone and i > 0 and j != i):
-                        ids = functional.one_hot(torch.tensor(j), e.n)
-                        act = functional.one_hot(torch.tensor(actions[t][j]), out.shape[-1])
-                        message += functional.elu(net.message(torch.cat([ids, act]).float()))
-                out[t, i] += net.correction(torch.cat([z[t, i], message / e.n]))
-            return out
-
         own = learner.online["agent"]
         sampled: list[list[int]] = [[0] * e.n for _ in range(e.length + 1)]
         for i in range(e.n):  # agent by agent, each knowing those before it
-            policies = e.policies(heads(own, sampled, False))
+            policies = e.policies(slow_heads(e, own, sampled, False))
             for t in range(e.length + 1):
                 sampled[t][i] = e.mode(policies, t)[i]
         everyone = learner.config.critic_parents == "all"
@@ -192,12 +194,12 @@ def slow_macpf(learner: Any, batch: EpisodeBatch) -> float:
             def conditioned(actions: list[list[int]], m: int = m) -> list[list[int]] | None:
                 return actions if m else None
 
-            policies = e.policies(heads(own, conditioned(sampled), False))
+            policies = e.policies(slow_heads(e, own, conditioned(sampled), False))
             net, old = learner.online["critic"], learner.target["critic"]
-            known = heads(net, conditioned(sampled), everyone).tolist()
+            known = slow_heads(e, net, conditioned(sampled), everyone).tolist()
             actor[m].extend(e.actor_terms(policies, known))
-            stored = heads(net, conditioned(e.stored), everyone).tolist()
-            target_q = heads(old, conditioned(sampled), everyone).tolist()
+            stored = slow_heads(e, net, conditioned(e.stored), everyone).tolist()
+            target_q = slow_heads(e, old, conditioned(sampled), everyone).tolist()
 
             def mix(nets: Any, q: list, t: int, chosen: list[int], mixer: str = mixer) -> float:
                 row = e.row([q[t][i][a] for i, a in enumerate(chosen)], t)  # noqa: B023
