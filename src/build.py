@@ -64,13 +64,19 @@ def build_test_runner(
     )
 
 
+def build_mixer(config: RunConfig, info: EnvInfo) -> nn.Module:
+    """The mixer; what it declares in `extra_sizes` it gets from `info` besides the usual sizes."""
+    cls = MIXERS.get(config.mixer).cls
+    extra = {name: getattr(info, name) for name in getattr(cls, "extra_sizes", ())}
+    mixer: nn.Module = cls(config.mixer_args, info.n_agents, info.state_dim, **extra)
+    return mixer
+
+
 def build_learner(config: RunConfig, controller: BasicController) -> Learner:
     """The learner with its mixer."""
     info, device = controller.info, resolve_device(config.device)
     with seeded_initialisation(config.seed, "weights", "mixer"):
-        mixer: nn.Module = MIXERS.get(config.mixer).cls(
-            config.mixer_args, info.n_agents, info.state_dim
-        )
+        mixer = build_mixer(config, info)
     learner: Learner = LEARNERS.get(config.learner).cls(
         config.learner_args, config, controller, mixer.to(device), config.t_max
     )

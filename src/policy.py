@@ -60,8 +60,14 @@ class Policy:
         if last is not None and len(last) != b:
             raise ValueError(f"{b} environments after {len(last)}: call reset() between episodes.")
         noise = self.controller.draw_noise(b, self._generator)
-        outputs, self._hidden = self.controller.act(step, last, noise, self._hidden)
-        actions: Tensor = self._selector.select(outputs, step.avail, 0, True, self._generator)
+
+        def select(outputs: Tensor, avail: Tensor) -> Tensor:
+            chosen: Tensor = self._selector.select(outputs, avail, 0, True, self._generator)
+            return chosen
+
+        actions, self._hidden = self.controller.choose(
+            step, last, noise, self._hidden, select, greedy=True
+        )
         self._last_actions = actions
         return actions
 

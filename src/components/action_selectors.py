@@ -1,11 +1,12 @@
 """From an agent's outputs to its actions; random choices are uniform over *available* actions."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
+from components.policies import gumbel, log_policy
 from components.schedules import LinearSchedule
 from utils.errors import refuse
 from utils.registry import SELECTORS
@@ -110,15 +111,29 @@ class EpsilonGreedy:
         return {"epsilon": self._schedule.value(env_steps)}
 
 
-@SELECTORS.register("categorical")
+@dataclass(frozen=True)
+class CategoricalConfig(EpsilonGreedyConfig):
+    """Settings of `categorical`; by default it samples the policy as it is."""
+
+    epsilon_start: float = 0.0  # probability of a random action at the start, in [0, 1]
+    epsilon_finish: float = 0.0  # and after annealing, in [0, 1]
+
+
+@SELECTORS.register("categorical", config=CategoricalConfig)
 class Categorical:
-    """Sample from the softmax over available actions; greedy takes the most probable."""
+    """Sample (1 - epsilon) softmax(outputs) + epsilon uniform, both over available actions.
 
-    takes: ClassVar[tuple[str, ...]] = ("action values",)
-    metric_descriptions: ClassVar[dict[str, str]] = {}
+    Greedy takes the most probable action of the softmax.
+    """
 
-    def __init__(self, config: Any = None):
-        del config
+    takes: ClassVar[tuple[str, ...]] = ("action values", "policies in sequence")
+    metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
+
+    def __init__(self, config: CategoricalConfig | None = None):
+        config = config or CategoricalConfig()
+        self._schedule = LinearSchedule(
+            config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time
+        )
 
     def select(
         self,
@@ -131,10 +146,14 @@ class Categorical:
         """See `ActionSelector`."""
         if greedy:
             return greedy_actions(outputs, avail)
-        uniform = torch.rand(outputs.shape, generator=generator, device=outputs.device)
-        gumbel = -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
-        return greedy_actions(outputs + gumbel, avail)
+        epsilon = self._schedule.value(env_steps)
+        if epsilon > 0:
+            uniform = avail / avail.sum(dim=-1, keepdim=True)
+            policy = log_policy(outputs, avail).exp()
+            outputs = torch.log((1 - epsilon) * policy + epsilon * uniform)
+        noise = gumbel(outputs.shape, generator, outputs.device)
+        return greedy_actions(outputs + noise, avail)
 
     def metrics(self, env_steps: int) -> dict[str, float]:
-        """Nothing."""
-        return {}
+        """The current epsilon."""
+        return {"epsilon": self._schedule.value(env_steps)}

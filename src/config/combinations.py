@@ -16,7 +16,12 @@ def check_combination(config: RunConfig) -> None:
     Raises:
         ConfigError: names every such pair and what to do.
     """
-    problems = [*_rewards(config), *_what_the_controller_gives(config), *_networks(config)]
+    problems = [
+        *_rewards(config),
+        *_what_the_controller_gives(config),
+        *_networks(config),
+        *_what_is_mixed(config),
+    ]
     if problems:
         raise ConfigError(problems)
 
@@ -63,3 +68,19 @@ def _networks(config: RunConfig) -> Iterator[str]:
             f"mixer: {config.learner} adds up the team's value itself, so {config.mixer} would do "
             f"nothing. Use mixer=none."
         )
+
+
+def _what_is_mixed(config: RunConfig) -> Iterator[str]:
+    """Learner and mixer must speak of the same values."""
+    given, mixed = LEARNERS.get(config.learner).cls.mixes, _mixes(config.mixer)
+    if given != mixed:
+        fitting = [name for name in MIXERS.names() if _mixes(name) == given]
+        yield (
+            f"mixer: {config.mixer} mixes {mixed}, but {config.learner} gives {given}. "
+            f"Use mixer={' or '.join(fitting)}, or another learner."
+        )
+
+
+def _mixes(mixer: str) -> str:
+    mixes: str = getattr(MIXERS.get(mixer).cls, "mixes", "values")
+    return mixes

@@ -6,6 +6,7 @@ own first: the control that gives any method what an action graph sees, without 
 (`iql_joint`, `vdn_joint`, `qmix_joint`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -19,6 +20,8 @@ from envs.base import EnvInfo, EnvStep
 from modules.agents.base import AgentInputs, AgentSizes
 from utils.registry import AGENTS, CONTROLLERS
 from utils.seeding import seeded_initialisation
+
+Select = Callable[[Tensor, Tensor], Tensor]  # outputs and avail [B, M, A] -> actions [B, M]
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class BasicController:
         seed: int,
     ):
         self.config, self.inputs, self.info, self.device = config, inputs, info, device
+        self.seed = seed
         n = info.n_agents
         input_dim = info.obs_dim * (n if config.obs_mode == "joint" else 1) + self.noise_dim
         input_dim += info.n_actions * inputs.obs_last_action + n * inputs.obs_agent_id
@@ -64,10 +68,13 @@ class BasicController:
         self._own_first = torch.tensor(order, device=device)
         agent_name, agent_settings = agent
         with seeded_initialisation(seed, "weights", "agent"):
-            self.agent: nn.Module = AGENTS.get(agent_name).cls(
-                agent_settings, AgentSizes.of(info, input_dim)
-            )
+            sizes = AgentSizes.of(info, input_dim)
+            self.agent = self.build_network(AGENTS.get(agent_name).cls(agent_settings, sizes))
         self.agent.to(device)
+
+    def build_network(self, agent: nn.Module) -> nn.Module:
+        """What acts, made of the agent network; a subclass may add to it."""
+        return agent
 
     def act(
         self,
@@ -89,6 +96,32 @@ class BasicController:
         """
         outputs, hidden = self.agent(self.step_inputs(step, last_actions, noise), hidden)
         return outputs.squeeze(1), hidden
+
+    def choose(
+        self,
+        step: EnvStep,
+        last_actions: Tensor | None,
+        noise: Tensor | None,
+        hidden: Tensor | None,
+        select: Select,
+        greedy: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Actions for one step of B environments: here all agents at once.
+
+        Args:
+            step: what the environments show.
+            last_actions: [B, N], None at an episode's first step.
+            noise: [B, N, K] or None.
+            hidden: the network's memory, None at an episode's first step.
+            select: makes outputs and available actions [B, M, A] of M agents their actions [B, M].
+            greedy: whether `select` is greedy, as in a test.
+
+        Returns:
+            actions [B, N] and the new memory.
+        """
+        del greedy
+        outputs, hidden = self.act(step, last_actions, noise, hidden)
+        return select(outputs, step.avail), hidden
 
     def outputs(self, batch: EpisodeBatch, n_steps: int, agent: nn.Module | None = None) -> Tensor:
         """The network's outputs for the first L = `n_steps` steps of whole episodes.

@@ -29,6 +29,9 @@ class Learner(ABC):
         settings: discount, optimiser, target updates.
         online: the modules that are trained.
         t_max: environment steps of the whole run, for the learning rate's schedule.
+        clip_apart: names of modules in `online`, grouped; each group's gradient is clipped by its
+            own norm. None: one norm for all. With the losses of different groups detached from each
+            other, one step on their sum is then one step of an optimiser for each group.
     """
 
     metric_descriptions: ClassVar[dict[str, str]] = {
@@ -40,9 +43,17 @@ class Learner(ABC):
     takes: ClassVar[tuple[str, ...]] = ("action values",)  # what its controller may give
     uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
     needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+    mixes: ClassVar[str] = "values"  # what its mixer gets; a mixer of something else says so
 
-    def __init__(self, settings: TrainingSettings, online: nn.ModuleDict, t_max: int):
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        online: nn.ModuleDict,
+        t_max: int,
+        clip_apart: tuple[tuple[str, ...], ...] | None = None,
+    ):
         self.settings, self.online, self.t_max = settings, online, t_max
+        self.env_steps = 0  # environment steps so far, for schedules within the loss
         self.target = copy.deepcopy(online).requires_grad_(False)
         self.reward_scaler = RewardScaler(settings.reward_scaling)
         self.updates = 0
@@ -50,6 +61,10 @@ class Learner(ABC):
         self._sums = {"n": 0.0, "loss": 0.0, "grad_norm": 0.0}
         self._details: Details = {}
         self._parameters = [p for p in online.parameters() if p.requires_grad]
+        self._clipped = [
+            [p for name in group for p in online[name].parameters() if p.requires_grad]
+            for group in clip_apart or (tuple(online),)
+        ]
 
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
@@ -80,13 +95,16 @@ class Learner(ABC):
         Raises:
             NumericalError: if the loss or the gradient is not finite; weights stay as they were.
         """
+        self.env_steps = env_steps
         loss, self._details = self.loss(batch)
         loss_value = self._finite("loss", loss, env_steps)
         optimizer = self.optimizer
         self._set_learning_rate(env_steps)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.grad_norm_clip)
+        clip = self.settings.grad_norm_clip
+        norms = [nn.utils.clip_grad_norm_(group, clip) for group in self._clipped]
+        norm = norms[0] if len(norms) == 1 else torch.stack(norms).norm()
         self._sums["grad_norm"] += self._finite("gradient norm", norm, env_steps)
         self._sums["loss"] += loss_value
         self._sums["n"] += 1

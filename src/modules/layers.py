@@ -1,5 +1,7 @@
 """Layers shared by agents, mixers and critics."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -68,23 +70,35 @@ def orthogonal_linear(
 
 
 class AgentwiseLinear(nn.Module):
-    """A linear layer with separate weights for each agent, as one batched product.
+    """A linear layer with separate weights for each agent (or head), as one batched product.
 
     Args:
         n_agents: N.
         input_dim: features in.
         output_dim: features out.
+        bias: whether to add one.
     """
 
-    def __init__(self, n_agents: int, input_dim: int, output_dim: int):
+    def __init__(self, n_agents: int, input_dim: int, output_dim: int, bias: bool = True):
         super().__init__()
-        layers = [nn.Linear(input_dim, output_dim) for _ in range(n_agents)]
-        self.weight = nn.Parameter(torch.stack([layer.weight.detach().T for layer in layers]))
-        self.bias = nn.Parameter(torch.stack([layer.bias.detach() for layer in layers]))
+        self.weight = nn.Parameter(torch.empty(n_agents, input_dim, output_dim))
+        self.bias = nn.Parameter(torch.empty(n_agents, output_dim)) if bias else None
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw each agent's weights as `nn.Linear` does."""
+        for i, weight in enumerate(self.weight):
+            n_in, n_out = weight.shape
+            layer = nn.Linear(n_in, n_out, bias=self.bias is not None)
+            weight.copy_(layer.weight.T)
+            if self.bias is not None:
+                self.bias[i] = layer.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., N, F] -> [..., N, F']."""
-        return torch.einsum("...nf,nfg->...ng", x, self.weight) + self.bias
+        out = torch.einsum("...nf,nfg->...ng", x, self.weight)
+        return out if self.bias is None else out + self.bias
 
 
 class AgentwiseGRU(nn.Module):
@@ -109,6 +123,24 @@ class AgentwiseGRU(nn.Module):
             outs.append(out)
             lasts.append(last)
         return torch.cat(outs, dim=2), torch.cat(lasts, dim=1)
+
+
+def fresh_copy(module: nn.Module) -> nn.Module:
+    """The same architecture with weights drawn anew, each layer by its `reset_parameters`.
+
+    Raises:
+        ValueError: if a layer owns parameters and has no `reset_parameters`.
+    """
+    twin = copy.deepcopy(module)
+    for layer in twin.modules():
+        reset = getattr(layer, "reset_parameters", None)
+        if callable(reset):
+            reset()
+        elif next(layer.parameters(recurse=False), None) is not None:
+            raise ValueError(
+                f"{type(layer).__name__} cannot be drawn anew: give it `reset_parameters()`."
+            )
+    return twin
 
 
 def parameter_count(module: nn.Module) -> int:

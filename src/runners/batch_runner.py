@@ -99,6 +99,10 @@ class BatchRunner:
     ) -> tuple[dict[str, Tensor], int]:
         env, info, controller = self.env, self.env.info, self.controller
         seconds, clock = self.seconds, perf_counter
+
+        def select(outputs: Tensor, avail: Tensor) -> Tensor:
+            return self.selector.select(outputs, avail, env_steps, greedy, self.generator)
+
         alive = torch.ones(env.batch_size, dtype=torch.bool, device=env.device)
         hidden: Tensor | None = None
         actions: Tensor | None = None
@@ -110,8 +114,7 @@ class BatchRunner:
         seconds["env"] += t1 - t0
         for t in range(info.episode_limit):
             noise = controller.draw_noise(env.batch_size, self.generator)
-            outputs, hidden = controller.act(step, actions, noise, hidden)
-            actions = self.selector.select(outputs, step.avail, env_steps, greedy, self.generator)
+            actions, hidden = controller.choose(step, actions, noise, hidden, select, greedy)
             t2 = clock()
             seconds["act"] += t2 - t1
             self._store_seen(batch, t, step, noise)

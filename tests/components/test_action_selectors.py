@@ -4,6 +4,7 @@ from tests.fake_envs import rng
 
 from components.action_selectors import (
     Categorical,
+    CategoricalConfig,
     EpsilonGreedy,
     EpsilonGreedyConfig,
     greedy_actions,
@@ -77,6 +78,17 @@ def test_categorical_frequencies() -> None:
     found = frequencies(actions)
     assert (found[~AVAIL[0]] == 0).all()
     torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
+
+
+@pytest.mark.parametrize("epsilon", [0.3, 1.0])
+def test_categorical_mixes_in_available_actions(epsilon: float) -> None:
+    selector = Categorical(CategoricalConfig(epsilon, epsilon))
+    found = frequencies(selector.select(OUTPUTS, AVAIL, 0, False, rng()))
+    policy = OUTPUTS[0].masked_fill(~AVAIL[0], -torch.inf).softmax(dim=-1)
+    assert (found[~AVAIL[0]] == 0).all()
+    expected = (1 - epsilon) * policy + epsilon * AVAIL[0] / 3
+    torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
+    assert selector.metrics(0) == {"epsilon": epsilon}
 
 
 @pytest.mark.parametrize("selector", [epsilon_greedy(1.0), Categorical()])

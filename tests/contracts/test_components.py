@@ -89,16 +89,28 @@ def test_every_slot_has_components() -> None:
 
 def make_mixer(name: str) -> Any:
     found = component("mixer", name)
+    extra = {key: getattr(INFO, key) for key in getattr(found.cls, "extra_sizes", ())}
     with seeded_initialisation(0):
-        return found.cls(found.config(), N, 7)
+        return found.cls(found.config(), N, 7, **extra)
+
+
+def mix(mixer: Any, q: torch.Tensor, state: torch.Tensor, *at: slice) -> torch.Tensor:
+    """The mixed value of the copies and steps `at`, whatever else the mixer reads."""
+    if getattr(mixer, "mixes", "values") == "values":
+        out: torch.Tensor = mixer(q[at], state[at])
+        return out
+    value, obs = normal(B, T, N, seed=2), normal(B, T, N, INFO.obs_dim, seed=3)
+    actions = torch.randint(A, (B, T, N), generator=rng())
+    mixed: torch.Tensor = mixer(q[at], state[at], value[at], actions[at], obs[at])[0]
+    return mixed
 
 
 @pytest.mark.parametrize("name", MIXERS.names())
 def test_mixer(name: str) -> None:
     mixer, q, state = make_mixer(name), normal(B, T, N).requires_grad_(), normal(B, T, 7, seed=1)
-    out = mixer(q, state)
+    out = mix(mixer, q, state)
     assert out.shape == (B, T, 1 if mixer.needs_team_reward else N)
-    assert torch.equal(out, mixer(q, state))
+    assert torch.equal(out, mix(mixer, q, state))
     out.square().sum().backward()
     assert (q.grad.abs().sum(dim=(0, 1)) > 0).all()
     for key, p in mixer.named_parameters():
@@ -108,10 +120,10 @@ def test_mixer(name: str) -> None:
 @pytest.mark.parametrize("name", MIXERS.names())
 def test_mixer_is_monotone_and_treats_steps_alike(name: str) -> None:
     mixer, q, state = make_mixer(name), normal(B, T, N).requires_grad_(), normal(B, T, 7, seed=1)
-    out = mixer(q, state)
+    out = mix(mixer, q, state)
     (gradient,) = torch.autograd.grad(out.sum(), q)
     assert (gradient >= 0).all()
-    alone = mixer(q[1:2, 3:4], state[1:2, 3:4])
+    alone = mix(mixer, q, state, slice(1, 2), slice(3, 4))
     torch.testing.assert_close(alone, out[1:2, 3:4])
 
 

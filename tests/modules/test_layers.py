@@ -3,7 +3,13 @@ import torch
 from tests.fake_envs import normal
 from torch import nn
 
-from modules.layers import AgentwiseGRU, AgentwiseLinear, SequenceGRU, parameter_count
+from modules.layers import (
+    AgentwiseGRU,
+    AgentwiseLinear,
+    SequenceGRU,
+    fresh_copy,
+    parameter_count,
+)
 from utils.seeding import seeded_initialisation
 
 B, L, N, F, H = 2, 5, 3, 4, 6
@@ -92,3 +98,31 @@ def test_parameter_count() -> None:
     assert parameter_count(layer) == 15
     assert parameter_count(AgentwiseLinear(N, F, H)) == N * (F * H + H)
     assert parameter_count(SequenceGRU(F, H)) == 3 * (F * H + H * H + 2 * H)
+
+
+def test_a_fresh_copy_has_the_form_and_weights_of_its_own() -> None:
+    with seeded_initialisation(0):
+        layer = nn.Sequential(AgentwiseLinear(N, F, H), AgentwiseGRU(N, H, H), nn.LayerNorm(H))
+    before = {name: p.clone() for name, p in layer.named_parameters()}
+    with seeded_initialisation(1):
+        a = fresh_copy(layer)
+    with seeded_initialisation(1):
+        b = fresh_copy(layer)
+    for name, p in layer.named_parameters():
+        assert torch.equal(p, before[name])
+        assert torch.equal(a.get_parameter(name), b.get_parameter(name))
+        assert a.get_parameter(name).shape == p.shape
+        assert name.startswith("2") or not torch.equal(a.get_parameter(name), p), name
+
+
+def test_what_cannot_be_drawn_anew_is_named() -> None:
+    layer = nn.Module()
+    layer.scale = nn.Parameter(torch.ones(1))
+    with pytest.raises(ValueError, match="Module cannot be drawn anew"):
+        fresh_copy(layer)
+
+
+def test_agentwise_linear_without_bias() -> None:
+    layer = AgentwiseLinear(N, F, H, bias=False)
+    assert torch.equal(layer(torch.zeros(N, F)), torch.zeros(N, H))
+    assert parameter_count(layer) == N * F * H

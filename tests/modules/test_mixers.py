@@ -91,6 +91,19 @@ def test_qmix_is_monotone(pos_fn: str, layers: int) -> None:
         assert gradient.sum() > 0
 
 
+def test_qmix_without_activation_is_affine() -> None:
+    with seeded_initialisation(0):
+        mixer = QMixer(QMixConfig(8, 2, 16, activation="none"), N, S)
+    q, other, s = normal(B, T, N), normal(B, T, N, seed=2), normal(B, T, S, seed=1)
+    expected = 3 * mixer(q, s) - 2 * mixer(other, s)
+    torch.testing.assert_close(mixer(3 * q - 2 * other, s), expected, atol=1e-4, rtol=1e-4)
+    bent = make()(3 * q - 2 * other, s) - 3 * make()(q, s) + 2 * make()(other, s)
+    assert bent.abs().max() > 0.1
+    q.requires_grad_()
+    (slope,) = torch.autograd.grad(mixer(q, s).sum(), q)
+    assert (slope > 0).all()
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 def test_qmix_depends_on_the_state(layers: int) -> None:
     q, s = normal(B, T, N), normal(B, T, S, seed=1).requires_grad_()

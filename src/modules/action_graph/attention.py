@@ -87,6 +87,10 @@ class GATAttention(nn.Module):
         self.project = nn.Linear(embed_dim, heads * width)
         self.project_query = nn.Linear(embed_dim, heads * width) if v2 else None
         self.score = nn.Parameter(torch.empty(heads, width if v2 else 2 * width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the scores; the projections draw their own weights."""
         nn.init.xavier_uniform_(self.score)
 
     def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:

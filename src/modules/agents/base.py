@@ -22,6 +22,19 @@ class AgentInputs:
     action_features: Tensor | None = None  # [B, L, N, A, F']
     is_active: Tensor | None = None  # [B, L, N] bool
 
+    def first(self, n_steps: int) -> "AgentInputs":
+        """Views of the first `n_steps` steps."""
+
+        def cut(x: Tensor | None) -> Tensor | None:
+            return None if x is None else x[:, :n_steps]
+
+        return AgentInputs(
+            self.x[:, :n_steps],
+            self.avail[:, :n_steps],
+            cut(self.action_features),
+            cut(self.is_active),
+        )
+
 
 @dataclass(frozen=True)
 class AgentSizes:

@@ -25,6 +25,7 @@ class QMixConfig:
     hypernet_layers: Literal[1, 2] = 2  # layers of the hypernetworks that make its weights
     hypernet_embed: int = 64  # hidden units of those, with two layers
     pos_fn: Literal["abs", "softplus", "square"] = "abs"  # makes the weights non-negative
+    activation: Literal["elu", "none"] = "elu"  # none: affine in the agents' values, as MACPF's
     use_state: bool = True  # false: weights from a constant instead of the state, a control
 
     def __post_init__(self) -> None:
@@ -60,6 +61,7 @@ class QMixer(nn.Module):
         self.n_agents, self.embed_dim = n_agents, config.embed_dim
         self.two_layers, self.use_state = config.hypernet_layers == 2, config.use_state
         self.positive = POSITIVE[config.pos_fn]
+        self.bend = functional.elu if config.activation == "elu" else nn.Identity()
         n, e, h = n_agents, config.embed_dim, config.hypernet_embed
         # Rows of the joint first layer: hyper-W1, hyper-w2, V, and b1, which has one layer only.
         self.widths = (h, h, e, e) if self.two_layers else (n * e, e, e, e)
@@ -80,5 +82,5 @@ class QMixer(nn.Module):
             w1, w2 = self.w1_out(functional.relu(w1)), self.w2_out(functional.relu(w2))
         w1 = self.positive(w1).unflatten(-1, (self.n_agents, self.embed_dim))  # [B, T, N, E]
         hidden = torch.einsum("btn,btne->bte", q_taken, w1) + b1  # [B, T, E]
-        total = (functional.elu(hidden) * self.positive(w2)).sum(dim=-1, keepdim=True)
+        total = (self.bend(hidden) * self.positive(w2)).sum(dim=-1, keepdim=True)
         return total + self.value_out(functional.relu(value))  # [B, T, 1]

@@ -1,0 +1,48 @@
+"""Stochastic policies given by logits: log-probabilities, soft values, samples.
+
+Unavailable actions have probability zero; no sum sees them and no gradient flows through them.
+Sources: soft values and policies of maximum-entropy learning, Haarnoja et al., arXiv 1702.08165;
+with discrete actions, Christodoulou, arXiv 1910.07207.
+"""
+
+import torch
+from torch import Tensor
+
+
+def log_policy(logits: Tensor, avail: Tensor) -> Tensor:
+    """Log-probabilities over available actions, -inf elsewhere. [..., A], bool -> [..., A]."""
+    return logits.masked_fill(~avail, -torch.inf).log_softmax(dim=-1)
+
+
+def soft_value(q: Tensor, avail: Tensor, temperature: float) -> Tensor:
+    """V = a logsumexp_u(Q(u) / a) over available actions. [..., A], bool -> [...]."""
+    scaled = (q / temperature).masked_fill(~avail, -torch.inf)
+    return temperature * scaled.logsumexp(dim=-1)
+
+
+def soft_policy_loss(log_pi: Tensor, q: Tensor, temperature: float) -> Tensor:
+    """sum_u pi(u) [a log pi(u) - Q(u)], which the soft policy exp(Q / a) / Z minimises.
+
+    Args:
+        log_pi: [..., A], -inf where an action is not available.
+        q: [..., A], without gradient.
+        temperature: a.
+
+    Returns:
+        [...]
+    """
+    finite = log_pi.masked_fill(log_pi == -torch.inf, 0.0)
+    return (log_pi.exp() * (temperature * finite - q)).sum(dim=-1)
+
+
+def entropy(log_pi: Tensor) -> Tensor:
+    """Entropy in nats. [..., A] -> [...]."""
+    return -soft_policy_loss(log_pi, torch.zeros_like(log_pi), 1.0)
+
+
+def gumbel(
+    shape: torch.Size | tuple[int, ...], generator: torch.Generator, device: torch.device
+) -> Tensor:
+    """Standard Gumbel noise: argmax(log pi + noise) is a sample of pi (Gumbel-max)."""
+    uniform = torch.rand(shape, generator=generator, device=device)
+    return -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))

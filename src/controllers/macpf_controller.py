@@ -1,0 +1,68 @@
+"""MACPF's controller: agents choose in order while collecting, alone and at once in tests.
+
+Source: Wang, Ye, Lu, arXiv 2209.12681. Episodes are collected by the dependent policies
+pi_dep(a_i | tau_i, a_1..a_(i-1)), agent by agent in the order of ids; tests use the independent
+policies pi_ind(a_i | tau_i), which need neither order nor communication. `execution: dependent`
+tests the dependent policies instead: what the dependence is worth, at the price of sending actions.
+Departure: an agent hears every agent before it; the authors' code hears those it sees (StarCraft).
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, cast
+
+from torch import Tensor, nn
+
+from controllers.basic_controller import BasicController, BasicControllerConfig, Select
+from envs.base import EnvStep
+from modules.agents.base import HasFeatures
+from modules.dependence import DependentNetwork
+from utils.errors import refuse
+from utils.registry import CONTROLLERS
+
+
+@dataclass(frozen=True)
+class MACPFControllerConfig(BasicControllerConfig):
+    """Settings of `macpf_controller`."""
+
+    message_dim: int = 64  # D, features of the message about predecessors' actions
+    execution: Literal["independent", "dependent"] = "independent"  # which policies tests use
+
+    def __post_init__(self) -> None:
+        refuse((self.message_dim < 1, "message_dim", f"{self.message_dim} must be at least 1."))
+
+
+@CONTROLLERS.register("macpf_controller", config=MACPFControllerConfig)
+class MACPFController(BasicController):
+    """See the module's text; arguments as `BasicController`. `outputs` are the independent ones."""
+
+    gives: ClassVar[str] = "policies in sequence"
+    needs_features: ClassVar[bool] = True
+    config: MACPFControllerConfig
+
+    def build_network(self, agent: nn.Module) -> DependentNetwork:
+        """See `BasicController`."""
+        info = self.info
+        return DependentNetwork(
+            cast(HasFeatures, agent), info.n_agents, info.n_actions, self.config.message_dim
+        )
+
+    def choose(
+        self,
+        step: EnvStep,
+        last_actions: Tensor | None,
+        noise: Tensor | None,
+        hidden: Tensor | None,
+        select: Select,
+        greedy: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """See `BasicController`; here one agent after the other, except in independent tests."""
+        if greedy and self.config.execution == "independent":
+            return super().choose(step, last_actions, noise, hidden, select, greedy)
+        network = cast(DependentNetwork, self.agent)
+        inputs = self.step_inputs(step, last_actions, noise)
+        _, own, hidden = network.alone(inputs, hidden)
+
+        def pick(i: int, outputs: Tensor) -> Tensor:
+            return select(outputs.unsqueeze(1), step.avail[:, i : i + 1]).squeeze(1)
+
+        return network.in_order(own.squeeze(1), step.is_active, pick), hidden

@@ -1,0 +1,222 @@
+"""What the soft actor-critics of teams share: temperature, samples, targets, actors' losses.
+
+Sources: Haarnoja et al., arXiv 1801.01290; discrete actions: Christodoulou, arXiv 1910.07207; teams
+of agents with mixed critics: Zhang et al., ICML 2021 (FOP), Wang et al., arXiv 2209.12681 (MACPF).
+
+Critics are networks of the actor's own form on the actor's own inputs. All losses are summed and
+minimised in one step. Values are detached in the actors' losses and samples and targets carry no
+gradient, so each parameter gets the gradient of its own loss only; with gradients clipped group by
+group the step is that of one optimiser for each group.
+
+Departures from both papers' code:
+* the actor's and the critics' steps are simultaneous: targets sample the policy before its step;
+* unavailable actions enter no soft value (`components/policies.py`);
+* lambda returns start at each episode's own last step (`components/returns.py`);
+* `entropy_target: theory` is offered, see `SoftActorCriticConfig`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from components.episode_batch import EpisodeBatch
+from components.policies import entropy, gumbel, soft_policy_loss
+from components.returns import lambda_returns
+from components.schedules import LinearSchedule
+from components.settings import TrainingSettings
+from controllers.basic_controller import BasicController
+from learners.base import Details, Learner, masked_mean
+from modules.layers import fresh_copy
+from utils.errors import refuse
+from utils.seeding import (
+    generator_state,
+    restore_generator,
+    seeded_initialisation,
+    torch_generator,
+)
+
+
+@dataclass(frozen=True)
+class SoftActorCriticConfig:
+    """Settings of a soft actor-critic."""
+
+    temperature_start: float = 0.5  # a, weight of the entropy at the start, in units of the reward
+    temperature_finish: float = 0.05  # and after annealing, above 0
+    temperature_anneal_time: int = 90_000  # environment steps over which it falls linearly
+    td_lambda: float = 0.8  # lambda of the targets, in [0, 1]; 0: one-step
+    entropy_target: Literal["reference", "theory"] = (
+        "reference"  # reference: the return - a mean_i log pi_i; theory: gamma-discounted sum_i
+    )
+
+    def __post_init__(self) -> None:
+        ends = ("temperature_start", "temperature_finish")
+        refuse(
+            *((not getattr(self, k) > 0, k, f"{getattr(self, k)} must be above 0.") for k in ends),
+            (
+                self.temperature_anneal_time < 0,
+                "temperature_anneal_time",
+                f"{self.temperature_anneal_time} is negative.",
+            ),
+            (
+                not 0 <= self.td_lambda <= 1,
+                "td_lambda",
+                f"{self.td_lambda} must lie in [0, 1].",
+            ),
+        )
+
+
+PART_METRICS = {
+    "policy_loss": "loss of the actors, last update",
+    "critic_loss": "mean squared TD error of a critic, last update",
+    "entropy": "mean entropy of an agent's policy in nats, last update",
+    "q_taken_mean": "mean mixed value of the actions taken, last update",
+    "target_mean": "mean target of those values, last update",
+}
+
+
+class SoftActorCritic(Learner):
+    """See the module's text; a subclass writes `loss`.
+
+    Args:
+        config: settings.
+        settings: discount, optimiser, target updates.
+        controller: runs the agents' network.
+        online: the modules that are trained.
+        t_max: environment steps of the whole run.
+        clip_apart: as in `Learner`.
+    """
+
+    metric_descriptions: ClassVar[dict[str, str]] = {
+        **Learner.metric_descriptions,
+        "temperature": "weight of the entropy, last update",
+    }
+
+    def __init__(
+        self,
+        config: SoftActorCriticConfig,
+        settings: TrainingSettings,
+        controller: BasicController,
+        online: nn.ModuleDict,
+        t_max: int,
+        clip_apart: tuple[tuple[str, ...], ...],
+    ):
+        super().__init__(settings, online, t_max, clip_apart)
+        self.config, self.controller = config, controller
+        self.generator = torch_generator(controller.seed, "learner", device=controller.device)
+        self._temperature = LinearSchedule(
+            config.temperature_start, config.temperature_finish, config.temperature_anneal_time
+        )
+        # `reference` adds the entropy of the policy after the last step even where the world ended.
+        self.sees_last = config.entropy_target == "reference" or controller.info.truncates
+
+    @property
+    def temperature(self) -> float:
+        """The weight of the entropy now."""
+        return self._temperature.value(self.env_steps)
+
+    def noise(self, shape: torch.Size) -> Tensor:
+        """Gumbel noise from the learner's own stream: argmax(log pi + noise) samples pi."""
+        return gumbel(shape, self.generator, self.controller.device)
+
+    def bootstraps(self, batch: EpisodeBatch) -> bool:
+        """Whether any later value enters a target; never in a game of one step."""
+        return batch.n_steps > 1 or self.controller.info.truncates
+
+    def targets(self, batch: EpisodeBatch, next_value: Tensor, next_log_pi: Tensor) -> Tensor:
+        """The critics' targets, from actions sampled after each step.
+
+        Args:
+            batch: B episodes.
+            next_value: [B, L-1, R], their mixed values at steps 1..L-1, by the target networks.
+            next_log_pi: [B, L-1, N], their log-probabilities.
+
+        Returns:
+            [B, T, R]
+        """
+        theory = self.config.entropy_target == "theory"
+        bonus = -self.temperature * next_log_pi  # [B, L-1, N]
+        if next_value.shape[2] == 1:  # one value of the team
+            active = None if batch.is_active is None else batch.is_active[:, 1 : bonus.shape[1] + 1]
+            bonus = _over_agents(bonus, active, mean=not theory)  # [B, L-1, 1]
+        if theory:
+            next_value = next_value + bonus
+        if not self.sees_last:  # nothing follows the last step
+            next_value = nn.functional.pad(next_value, (0, 0, 0, 1))
+        returns = lambda_returns(
+            self.reward_scaler.scale(batch.reward),
+            next_value,
+            batch.terminated,
+            batch.valid,
+            self.settings.gamma,
+            self.config.td_lambda,
+        )
+        return returns if theory else returns + bonus
+
+    def losses(
+        self, batch: EpisodeBatch, log_pi: Tensor, q: Tensor, values: list[Tensor], target: Tensor
+    ) -> tuple[Tensor, Details]:
+        """Loss of the actors, plus that of each critic; and `PART_METRICS`.
+
+        Args:
+            batch: B episodes.
+            log_pi: [B, T, N, A], of the actors.
+            q: [B, T, N, A], each agent's values, without gradient.
+            values: mixed values of the actions taken, [B, T, R] for each critic.
+            target: [B, T, R], of all of them.
+        """
+        to_minimise = soft_policy_loss(log_pi, q, self.temperature)  # [B, T, N]
+        policy_loss = self.mean_over_agents(to_minimise, batch)
+        errors = torch.stack([(value - target).square() for value in values]).mean(dim=0)
+        critic_loss = self.mean_over_values(errors, batch)
+        log_pi, mixed = log_pi.detach(), torch.stack(values).detach()
+        return policy_loss + len(values) * critic_loss, {
+            "policy_loss": policy_loss.detach,
+            "critic_loss": critic_loss.detach,
+            "entropy": lambda: self.mean_over_agents(entropy(log_pi), batch),
+            "q_taken_mean": lambda: self.mean_over_values(mixed.mean(dim=0), batch),
+            "target_mean": lambda: self.mean_over_values(target, batch),
+        }
+
+    def mean_over_agents(self, x: Tensor, batch: EpisodeBatch) -> Tensor:
+        """Mean of x [B, T, N] over real steps and agents that take part."""
+        return masked_mean(x, self._mask(batch, per_agent=True))
+
+    def mean_over_values(self, x: Tensor, batch: EpisodeBatch) -> Tensor:
+        """Mean of x [B, T, R] over what was mixed: R = 1 (team) or N (each agent alone)."""
+        return masked_mean(x, self._mask(batch, per_agent=x.shape[2] > 1))
+
+    def _mask(self, batch: EpisodeBatch, per_agent: bool) -> Tensor | None:
+        """Which entries count, [B, T, 1] or [B, T, N] bool; None: all."""
+        if batch.is_active is not None and per_agent:
+            return batch.valid & batch.is_active[:, : batch.n_steps]
+        return None if self.controller.info.fixed_length else batch.valid
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Learner`; and the stream of samples."""
+        return super().state_dict() | {"generator": generator_state(self.generator)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Learner`."""
+        super().load_state_dict(state)
+        restore_generator(self.generator, state["generator"])
+
+
+def redrawn(module: nn.Module, seed: int, name: str) -> nn.Module:
+    """A copy of `module` with initial weights of its own, from the stream `name`."""
+    with seeded_initialisation(seed, "weights", name):
+        return fresh_copy(module)
+
+
+def taken(x: Tensor, actions: Tensor) -> Tensor:
+    """Entries of x [B, L, N, A] at the actions [B, L, N] -> [B, L, N]."""
+    return x.gather(3, actions.unsqueeze(3)).squeeze(3)
+
+
+def _over_agents(x: Tensor, active: Tensor | None, mean: bool) -> Tensor:
+    """Sum or mean of x [B, T, N] over the agents that take part -> [B, T, 1]."""
+    if active is None:
+        return x.mean(dim=2, keepdim=True) if mean else x.sum(dim=2, keepdim=True)
+    total = torch.where(active, x, 0.0).sum(dim=2, keepdim=True)
+    return total / active.sum(dim=2, keepdim=True).clamp(min=1) if mean else total

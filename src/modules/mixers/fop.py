@@ -1,0 +1,115 @@
+"""FOP's mixer: the team's soft advantage is a weighted sum of the agents' soft advantages.
+
+Source: Zhang, Li, Wang, Xie, Lu, ICML 2021 (PMLR 139:12491-12500). Under IGO (individual-global
+optimal) the joint optimal soft policy is the product of individual ones, which holds if
+
+    Q_jt(s, u) - V_jt(s) = sum_i lambda_i(s, u) w_i(s) (q_i(u_i) - V_i),   lambda_i, w_i > 0
+    V_jt(s) = V0(s) + sum_i w_i(s) V_i,   V_i = a logsumexp_u(q_i(u) / a)
+
+w_i: attention of the state over the agents' units, as in Qatten (Yang et al., arXiv 2002.03939),
+summed over heads, so that sum_i w_i = `heads`. lambda_i: as in QPLEX (Wang et al., arXiv
+2008.01062), sum over heads of |k(s)| sigmoid(agent_i(s)) sigmoid(action_i(s, u)). Computed as in
+the authors' code,
+
+    Q_jt = V0(s) + sum_i w_i q_i + sum_i (lambda_i - 1) sg[w_i (q_i - V_i)],   sg: without gradient
+
+which has the same value, while q_i and w_i learn as in a weighted sum and lambda_i alone explains
+what that leaves.
+
+Departures from the authors' code: agent i's unit is its observation instead of its slice of a
+StarCraft state; first layers that read the same state are one matrix product.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from modules.layers import AgentwiseLinear
+from utils.errors import refuse
+from utils.registry import MIXERS
+from utils.shapes import check
+
+POSITIVE = 1e-10  # added to weights so that they cannot vanish
+
+
+@dataclass(frozen=True)
+class FOPMixerConfig:
+    """Settings of `fop`."""
+
+    embed_dim: int = 32  # E, features of the attention and hidden units of V0
+    hypernet_embed: int = 64  # hidden units of the attention's queries
+    heads: int = 4  # heads of the attention and of lambda
+    attention_reg: float = 1e-3  # weight of the squared attention logits in the loss, at least 0
+
+    def __post_init__(self) -> None:
+        sizes = ("embed_dim", "hypernet_embed", "heads")
+        refuse(
+            *((getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.") for k in sizes),
+            (self.attention_reg < 0, "attention_reg", f"{self.attention_reg} is negative."),
+        )
+
+
+@MIXERS.register("fop", config=FOPMixerConfig)
+class FOPMixer(nn.Module):
+    """See the module's text.
+
+    Shapes:
+        q_taken, value: [B, T, N];  state: [B, T, S];  actions: [B, T, N] int64;  obs: [B, T, N, O]
+        out: Q_jt [B, T, 1], and the regulariser of the attention [B, T, 1]
+    """
+
+    needs_team_reward = True
+    extra_sizes = ("n_actions", "obs_dim")
+    mixes = "soft values"
+
+    def __init__(
+        self, config: FOPMixerConfig, n_agents: int, state_dim: int, n_actions: int, obs_dim: int
+    ):
+        super().__init__()
+        n, e, h, heads = n_agents, config.embed_dim, config.hypernet_embed, config.heads
+        self.n_agents, self.n_actions, self.config = n, n_actions, config
+        # Columns: first layer of the queries and of V0; k and agent_i of lambda.
+        self.widths = (heads * h, e, heads, heads * n)
+        self.from_state = nn.Linear(state_dim, sum(self.widths))
+        self.query = AgentwiseLinear(heads, h, e, bias=False)
+        self.key = nn.Linear(obs_dim, heads * e, bias=False)
+        self.value_out = nn.Linear(e, 1)
+        self.from_actions = nn.Linear(state_dim + n * n_actions, heads * n)
+
+    def forward(
+        self, q_taken: Tensor, state: Tensor, value: Tensor, actions: Tensor, obs: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See the class."""
+        sizes = check(q_taken, f"B T {self.n_agents}")
+        check(state, "B T S", sizes)
+        check(value, f"B T {self.n_agents}", sizes)
+        check(actions, f"B T {self.n_agents}", sizes)
+        check(obs, f"B T {self.n_agents} O", sizes)
+        queries, hidden, scale, agents = self.from_state(state).split(self.widths, dim=-1)
+        weight, penalty = self._weights(queries, obs)  # [B, T, N], [B, T, 1]
+        lambdas = self._lambdas(scale, agents, state, actions)  # [B, T, N]
+        base = self.value_out(functional.relu(hidden))  # [B, T, 1], V0
+        advantage = (weight * (q_taken - value)).detach()
+        mixed = weight * q_taken + (lambdas - 1) * advantage  # [B, T, N]
+        return base + mixed.sum(dim=2, keepdim=True), penalty
+
+    def _weights(self, queries: Tensor, obs: Tensor) -> tuple[Tensor, Tensor]:
+        """w_i [B, T, N], and the sum over heads of the mean squared logits [B, T, 1]."""
+        heads, e = self.config.heads, self.config.embed_dim
+        query = self.query(functional.relu(queries).unflatten(-1, (heads, -1)))  # [B, T, heads, E]
+        key = self.key(obs).unflatten(-1, (heads, e))  # [B, T, N, heads, E]
+        logits = (query.unsqueeze(2) * key).sum(dim=4)  # [B, T, N, heads]
+        weight = (logits / e**0.5).softmax(dim=2).sum(dim=3) + POSITIVE
+        penalty = logits.square().mean(dim=2).sum(dim=2, keepdim=True)
+        return weight, self.config.attention_reg * penalty
+
+    def _lambdas(self, scale: Tensor, agents: Tensor, state: Tensor, actions: Tensor) -> Tensor:
+        """lambda_i(s, u), [B, T, N]."""
+        one_hot = functional.one_hot(actions, self.n_actions).to(state.dtype).flatten(2)
+        by_action = self.from_actions(torch.cat([state, one_hot], dim=-1))  # [B, T, heads * N]
+        gates = (torch.sigmoid(agents) * torch.sigmoid(by_action)).unflatten(
+            -1, (self.config.heads, self.n_agents)
+        )
+        return ((scale.abs() + POSITIVE).unsqueeze(3) * gates).sum(dim=2)
