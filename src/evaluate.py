@@ -12,7 +12,7 @@ from config.schema import RunConfig
 from runners.batch_runner import BatchRunner
 from utils.checkpoint import find_checkpoint, run_folder
 from utils.console import result_table
-from utils.run_log import append_evaluation
+from utils.run_log import append_evaluation, opponent_label
 
 # Settings that an evaluation may change without testing something else than what was trained.
 HARMLESS = (
@@ -43,7 +43,8 @@ def evaluate(config: RunConfig) -> str:
     also appended to `evaluations.csv` in the run's folder, with the settings that were changed.
 
     Raises:
-        UserError: if the checkpoint is missing, damaged or of another architecture.
+        UserError: if the checkpoint is missing, damaged or of another architecture, or if a trained
+            opponent cannot play.
     """
     torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
@@ -54,9 +55,13 @@ def evaluate(config: RunConfig) -> str:
     n, steps = config.test_nepisode, state["counters"]["env_steps"]
     folder = run_folder(path)
     recorded = load_recorded(folder, ["resume="])
-    changes = " ".join(_changes(to_dict(recorded), to_dict(config)))
-    append_evaluation(folder, path.name, steps, n, changes, metrics)
+    settings = to_dict(config)
+    changes = " ".join(_changes(to_dict(recorded), settings))
+    opponent = opponent_label(settings["env_args"])
+    append_evaluation(folder, path.name, steps, n, opponent, changes, metrics)
     rows = {"checkpoint": str(path), "trained for": f"{steps:,} environment steps"}
+    if opponent:
+        rows["opponent"] = opponent
     if changes:
         rows["changed"] = changes
     rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}

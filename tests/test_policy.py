@@ -70,7 +70,7 @@ def test_it_remembers_within_an_episode_and_forgets_between_them(agp: Path) -> N
     def values() -> torch.Tensor:
         """The network's outputs without the noise that differs from step to step."""
         noise = torch.zeros(4, 6, 2)
-        outputs, _ = policy.controller.act(step, policy._last_actions, noise, policy._hidden)
+        outputs, _ = policy.controller.act(step, policy._last_actions, noise, policy._player.hidden)
         return outputs.detach()
 
     first = values()
