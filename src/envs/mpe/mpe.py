@@ -43,6 +43,7 @@ class Mpe:
     Attributes:
         world: positions, velocities, symbols and signals of all B copies.
         scenario: what is in them, with the agents that do not learn.
+        opponent_path: where a trained opponent is; empty if there is none.
     """
 
     def __init__(
@@ -163,10 +164,10 @@ class Mpe:
 
     def state_dict(self) -> dict[str, Any]:
         """The random stream, and what the opponent remembers."""
-        state = {"generator": generator_state(self.generator)}
-        return (
-            state if self._opponent is None else state | {"opponent": self._opponent.state_dict()}
-        )
+        state: dict[str, Any] = {"generator": generator_state(self.generator)}
+        if self._opponent is not None:
+            state["opponent"] = self._opponent.state_dict()
+        return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned.
