@@ -14,8 +14,13 @@ from utils.errors import UserError
 
 COLUMNS = ("env_steps", "episodes", "updates", "seconds", "key", "value")
 EVALUATION_COLUMNS = (
-    *("checkpoint", "env_steps", "n_episodes", "opponent", "changes"),
-    *("key", "value"),
+    "checkpoint",
+    "env_steps",
+    "n_episodes",
+    "opponent",
+    "changes",
+    "key",
+    "value",
 )
 Counts = tuple[int, int, int]  # env_steps, episodes, updates
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 FEAR_OF_BOUNDS = 10.0  # metres of distance that a unit of the penalty for leaving is worth
 TIE = 1e-6  # scores closer than this are decided by chance
-
-
 MEMORY = 25_000  # heard symbols after which the decoder has forgotten all but 1/e
 
 
