@@ -16,7 +16,6 @@ such steps are left out and counted.
 """
 
 import argparse
-import importlib
 import sys
 import warnings
 from dataclasses import dataclass
@@ -29,12 +28,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from envs.base import EnvStep
+from envs.mpe._mpe2 import parallel_env, table
 from envs.mpe._scenario import SCENARIOS
 from envs.mpe._world import World
 from envs.mpe.mpe import Mpe, MpeConfig
 
-MODULES = {name: f"simple_{name}_v3" for name in SCENARIOS.names()}
-MODULES["speaker_listener"] = "simple_speaker_listener_v4"
 CPU = torch.device("cpu")
 STEPS = 25
 SHARP = {"catch", "touch", "food", "forest"}  # groups of pairs that are paid or seen by touch
@@ -46,50 +44,20 @@ def original(scenario: str) -> Any:
     """mpe2's parallel environment of a scenario."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pygame, which mpe2 imports, uses pkg_resources
-        return importlib.import_module(f"mpe2.{MODULES[scenario]}").parallel_env(max_cycles=STEPS)
+        return parallel_env(scenario, max_cycles=STEPS)
 
 
 @dataclass
 class Record:
     """Episodes of mpe2; every array begins [steps (+ 1), episodes]."""
 
-    states: dict[str, np.ndarray]  # name: what decides all that follows
+    states: np.ndarray  # [T + 1, B, rows], what decides all that follows
     actions: np.ndarray  # [T, B, N]
     obs: list[np.ndarray]  # for each agent, [T + 1, B, O]
     state: np.ndarray  # [T + 1, B, S]
     reward: np.ndarray  # [T, B, N]
     terminated: np.ndarray  # [T, B, N]
     truncated: np.ndarray  # [T, B, N]
-
-
-def _signals(scenario: str, world: Any) -> dict[str, np.ndarray]:
-    """Markers' positions and hidden features of mpe2's world, under our names."""
-    agents, landmarks = world.agents, world.landmarks
-    if scenario == "reference":
-        goals = [agent.goal_b for agent in agents]
-        colour = np.concatenate([goal.color for goal in goals])
-        return {"markers": np.stack([g.state.p_pos for g in goals]), "colour": colour}
-    if scenario == "speaker_listener":
-        goal = agents[0].goal_b
-        return {"markers": goal.state.p_pos[None], "colour": goal.color}
-    if scenario == "crypto":
-        return {"message": agents[2].goal_a.color, "key": agents[2].key}
-    if scenario == "push":
-        colours = np.concatenate([landmark.color for landmark in landmarks])
-        markers = agents[0].goal_a.state.p_pos[None]
-        return {"markers": markers, "own_colour": agents[1].color, "colours": colours}
-    return {"markers": agents[0].goal_a.state.p_pos[None]} if scenario == "adversary" else {}
-
-
-def _state(scenario: str, world: Any) -> dict[str, np.ndarray]:
-    """All that decides what follows."""
-    symbols = [agent.state.c for agent in world.agents if not agent.silent]
-    state = {
-        "position": np.stack([entity.state.p_pos for entity in world.entities]),
-        "velocity": np.stack([agent.state.p_vel for agent in world.agents]),
-        "symbols": np.concatenate(symbols) if symbols else np.zeros(0),
-    }
-    return {name: x.copy() for name, x in (state | _signals(scenario, world)).items()}
 
 
 def _disturb(world: Any, kind: str, rng: np.random.Generator) -> None:
@@ -116,7 +84,7 @@ def play_original(scenario: str, episodes: int, seed: int) -> Record:
         env.reset(seed=int(rng.integers(2**31)))
         world = env.unwrapped.world
         _disturb(world, KINDS[episode % 3], rng)
-        play: dict[str, list[Any]] = {"states": [_state(scenario, world)]}
+        play: dict[str, list[Any]] = {"states": [table(scenario, world)]}
         play["obs"] = [{name: env.unwrapped.observe(name) for name in names}]
         play["state"] = [env.unwrapped.state()]
         for _ in range(STEPS):
@@ -127,7 +95,7 @@ def play_original(scenario: str, episodes: int, seed: int) -> Record:
                 ("actions", "reward", "terminated", "truncated"), seen, strict=True
             ):
                 play.setdefault(key, []).append([value[name] for name in names])
-            play["states"].append(_state(scenario, world))
+            play["states"].append(table(scenario, world))
             play["obs"].append(obs)
             play["state"].append(env.unwrapped.state())
         plays.append(play)
@@ -135,13 +103,10 @@ def play_original(scenario: str, episodes: int, seed: int) -> Record:
     def stacked(key: str) -> np.ndarray:
         return np.stack([play[key] for play in plays], axis=1)
 
-    states = {
-        name: np.stack([[s[name] for s in play["states"]] for play in plays], axis=1)
-        for name in plays[0]["states"][0]
-    }
     obs = [np.stack([[o[name] for o in play["obs"]] for play in plays], axis=1) for name in names]
     ends_and_rewards = (stacked("reward"), stacked("terminated"), stacked("truncated"))
-    return Record(states, stacked("actions"), obs, stacked("state"), *ends_and_rewards)
+    decisive = (stacked("states"), stacked("actions"))
+    return Record(*decisive, obs, stacked("state"), *ends_and_rewards)
 
 
 def build(scenario: str, batch_size: int, **settings: Any) -> Mpe:
@@ -152,15 +117,9 @@ def build(scenario: str, batch_size: int, **settings: Any) -> Mpe:
     return env
 
 
-def put(world: World, states: dict[str, np.ndarray]) -> None:
-    """Put B worlds into B states of mpe2."""
-    x = {name: torch.as_tensor(value, dtype=world.dtype) for name, value in states.items()}
-    position = torch.cat((x["position"], x.get("markers", x["position"][:, :0])), dim=1)
-    world.position.copy_(position.permute(2, 1, 0))
-    world.velocity.copy_(x["velocity"].permute(2, 1, 0))
-    world.symbols.copy_(x["symbols"].t())
-    for name in world.scenario.signals.keys() & x.keys():
-        world.signal(name).copy_(x[name].t())
+def put(world: World, states: np.ndarray) -> None:
+    """Put B worlds into B states of mpe2, [B, rows]."""
+    world.table[: states.shape[1]] = torch.as_tensor(states, dtype=world.dtype).t()
     world.measure()
 
 
@@ -217,12 +176,12 @@ def compare(scenario: str, record: Record, way: str) -> Deviation:
     precision: Any = "float64" if "float64" in way else "float32"
     if "steps" in way:  # all steps of all episodes at once, each in a world of its own
         env = build(scenario, STEPS * episodes, precision=precision)
-        put(env.world, {k: np.concatenate(x[:-1]) for k, x in record.states.items()})
+        put(env.world, np.concatenate(record.states[:-1]))
         step = env.step(actions.flatten(0, 1))
         found.add(env, step, record, slice(1, None))
         return found
     env = build(scenario, episodes, precision=precision)
-    put(env.world, {name: x[0] for name, x in record.states.items()})
+    put(env.world, record.states[0])
     found.add(env, env.look(), record, 0)
     for t in range(STEPS):
         step = env.step(actions[t])

@@ -1,13 +1,15 @@
-"""Environment steps per CPU second on Top-K, training included, beside a bare PyTorch loop.
+"""Environment steps per CPU second, training included, beside a bare PyTorch loop.
 
-    python benchmarks/throughput.py python benchmarks/throughput.py --algos vdn qmix --repeats 5
-    --beside 'python other.py --algo {algo}'
+    python benchmarks/throughput.py
+    python benchmarks/throughput.py --env mpe_spread --algos iql with train_every_episodes=1
+    python benchmarks/throughput.py --algos vdn qmix --beside 'python x.py --algo {algo}'
 
-Equal work: N=6, K=2, 8 environments, one gradient step on 32 episodes for each 8 collected,
-feed-forward agents of 64 units, one thread. The framework and the yardstick run in turns, each in a
-process of its own; a row gives medians and the median of the ratios of neighbouring runs, because
-machines drift. `agp` has no bare counterpart. A yardstick is any command that prints a last line of
-JSON with `env_steps_per_cpu_s`.
+Equal work: 8 environments, one gradient step on 32 episodes for each 8 collected unless a setting
+says otherwise, one thread; agents of 64 units, as the environment's YAML makes them. The framework
+and the yardstick run in turns, each in a process of its own; a row gives medians and the median of
+the ratios of neighbouring runs, because machines drift. The default yardstick, `bare_loop.py`,
+knows Top-K and no graphs. Any command is one that prints a last line of JSON with
+`env_steps_per_cpu_s`.
 """
 
 import argparse
@@ -21,7 +23,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-SETTINGS = [
+SETTINGS = [  # later ones win, so that a setting on the command line does
     "batch_size_run=8",
     "batch_size=32",
     "train_every_episodes=8",
@@ -34,22 +36,24 @@ SETTINGS = [
 PHASES = ("act", "env", "store", "train")
 
 
-def measure(algo: str, seconds: float) -> dict[str, float | str]:
-    """Train in this process for `seconds` after a warm-up."""
+def measure(algo: str, env: str, settings: list[str], seconds: float) -> dict[str, float | str]:
+    """Train in this process for `seconds` after a warm-up of half as long."""
     sys.path.insert(0, str(HERE.parent / "src"))
     from config.load import load_config
     from run import Run
 
-    config = load_config(algo, "topk", SETTINGS)
+    config = load_config(algo, env, [*SETTINGS, *settings])
     run = Run(config)
-    for _ in range(100):
+    while run.replay.n_episodes < config.batch_size:
         run.advance()
-    before, updates = run.phase_seconds(), run.learner.updates
-    started, end, steps = time.process_time(), time.perf_counter() + seconds, 0
+    end = time.perf_counter() + seconds / 2
     while time.perf_counter() < end:
         run.advance()
-        steps += config.batch_size_run
-    cpu = time.process_time() - started
+    before, updates, steps = run.phase_seconds(), run.learner.updates, run.counters.env_steps
+    started, end = time.process_time(), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        run.advance()
+    cpu, steps = time.process_time() - started, run.counters.env_steps - steps
     after, updates = run.phase_seconds(), run.learner.updates - updates
     row: dict[str, float | str] = {"algo": algo, "env_steps_per_cpu_s": steps / cpu}
     row["ms_per_update"] = 1e3 * (after["train"] - before["train"]) / updates
@@ -67,12 +71,13 @@ def in_process(command: list[str]) -> dict[str, float]:
     return row
 
 
-def compare(algo: str, repeats: int, seconds: float, beside: str) -> str:
+def compare(algo: str, given: argparse.Namespace, beside: str) -> str:
     """One row of the table."""
-    ours = [sys.executable, __file__, "--measure", algo, "--seconds", str(seconds)]
-    theirs = shlex.split(beside.format(algo=algo)) if algo != "agp" else []
+    ours = [sys.executable, __file__, "--measure", algo, "--seconds", str(given.seconds)]
+    ours += ["--env", given.env, *given.settings]
+    theirs = shlex.split(beside.format(algo=algo))
     rows, rates, ratios = [], [], []
-    for _ in range(repeats):
+    for _ in range(given.repeats):
         rows.append(in_process(ours))
         if theirs:
             rates.append(in_process(theirs)["env_steps_per_cpu_s"])
@@ -96,22 +101,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--env", default="topk", help="an environment's YAML")
     parser.add_argument("--algos", nargs="*", default=["iql", "vdn", "qmix", "agp"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4)
-    bare = f"{shlex.quote(sys.executable)} {HERE / 'bare_loop.py'} --algo {{algo}}"
-    parser.add_argument("--beside", default=bare, help="the yardstick's command")
+    parser.add_argument("--beside", default="", help="the yardstick's command")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    parser.add_argument("settings", nargs="*", metavar="with key=value")
+    given = parser.parse_intermixed_args()
+    settings = [s for s in given.settings if s != "with"]
     if given.measure:
-        print(json.dumps(measure(given.measure, given.seconds)))
+        print(json.dumps(measure(given.measure, given.env, settings, given.seconds)))
         return
+    bare = f"{shlex.quote(sys.executable)} {HERE / 'bare_loop.py'} --algo {{algo}}"
     print(
         "| method | env steps / CPU s | range | yardstick | yardstick / ours | ms per update "
         "| act / env / store / train |\n|---|---|---|---|---|---|---|"
     )
     for algo in given.algos:
-        print(compare(algo, given.repeats, given.seconds, given.beside), flush=True)
+        known = given.env == "topk" and algo in ("iql", "vdn", "qmix") and not settings
+        print(compare(algo, given, given.beside or (bare if known else "")), flush=True)
 
 
 if __name__ == "__main__":

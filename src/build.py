@@ -1,5 +1,6 @@
 """From a configuration to the parts of a run; each function names slots, none an algorithm."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +155,9 @@ def build_trained_controller(
     """
     state = load_checkpoint(checkpoint)
     sizes = (1, resolve_device(config.device), config.seed, "info")
-    info = make_env(config.env, config.env_args, *sizes).info  # whoever the opponent is
-    return _trained_controller(config, info, state["learner"]["online"], checkpoint), state
+    with closing(make_env(config.env, config.env_args, *sizes)) as env:  # no opponent needed
+        controller = _trained_controller(config, env.info, state["learner"]["online"], checkpoint)
+    return controller, state
 
 
 def _trained_controller(

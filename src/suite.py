@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--parallel", type=int, default=1, help="runs at the same time")
     parser.add_argument("--dry-run", action="store_true", help="only list the runs")
     parser.add_argument("settings", nargs="*", metavar="with key=value")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     path = Path(given.suite) if given.suite.endswith(".yaml") else SUITES / f"{given.suite}.yaml"
     if not path.is_file():
         raise SystemExit(

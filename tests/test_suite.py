@@ -29,6 +29,15 @@ def test_a_suite_multiplies_methods_environments_and_seeds(tmp_path):
     assert evaluation == ["test_nepisode=5"]
 
 
+def test_settings_may_follow_options(monkeypatch, capsys):
+    given = ["suite.py", "swap", "--parallel", "2", "--dry-run", "with", "results_dir=x", "lr=0.1"]
+    monkeypatch.setattr(sys, "argv", given)
+    suite.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 24
+    assert all(line.endswith("lr=0.1") for line in lines)
+
+
 def test_a_job_trains_evaluates_and_is_not_run_twice(tmp_path):
     job = Job("vdn", "swap", 3, tuple(TINY))
     assert not finished(job, tmp_path)

@@ -21,7 +21,7 @@ from utils.registry import ENVS
 class PettingZooConfig(PythonEnvSettings):
     """Settings of `pettingzoo`."""
 
-    task: str = "mpe2.simple_spread_v3"  # module with a `parallel_env`, or module:function
+    task: str = "mpe2.simple_spread_v3"  # task in mpe2, module, or module:function
     kwargs: dict[str, Any] = field(default_factory=dict)  # given to that function
 
 
@@ -37,11 +37,12 @@ class PettingZoo(PythonEnv):
         seed: int,
         stream: str,
     ):
+        task = config.task if {".", ":"} & set(config.task) else f"mpe2.{config.task}"
         make = partial(
             PettingZooWorld,
-            config.task,
+            task,
             config.kwargs,
             config.state == "env",
             config.varying_team or config.action_masks,
         )
-        super().__init__(config, make, config.task, batch_size, device, seed, stream)
+        super().__init__(config, make, task, batch_size, device, seed, stream)

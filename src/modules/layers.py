@@ -49,6 +49,24 @@ class SequenceGRU(nn.Module):
         return new.unsqueeze(1), new
 
 
+def orthogonal_linear(
+    input_dim: int, output_dim: int, gain: float = 1.0, parts: int = 1
+) -> nn.Linear:
+    """A linear layer that starts orthogonal and without bias, so that signals keep their size.
+
+    Args:
+        input_dim: features in.
+        output_dim: features out, divisible by `parts`.
+        gain: factor on the weights; sqrt(2) before a ReLU.
+        parts: number of maps side by side, each orthogonal by itself.
+    """
+    layer = nn.Linear(input_dim, output_dim)
+    for part in layer.weight.detach().chunk(parts):
+        nn.init.orthogonal_(part, gain)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class AgentwiseLinear(nn.Module):
     """A linear layer with separate weights for each agent, as one batched product.
 

@@ -10,6 +10,7 @@ from tests.runs import differences, final_state, rows, tiny, train
 from config.load import load_recorded
 from envs.base import make_env
 from envs.env_checker import check_env
+from utils.errors import UserError
 from utils.registry import ENVS
 
 pytest.importorskip("mpe2", reason="needs mpe2 (pip install mpe2)")
@@ -36,7 +37,7 @@ N_EPISODES = 32
 
 
 def build(task: str, b: int, seed: int = 1, stream: str = "test", **settings: Any) -> Any:
-    config = ENVS.get("pettingzoo").config(task=f"mpe2.{task}", **PROMISES, **settings)
+    config = ENVS.get("pettingzoo").config(task=task, **PROMISES, **settings)
     return make_env("pettingzoo", config, b, CPU, seed, stream)
 
 
@@ -62,6 +63,28 @@ def test_sizes_and_random_returns(task):
     for agent, expected in single.items():
         spread = returns[:, agent].std() / math.sqrt(N_EPISODES) + sd / math.sqrt(400)
         assert abs(returns[:, agent].mean() - expected) < 4 * spread
+
+
+def test_names_of_tasks():
+    """A short name is one of mpe2's."""
+    short, long = build("simple_push_v3", 1), build("mpe2.simple_push_v3", 1)
+    assert short.info == long.info
+    assert torch.equal(short.reset().obs, long.reset().obs)
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("simple_tg_v3", "no module 'mpe2.simple_tg_v3'. Did you mean 'simple_tag_v3'? mpe2 has: "),
+        ("simple_tag_v2", "Did you mean 'simple_tag_v3'?"),
+        ("simple_tag", "has no function 'parallel_env'. Did you mean 'simple_tag_v3'?"),
+        ("pettingzoo.butterfly.pistonbal_v6", "Did you mean 'pistonball_v6'?"),
+    ],
+)
+def test_unknown_tasks_are_told_with_the_nearest(task, said):
+    with pytest.raises(UserError) as error:
+        build(task, 1)
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize("task", ["simple_speaker_listener_v4", "simple_tag_v3"])

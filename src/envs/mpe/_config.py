@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from envs.mpe._mpe2 import problems
 from envs.mpe._scenario import SCENARIOS, Scenario
 from utils.errors import refuse
 
@@ -36,6 +37,11 @@ class MpeConfig:
         None  # weight of the agent's own reward in reference and spread, 0 to 1; null: 0.5
     )
 
+    backend: Literal["native", "pettingzoo"] = (
+        "native"  # who plays the worlds: tensor programs, or mpe2 itself (slow)
+    )
+    n_workers: int = 0  # processes that step mpe2, at most one per copy; 0: this process
+
     def __post_init__(self) -> None:
         refuse((self.max_cycles < 1, "max_cycles", f"{self.max_cycles} must be at least 1."))
         known = self.scenario in SCENARIOS.names()
@@ -43,6 +49,7 @@ class MpeConfig:
         scenario: type[Scenario] = SCENARIOS.get(self.scenario).cls
         ratio = self.local_ratio
         refuse(
+            *problems(self),
             (
                 ratio is not None and not scenario.has_local_ratio,
                 "local_ratio",

@@ -12,6 +12,7 @@ Bodies in the same place exert no force (mpe2 divides by zero there).
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,7 @@ class World:
         batch_size: B.
         device: where their tensors live.
         dtype: float64 as in mpe2, or float32.
+        sight: where in the table things stand, if not where `Sight` puts them.
 
     Attributes:
         table: [F, B], everything that can be seen, see `_sight.py`; the next three are parts of it.
@@ -52,10 +54,11 @@ class World:
         batch_size: int,
         device: torch.device,
         dtype: torch.dtype = torch.float64,
+        sight: Sight | None = None,
     ):
         self.scenario, self.batch_size = scenario, batch_size
         self.device, self.dtype = device, dtype
-        self.sight = sight = Sight(scenario)
+        self.sight = sight = sight or Sight(scenario)
         n, e, b = scenario.n_agents, sight.n_entities, batch_size
         with torch.inference_mode(False):  # kept tensors are written to in either mode
             self.table = torch.zeros(sight.zero + 1, b, device=device, dtype=dtype)
@@ -200,6 +203,20 @@ class World:
         if len(self.symbols):
             self.symbols.copy_(effects[self._n_impulses :])
         self.measure()
+
+    def rewards(self) -> tuple[Tensor, Tensor | None]:
+        """Of the step just taken: every agent's reward [N, B], counted events [n_events, B]."""
+        return self.scenario.rewards(self)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What decides later episodes besides the generator that `reset` is given: nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+
+    def close(self) -> None:
+        """Nothing to release."""
 
     def within_reach(self, team: slice) -> Tensor:
         """Where each move leads an agent within two steps, contacts aside: [2, moves, n, B]."""

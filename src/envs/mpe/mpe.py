@@ -16,6 +16,8 @@ ends. `env_args.scenario` names the task; each is a file in `scenarios/`.
   whatever their sizes.
 
 Episodes last `max_cycles` steps and are then truncated, never terminated.
+
+`backend: pettingzoo` lets mpe2 play the same task, for comparison (`_reference.py`).
 """
 
 from collections.abc import Callable
@@ -53,8 +55,7 @@ class Mpe:
         self.generator = torch_generator(seed, stream, device=device)
         ratio = {} if config.local_ratio is None else {"local_ratio": config.local_ratio}
         self.scenario: Scenario = SCENARIOS.get(config.scenario).cls(**ratio)
-        dtype = getattr(torch, config.precision)
-        self.world = World(self.scenario, batch_size, device, dtype)
+        self.world = self._build_world(seed, stream)
         self._view = View(config, self.scenario, self.world.sight, batch_size, device)
         self.info = self._view.info
         self.opponent_path = config.opponent_path
@@ -67,6 +68,14 @@ class Mpe:
             self._events = torch.zeros(len(self.scenario.events), batch_size, device=device)
         self._t = 0
         self._last: EnvStep
+
+    def _build_world(self, seed: int, stream: str) -> World:
+        config, sizes = self.config, (self.batch_size, self.device)
+        if config.backend == "native":
+            return World(self.scenario, *sizes, getattr(torch, config.precision))
+        from envs.mpe._reference import ReferenceWorld  # only here: native runs need no workers
+
+        return ReferenceWorld(self.scenario, config, *sizes, seed, stream)
 
     def _choose_opponent(self) -> None:
         """Who plays the team that does not learn; a trained one is seated later."""
@@ -111,7 +120,7 @@ class Mpe:
         self._t += 1
         ends = self._t == self.config.max_cycles
         self.world.advance(self._everyones(actions))
-        rewards, events = self.scenario.rewards(self.world)
+        rewards, events = self.world.rewards()
         if ends and self.config.legacy_drop_last:
             return self._end(self._last, self._view.no_reward, self._metrics())
         self._returns.add_(rewards)
@@ -163,8 +172,8 @@ class Mpe:
         return {name: value.to(torch.float32, copy=True) for name, value in metrics.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The random stream, and what the opponent remembers."""
-        state: dict[str, Any] = {"generator": generator_state(self.generator)}
+        """The random stream, what else decides the worlds' episodes, the opponent's memory."""
+        state = {"generator": generator_state(self.generator), **self.world.state_dict()}
         if self._opponent is not None:
             state["opponent"] = self._opponent.state_dict()
         return state
@@ -176,8 +185,10 @@ class Mpe:
             UserError: if the trained opponent has changed since.
         """
         restore_generator(self.generator, state["generator"])
+        self.world.load_state_dict(state)
         if self._opponent is not None:
             self._opponent.load_state_dict(state.get("opponent", {}))
 
     def close(self) -> None:
-        """Nothing to release."""
+        """See `BatchedEnv`."""
+        self.world.close()

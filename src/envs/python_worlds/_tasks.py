@@ -3,11 +3,14 @@
 import importlib
 import importlib.util
 import pkgutil
+import re
 from types import ModuleType
 from typing import Any
 
 from utils.errors import UserError
 from utils.registry import nearest
+
+VERSION = re.compile(r"_v\d+$")  # of a PettingZoo task, such as simple_tag_v3
 
 
 def load_module(name: str, setting: str) -> ModuleType:
@@ -37,13 +40,16 @@ def load_module(name: str, setting: str) -> ModuleType:
 
 def _no_module(missing: str) -> str:
     parent, _, last = missing.rpartition(".")
-    names: list[str] = []
-    if parent:
-        path = getattr(importlib.import_module(parent), "__path__", [])
-        names = [m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")]
-    hint = nearest(last, names)
+    names = _names_in(parent)
     listed = f" {parent} has: {', '.join(names)}." if names else ""
-    return f"there is no module '{missing}'.{hint}{listed}"
+    return f"there is no module '{missing}'.{nearest(last, names)}{listed}"
+
+
+def _names_in(package: str) -> list[str]:
+    """What can be asked for in a package: its modules, or those with a version if there are any."""
+    path = getattr(importlib.import_module(package), "__path__", []) if package else []
+    names = [m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")]
+    return [name for name in names if VERSION.search(name)] or names
 
 
 def load_function(task: str, default: str, setting: str) -> Any:
@@ -56,9 +62,11 @@ def load_function(task: str, default: str, setting: str) -> Any:
     module = load_module(module_name, setting)
     function = getattr(module, function_name or default, None)
     if not callable(function):
+        parent, _, last = module_name.rpartition(".")
+        versions = [name for name in _names_in(parent) if name.startswith(f"{last}_v")]
         raise UserError(
-            f"{setting}: the module '{module_name}' has no function '{function_name or default}'. "
-            f"Write {setting.partition('=')[0]}=<module>:<function>, of a function that returns "
-            f"an environment."
+            f"{setting}: the module '{module_name}' has no function '{function_name or default}'."
+            f"{nearest(last, versions)} Write {setting.partition('=')[0]}=<module>:<function>, of "
+            f"a function that returns an environment."
         )
     return function

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from modules.layers import orthogonal_linear
+
 
 def masked_softmax(scores: Tensor, allowed: Tensor | None) -> Tensor:
     """Softmax over the last axis of scores [R, heads, P, P], only where `allowed`."""
@@ -37,8 +39,9 @@ class DotAttention(nn.Module):
         super().__init__()
         del last
         self.heads, self.project_values = heads, project_values
-        self.project_in = nn.Linear(embed_dim, (3 if project_values else 2) * embed_dim)
-        self.project_out = nn.Linear(embed_dim, embed_dim) if project_values else None
+        parts = 3 if project_values else 2
+        self.project_in = orthogonal_linear(embed_dim, parts * embed_dim, parts=parts)
+        self.project_out = orthogonal_linear(embed_dim, embed_dim) if project_values else None
 
     def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:
         """Messages before the output projection; see the module's text."""

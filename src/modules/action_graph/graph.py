@@ -1,10 +1,11 @@
 """The action graph: from the agents' inputs to their coordination contexts.
 
 Source: Gupta et al., arXiv 2602.17009, Eq. 13-15 and algorithm 2. Departures, each a switch: layers
-are residual with a norm in front (`residual`, `layernorm`), and attention has value and output
-projections (`project_values`); Eq. 14 as printed has none of these (preset `agp_literal`). The last
-output projection follows pooling where pooling is a mean, which is the same function for fewer
-products.
+are residual with a norm in front, and another norm follows the last (`residual`, `layernorm`);
+attention has value and output projections (`project_values`). Eq. 14 as printed has none of these
+(preset `agp_literal`). The last output projection follows pooling where pooling is a mean, which is
+the same function for fewer products. Weights start orthogonal, so that what an agent sees reaches
+the others at full strength (docs/results/particle_tasks.md).
 """
 
 from dataclasses import dataclass
@@ -34,7 +35,9 @@ class ActionGraphConfig:
     attention: Literal["dot", "gat", "gatv2"] = "dot"  # form of the attention
     edges: EdgeSet = "full"  # who attends to whom; within_agent is the paper's ablation 1
     residual: bool = True  # add a layer's message to its input; false replaces the input
-    layernorm: Literal["pre", "none"] = "pre"  # pre: normalise what the attention reads
+    layernorm: Literal["pre", "none"] = (
+        "pre"  # pre: normalise what the attention reads and what the head reads
+    )
     project_values: bool = True  # false: messages are averages of the nodes themselves (Eq. 14)
     ffn: bool = False  # a feed-forward block (2d wide) after each attention
     pool: Literal["mean", "sum", "max"] = "mean"  # over an agent's available action nodes
@@ -65,7 +68,7 @@ class GraphLayer(nn.Module):
         super().__init__()
         d = config.embed_dim
         self.residual = config.residual
-        self.norm = nn.LayerNorm(d) if config.layernorm == "pre" else nn.Identity()
+        self.norm = _norm(config)
         self.attention = make_attention(
             config.attention, d, config.heads, config.project_values, last
         )
@@ -122,6 +125,7 @@ class ActionGraph(nn.Module):
         self.layers = nn.ModuleList(
             GraphLayer(config, last=i == config.layers - 1) for i in range(config.layers)
         )
+        self.norm = _norm(config)
         self.register_buffer("edges", edge_mask(self.layout, config.edges), persistent=False)
         self.edges: Tensor | None
         every_node_real = self.layout.n_nodes == sum(sizes.action_counts)
@@ -152,7 +156,9 @@ class ActionGraph(nn.Module):
             z = layer(z, allowed)
         if not self.pool_early:
             h = self.node_map.scatter(z)  # [R, N, A, d]
-            return GraphOutput(self._pool(h, node_avail), h if self.keep_nodes else None, attention)
+            context = self._normalised(self._pool(h, node_avail), node_avail)
+            nodes = self.node_map.scatter(self.norm(z)) if self.keep_nodes else None
+            return GraphOutput(context, nodes, attention)
         last = layers[-1]
         normed = last.norm(z)
         if attention is not None:
@@ -161,11 +167,16 @@ class ActionGraph(nn.Module):
             self.node_map.scatter(last.attention(normed, allowed)), node_avail
         )  # [R, N, d]
         before = self._pool(self.node_map.scatter(z), node_avail) if last.residual else messages
-        context = last.finish(before, messages)
-        if node_avail is not None:  # an agent without any available action has no context
-            some = self.node_map.scatter(node_avail.unsqueeze(2)).any(dim=2)  # [R, N, 1]
-            context = torch.where(some, context, 0.0)
+        context = self._normalised(last.finish(before, messages), node_avail)
         return GraphOutput(context, None, attention)
+
+    def _normalised(self, context: Tensor, node_avail: Tensor | None) -> Tensor:
+        """Contexts [R, N, d] as heads read them; zero for an agent without available action."""
+        context = self.norm(context)
+        if node_avail is None:
+            return context
+        some = self.node_map.scatter(node_avail.unsqueeze(2)).any(dim=2)  # [R, N, 1]
+        return torch.where(some, context, 0.0)
 
     def _node_avail(self, avail: Tensor, is_active: Tensor | None) -> Tensor | None:
         """Which nodes count now: [R, P] bool, None if all always do."""
@@ -197,6 +208,10 @@ class ActionGraph(nn.Module):
         if self.config.pool == "sum":
             return total
         return total / keep.sum(dim=2).clamp(min=1)
+
+
+def _norm(config: ActionGraphConfig) -> nn.Module:
+    return nn.LayerNorm(config.embed_dim) if config.layernorm == "pre" else nn.Identity()
 
 
 def empty_context(x: Tensor, embed_dim: int) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modules.agents.base import AgentSizes
+from modules.layers import orthogonal_linear
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ class NodeEncoder(nn.Module):
         super().__init__()
         layout = node_map.layout
         self.node_map = node_map
-        self.from_input = nn.Linear(input_dim, embed_dim)
+        gain = 2**0.5
+        self.from_input = orthogonal_linear(input_dim, embed_dim, gain)
         self.action_embedding = nn.Embedding(layout.slots, embed_dim) if layout.slots > 1 else None
         if self.action_embedding is not None:  # as the columns of a linear layer on a one-hot
             nn.init.uniform_(
@@ -116,8 +118,8 @@ class NodeEncoder(nn.Module):
             if action_feature_dim and layout.slots > 1
             else None
         )
-        self.second = nn.Linear(embed_dim, embed_dim)
-        self.project = nn.Linear(embed_dim, embed_dim)
+        self.second = orthogonal_linear(embed_dim, embed_dim, gain)
+        self.project = orthogonal_linear(embed_dim, embed_dim, gain)
 
     def forward(self, x: Tensor, action_features: Tensor | None) -> Tensor:
         """See the class."""

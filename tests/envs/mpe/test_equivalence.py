@@ -63,7 +63,7 @@ def test_the_comparison_notices_a_difference() -> None:
 def test_forced_collisions_happen() -> None:
     record = play_original("push", 30, seed=5)
     env = build("push", 30)
-    put(env.world, {name: x[0] for name, x in record.states.items()})
+    put(env.world, record.states[0])
     overlaps = env.world.distances[0] < env.world.reach[0]  # the two agents
     assert overlaps.sum() >= 3
 

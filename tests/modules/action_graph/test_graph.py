@@ -15,7 +15,7 @@ from modules.layers import parameter_count
 from utils.errors import SettingsError
 from utils.seeding import seeded_initialisation
 
-R, N, A, F, D = 4, 3, 4, 5, 8
+R, N, A, F, D = 4, 3, 4, 5, 16
 RAGGED = (4, 2, 3)
 DYNAMIC = fake_sizes(action_counts=RAGGED)
 STATIC = fake_sizes(action_counts=RAGGED, dynamic_avail=False)
@@ -40,6 +40,11 @@ def make(sizes: AgentSizes = DYNAMIC, keep_nodes: bool = False, **settings: Any)
     config = ActionGraphConfig(**{"embed_dim": D, "heads": 2} | settings)
     with seeded_initialisation(0):
         return ActionGraph(config, sizes, F, keep_nodes)
+
+
+def weigh(context: Tensor) -> Tensor:
+    """A number that depends on all of the context; the sum of a normalised vector is constant."""
+    return (context * normal(*context.shape, seed=1)).sum()
 
 
 def name_of(form: dict[str, Any]) -> str:
@@ -94,8 +99,8 @@ def slow_context(graph: ActionGraph, x: Tensor, avail: Tensor, i: int) -> Tensor
     if not pooled:
         return torch.zeros(D)
     if c.pool == "max":
-        return torch.stack(pooled).amax(dim=0)
-    return sum(pooled) / (len(pooled) if c.pool == "mean" else 1)  # type: ignore[return-value]
+        return graph.norm(torch.stack(pooled).amax(dim=0))
+    return graph.norm(sum(pooled) / (len(pooled) if c.pool == "mean" else 1))
 
 
 @pytest.mark.parametrize("sizes", [DYNAMIC, STATIC], ids=["dynamic", "static"])
@@ -189,7 +194,7 @@ def test_own_edges_read_no_other_agents_input(edges: str) -> None:
     x = normal(R, N, F).requires_grad_()
     context = make(edges=edges)(x, random_avail()).context
     for i in range(N):
-        (gradient,) = torch.autograd.grad(context[:, i].sum(), x, retain_graph=True)
+        (gradient,) = torch.autograd.grad(weigh(context[:, i]), x, retain_graph=True)
         seen = gradient.abs().sum(dim=(0, 2))
         assert seen[i] > 0
         assert (seen[torch.arange(N) != i] == 0).all()  # exactly
@@ -200,7 +205,7 @@ def test_other_edges_read_every_agents_input(edges: str) -> None:
     x = normal(R, N, F).requires_grad_()
     context = make(edges=edges)(x, random_avail()).context
     for i in range(N):
-        (gradient,) = torch.autograd.grad(context[:, i].square().sum(), x, retain_graph=True)
+        (gradient,) = torch.autograd.grad(weigh(context[:, i]), x, retain_graph=True)
         assert (gradient.abs().sum(dim=(0, 2)) > 1e-6).all()
 
 
@@ -217,7 +222,7 @@ def test_finite_where_nothing_is_available(form: dict[str, Any], nodes: str) -> 
     assert (out.context[1, 2] == 0).all()
     assert (out.context[1:, 0].abs().sum(dim=1) > 0).all()
     assert all(torch.isfinite(w).all() for w in out.attention)
-    out.context.square().sum().backward()
+    weigh(out.context).backward()
     assert torch.isfinite(x.grad).all()
     for p in graph.parameters():
         assert p.grad is None or torch.isfinite(p.grad).all()
@@ -231,7 +236,7 @@ def test_inactive_agents_have_no_influence(nodes: str, dynamic_avail: bool) -> N
     is_active = torch.tensor([[True, False, True]]).expand(R, N)
     context = graph(x, random_avail(sizes), None, is_active).context
     assert (context[:, 1] == 0).all()
-    (gradient,) = torch.autograd.grad(context.square().sum(), x)
+    (gradient,) = torch.autograd.grad(weigh(context), x)
     assert (gradient[:, 1] == 0).all()
     assert (gradient[:, [0, 2]].abs().sum(dim=2) > 0).all()
 
@@ -283,6 +288,8 @@ def test_nodes_are_returned_where_the_head_needs_them() -> None:
     assert out.nodes.shape == (R, N, A, D)
     real = random_avail(STATIC)
     assert (out.nodes[~real] == 0).all()
+    graph.norm = torch.nn.Identity()
+    out = graph(normal(R, N, F), random_avail(STATIC))
     means = out.nodes.sum(dim=2) / torch.tensor(RAGGED).view(1, N, 1)
     torch.testing.assert_close(out.context, means)
 
@@ -291,7 +298,7 @@ def test_nodes_are_returned_where_the_head_needs_them() -> None:
 def test_gradient_reaches_every_parameter(form: dict[str, Any]) -> None:
     graph = make(replace(DYNAMIC, action_feature_dim=2), **form)
     out = graph(normal(R, N, F), random_avail(), normal(R, N, A, 2, seed=2))
-    (out.context * normal(R, N, D, seed=1)).sum().backward()
+    weigh(out.context).backward()
     for name, p in graph.named_parameters():
         assert p.grad.abs().sum() > 0, name
 
@@ -299,7 +306,7 @@ def test_gradient_reaches_every_parameter(form: dict[str, Any]) -> None:
 def test_parameter_counts() -> None:
     encoder = (F * D + D) + A * D + 2 * (D * D + D)
     attention = (D * 3 * D + 3 * D) + (D * D + D)
-    assert parameter_count(make()) == encoder + 2 * (2 * D + attention)
+    assert parameter_count(make()) == encoder + 2 * (2 * D + attention) + 2 * D
     assert parameter_count(make(**LITERAL)) == encoder + 2 * (D * 2 * D + 2 * D)
     assert parameter_count(make(nodes="agents")) == parameter_count(make()) - A * D
     assert parameter_count(make(compact=False)) == parameter_count(make())

@@ -1,0 +1,138 @@
+"""Worlds that mpe2 itself computes: `backend: pettingzoo`.
+
+Copies of mpe2, in this process or in workers, play the episodes. What they say of their worlds is
+written into the table of a native `World`, and what agents see behind it: observations and rewards
+are mpe2's own, while opponents play and events are counted by the same code as on native worlds.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from envs.base import EnvInfo, EnvStep
+from envs.mpe._mpe2 import TASKS
+from envs.mpe._scenario import Scenario
+from envs.mpe._sight import Rows, Sight
+from envs.mpe._world import World
+from envs.python_worlds._env import PythonEnv, PythonEnvSettings
+from envs.python_worlds._pettingzoo import PettingZooWorld
+from utils.errors import UserError
+
+if TYPE_CHECKING:
+    from envs.mpe._config import MpeConfig
+
+AGREES = "1.1.1"  # version of mpe2 that the scenarios were written after
+
+
+@dataclass(frozen=True)
+class ReportedSight(Sight):
+    """A table with the observations that mpe2 reports, N rows of features, before its zero row."""
+
+    info: EnvInfo
+
+    @property
+    def first_seen(self) -> int:
+        """Row of the first agent's first feature."""
+        return super().zero
+
+    @property
+    def zero(self) -> int:
+        """See `Sight`."""
+        return self.first_seen + self.info.n_agents * self.info.obs_dim
+
+    def observation(self, i: int) -> Rows:
+        """See `Sight`."""
+        first = self.first_seen + i * self.info.obs_dim
+        return self._copies(range(first, first + self.info.obs_dims[i]))
+
+
+class ReferenceWorld(World):
+    """B worlds of mpe2.
+
+    Args:
+        scenario: what is in them.
+        config: of the environment.
+        batch_size, device, seed, stream: see `make_env`.
+
+    Raises:
+        UserError: if mpe2 is missing, or its task is not the scenario.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        config: "MpeConfig",
+        batch_size: int,
+        device: torch.device,
+        seed: int,
+        stream: str,
+    ):
+        task = f"mpe2.{TASKS[config.scenario]}"
+        given: dict[str, Any] = {"scenario": config.scenario, "max_cycles": config.max_cycles}
+        if scenario.has_local_ratio:
+            given["local_ratio"] = scenario.local_ratio
+        make = partial(PettingZooWorld, "envs.mpe._mpe2:parallel_env", given, True, False)
+        settings = PythonEnvSettings(
+            n_workers=config.n_workers,
+            timeout=0,
+            state="env",
+            varying_team=False,
+            action_masks=False,
+            fixed_length=True,
+        )
+        self._env = PythonEnv(settings, make, task, batch_size, device, seed, stream)
+        _refuse_another_task(task, self._env.info, scenario)
+        self._reported = ReportedSight(scenario, self._env.info)
+        super().__init__(scenario, batch_size, device, sight=self._reported)
+        self._reward: Tensor  # [N, B]
+
+    def reset(self, generator: torch.Generator) -> None:
+        """New episodes, of the seeds that `PythonEnv` gives them."""
+        self._take(self._env.reset())
+
+    def advance(self, actions: Tensor) -> None:
+        """See `World`."""
+        self._take(self._env.step(actions.t()))
+
+    def rewards(self) -> tuple[Tensor, Tensor | None]:
+        """See `World`; the rewards are mpe2's."""
+        _, events = super().rewards()
+        return self._reward, events
+
+    def _take(self, step: EnvStep) -> None:
+        """Fill the table with what mpe2 shows."""
+        told = step.state.view(torch.float64)  # [B, rows], see `_mpe2.parallel_env`
+        self.table[: told.shape[1]] = told.t()
+        self.table[self._reported.first_seen : -1] = step.obs.flatten(1).t()
+        self._reward = step.reward.t()
+        self.measure()
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `World`."""
+        return self._env.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `World`."""
+        self._env.load_state_dict(state)
+
+    def close(self) -> None:
+        """See `World`."""
+        self._env.close()
+
+
+def _refuse_another_task(task: str, found: EnvInfo, scenario: Scenario) -> None:
+    """Raise if mpe2's task has other agents, observations or actions than the scenario."""
+    sight = Sight(scenario)
+    ours = [
+        (agent.name, len(sight.observation(i)), agent.n_actions)
+        for i, agent in enumerate(scenario.agents)
+    ]
+    theirs = list(zip(found.agent_names, found.obs_dims, found.action_counts, strict=True))
+    if theirs != ours:
+        raise UserError(
+            f"{task} has (agent, observation, actions) {theirs}, and the scenario has {ours}. "
+            f"Install the version that it was written after: `pip install mpe2=={AGREES}`."
+        )
