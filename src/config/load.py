@@ -17,7 +17,7 @@ from config import layers
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
-from config.schema import RunConfig
+from config.schema import FILM_SETTINGS, RunConfig
 from utils.errors import ConfigError, UserError
 from utils.registry import REGISTRIES, Component
 
@@ -88,7 +88,7 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     missing = [
         leaf
         for leaf in _leaves(to_dict(config))
-        if leaf not in merged.origin and leaf.split(".")[0] not in replaced
+        if leaf not in merged.origin and leaf.split(".")[0] not in {*replaced, *FILM_SETTINGS}
     ]
     if missing:
         raise ConfigError(

@@ -11,6 +11,9 @@ from typing import Any, Literal
 from components.settings import InputSettings, TrainingSettings
 from utils.errors import refuse
 
+# Settings of films. No training reads them, so a run's record may lack them.
+FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
+
 
 @dataclass(frozen=True)
 class RunConfig(InputSettings, TrainingSettings):
@@ -72,6 +75,12 @@ class RunConfig(InputSettings, TrainingSettings):
     evaluate: bool = False  # only test the checkpoint at checkpoint_path, and print a table
     checkpoint_path: str = ""  # run folder (its latest checkpoint) or checkpoint file to start from
 
+    # Films of greedy episodes, made by evaluate=True
+    render: Literal["none", "gif", "mp4"] = "none"  # write a film into the run's folder
+    render_episodes: int = 3  # episodes in it, at least 1
+    render_attention: bool = False  # draw how much the agents attend to each other, for agp
+    render_layer: int = 0  # layer of that attention, 1 is the first; 0: the last
+
     def __post_init__(self) -> None:
         at_least_one = (
             "threads",
@@ -85,6 +94,7 @@ class RunConfig(InputSettings, TrainingSettings):
             "test_nepisode",
             "log_interval",
             "checkpoint_interval",
+            "render_episodes",
         )
         refuse(
             *self.problems(),
@@ -123,4 +133,16 @@ class RunConfig(InputSettings, TrainingSettings):
                 "resume",
                 "resume continues training and evaluate only tests; give one of the two.",
             ),
+            (
+                self.render != "none" and not self.evaluate,
+                "render",
+                f"{self.render} shows a trained policy, so it needs evaluate=True "
+                f"checkpoint_path=<run folder or checkpoint file>.",
+            ),
+            (
+                self.render_attention and self.render == "none",
+                "render_attention",
+                "there is no film to draw it in; add render=gif or render=mp4.",
+            ),
+            (self.render_layer < 0, "render_layer", f"{self.render_layer} must not be negative."),
         )

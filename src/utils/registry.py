@@ -164,7 +164,9 @@ def nearest(name: str, names: list[str]) -> str:
     return f" Did you mean '{found[0]}'?" if found else ""
 
 
-ENVS = Registry("env", "envs", skip=("base", "env_checker", "reward_aggregation", "scenarios"))
+ENVS = Registry(
+    "env", "envs", skip=("base", "env_checker", "reward_aggregation", "scenarios", "scene")
+)
 CONTROLLERS = Registry("controller", "controllers")
 AGENTS = Registry("agent", "modules/agents", skip=("base",))
 MIXERS = Registry("mixer", "modules/mixers")

@@ -134,6 +134,17 @@ class Island:
         self.closed = True
 
 
+class Painted(Island):
+    """An island whose picture shows the time as a grey."""
+
+    def __init__(self, render_mode: str | None = None, **settings: Any):
+        super().__init__(**settings)
+        self.render_mode = render_mode
+
+    def render(self) -> Any:
+        return np.full((20, 30, 3), self.t, dtype=np.uint8)
+
+
 class DeadlyIsland(Island):
     """The digger dies in step 2, the scout is sent home in step 3; the cook stays to the end."""
 

@@ -59,6 +59,8 @@ class Landmark:
     radius: float = 0.05
     collides: bool = False
     spread: float = 1.0  # drawn uniformly from [-spread, spread]^2
+    kind: str = "landmark"  # in films: landmark, obstacle, food or forest
+    colour: tuple[float, float, float] | None = None  # red, green, blue, 0 to 1; None: its kind's
 
 
 class Scenario(ABC):
@@ -118,6 +120,10 @@ class Scenario(ABC):
     def final(self, world: "World") -> dict[str, Tensor]:
         """When an episode ends: every one of `results`, [B]."""
         return {}
+
+    def caption(self, world: "World", copy: int) -> str:
+        """What a film of world number `copy` should tell because it cannot be seen."""
+        return ""
 
     @property
     def n_agents(self) -> int:

@@ -31,8 +31,10 @@ from envs.base import EnvInfo, EnvStep, Player
 from envs.mpe._config import MpeConfig
 from envs.mpe._opponents import Opponent, Rule, Trained, at_random
 from envs.mpe._scenario import SCENARIOS, Scenario
+from envs.mpe._scene import scene_of
 from envs.mpe._view import View
 from envs.mpe._world import World
+from envs.scene import Scene
 from utils.errors import UserError
 from utils.registry import ENVS
 from utils.seeding import generator_state, restore_generator, torch_generator
@@ -188,6 +190,10 @@ class Mpe:
         self.world.load_state_dict(state)
         if self._opponent is not None:
             self._opponent.load_state_dict(state.get("opponent", {}))
+
+    def scene(self, copy: int) -> Scene:
+        """See `Drawable`."""
+        return scene_of(self.world, copy)
 
     def close(self) -> None:
         """See `BatchedEnv`."""

@@ -16,6 +16,7 @@ from envs.python_worlds._arrays import Layout
 from envs.python_worlds._copies import RESET, STEP, CopyFailure, MakeWorld, Rules
 from envs.python_worlds._crew import Crew, CrewFailure, Here, Workers
 from envs.python_worlds._world import WorldInfo
+from envs.scene import Scene
 from utils.errors import UserError, refuse
 from utils.seeding import seed_number
 
@@ -163,6 +164,12 @@ class PythonEnv:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with the episodes that followed `state_dict`."""
         self._episode = int(state["episode"])
+
+    def scene(self, copy: int) -> Scene:
+        """See `Drawable`: the environment's own picture."""
+        if not isinstance(self._crew, Here):
+            raise UserError("Films need the environment in this process. Add env_args.n_workers=0.")
+        return Scene(picture=self._crew.copies.worlds[copy].picture())
 
     def close(self) -> None:
         """End the workers and close every copy."""

@@ -15,7 +15,7 @@ import numpy as np
 from envs.python_worlds._arrays import Rows
 from envs.python_worlds._spaces import MASK
 from envs.python_worlds._tasks import load_module
-from envs.python_worlds._world import Seats, WorldInfo, flat_state, mask_of, number
+from envs.python_worlds._world import Seats, WorldInfo, flat_state, mask_of, number, picture_of
 from utils.errors import UserError
 
 STATE_METHODS = ("state", "get_state")
@@ -123,6 +123,10 @@ class GymWorld:
     def result(self, name: str) -> float:
         """See `World`; the info's entry."""
         return number(self._info, name)
+
+    def picture(self) -> Any:
+        """See `World`."""
+        return picture_of(self.env)
 
     def close(self) -> None:
         """See `World`."""

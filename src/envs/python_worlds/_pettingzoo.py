@@ -10,7 +10,7 @@ from typing import Any
 
 from envs.python_worlds._arrays import Rows
 from envs.python_worlds._tasks import load_function
-from envs.python_worlds._world import Seats, WorldInfo, flat_state, mask_of, number
+from envs.python_worlds._world import Seats, WorldInfo, flat_state, mask_of, number, picture_of
 from utils.errors import UserError
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # many environments import pygame
@@ -119,6 +119,10 @@ class PettingZooWorld:
                 found.setdefault(key, []).append(value)
         values = {name: sum(found[name]) / len(found[name])} if name in found else found
         return number(values, name)
+
+    def picture(self) -> Any:
+        """See `World`."""
+        return picture_of(self.env)
 
     def close(self) -> None:
         """See `World`."""

@@ -41,6 +41,10 @@ class World(Protocol):
         """The metric `name` of the episode that has just ended."""
         ...
 
+    def picture(self) -> Any:
+        """The environment's own picture, see `picture_of`."""
+        ...
+
     def close(self) -> None:
         """Release what the environment holds."""
         ...
@@ -153,3 +157,18 @@ def number(results: Mapping[str, Any], name: str) -> float:
             f"Correct the name."
         )
     return float(results[name])
+
+
+def picture_of(env: Any) -> Any:
+    """What an environment draws of itself, [height, width, 3] uint8.
+
+    Raises:
+        UserError: if that is no picture.
+    """
+    picture: Any = env.render() if getattr(env, "render_mode", None) == "rgb_array" else None
+    if np.ndim(picture) != 3:
+        raise UserError(
+            "the environment draws no pictures. Add env_args.kwargs.render_mode=rgb_array; if that "
+            "changes nothing, it cannot be filmed."
+        )
+    return np.asarray(picture, dtype=np.uint8)

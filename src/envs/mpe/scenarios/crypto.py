@@ -67,6 +67,12 @@ class Crypto(Scenario):
         good = (bob - eve) * 2
         return torch.stack((eve * 2 - 2, good, good)), correct
 
+    def caption(self, world: World, copy: int) -> str:
+        """Message and key, as letters."""
+        drawn = (world.signal(name)[:, copy].argmax() for name in ("message", "key"))
+        message, key = (chr(ord("A") + int(k)) for k in drawn)
+        return f"message {message}, key {key}"
+
     def counted(self, events: Tensor, n_steps: int) -> Tensor:
         """As shares."""
         return events / n_steps

@@ -32,7 +32,7 @@ class Push(Scenario):
     """See the module's text."""
 
     agents = (Agent("adversary_0", ADVERSARIES), Agent("agent_0", GOOD))
-    landmarks = (Landmark(),) * 2
+    landmarks = tuple(Landmark(colour=colour) for colour in COLOURS)
     n_markers = 1
     signals: ClassVar = {"own_colour": 3, "colours": 6}
     pairs: ClassVar = {"goal": [(0, GOAL), (1, GOAL)]}

@@ -25,7 +25,7 @@ class Reference(Scenario):
     """See the module's text."""
 
     agents = tuple(Agent(f"agent_{i}", collides=False, n_symbols=10) for i in range(2))
-    landmarks = (Landmark(),) * 3
+    landmarks = tuple(Landmark(colour=colour) for colour in COLOURS)
     n_markers = 2
     signals: ClassVar = {"colour": 6}  # of the goal that each agent knows
     pairs: ClassVar = {"goal": [(1, GOALS[0]), (0, GOALS[1])]}

@@ -28,7 +28,7 @@ class SpeakerListener(Scenario):
         Agent("speaker_0", radius=0.075, accel=0.0, collides=False, n_symbols=3),
         Agent("listener_0", radius=0.075, collides=False),
     )
-    landmarks = (Landmark(radius=0.04),) * 3
+    landmarks = tuple(Landmark(radius=0.04, colour=colour) for colour in COLOURS)
     n_markers = 1
     signals: ClassVar = {"colour": 3}  # of the goal
     pairs: ClassVar = {"goal": [(LISTENER, GOAL)]}

@@ -38,7 +38,7 @@ class Tag(Scenario):
         *(Agent(f"adversary_{i}", ADVERSARIES, 0.075, 3.0, 1.0) for i in PREDATORS),
         Agent("agent_0", GOOD, 0.05, 4.0, 1.3),
     )
-    landmarks = (Landmark(radius=0.2, collides=True, spread=0.9),) * 2
+    landmarks = (Landmark(radius=0.2, collides=True, spread=0.9, kind="obstacle"),) * 2
     pairs: ClassVar = {"catch": [(i, PREY) for i in PREDATORS]}
     events: ClassVar = {"collisions": "contacts of a predator with the prey, summed over steps"}
     learners = ADVERSARIES

@@ -48,9 +48,9 @@ class WorldComm(Scenario):
         *(Agent(f"agent_{i}", GOOD, 0.045, 4.0, 1.3) for i in range(N_PREY)),
     )
     landmarks = (
-        Landmark(radius=0.2, collides=True, spread=0.9),
-        *(Landmark(radius=0.03, spread=0.9) for _ in FOOD),
-        *(Landmark(radius=0.3, spread=0.9) for _ in FORESTS),
+        Landmark(radius=0.2, collides=True, spread=0.9, kind="obstacle"),
+        *(Landmark(radius=0.03, spread=0.9, kind="food") for _ in FOOD),
+        *(Landmark(radius=0.3, spread=0.9, kind="forest") for _ in FORESTS),
     )
     signals: ClassVar = {
         "seen_position": 2 * N * N,  # [coordinate, observer, other]

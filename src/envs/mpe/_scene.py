@@ -1,0 +1,85 @@
+"""What a particle world looks like, for films (`envs/scene.py`).
+
+Agents that cannot move have positions too, but nobody sees them and they mean nothing: such agents
+stand beside the world. Where nobody moves, landmarks mean nothing either and are left out.
+"""
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from envs.mpe._scenario import ADVERSARIES, GOOD, Landmark
+from envs.scene import Colour, Figure, Point, Scene, Thing
+
+if TYPE_CHECKING:
+    from envs.mpe._world import World
+
+# One colour for a team, or one for each agent where there is a single team.
+TEAM_COLOURS: dict[str, Colour] = {GOOD: (52, 120, 210), ADVERSARIES: (208, 62, 54)}
+AGENT_COLOURS: tuple[Colour, ...] = ((236, 132, 28), (128, 84, 190), (20, 152, 150))
+KIND_COLOURS: dict[str, Colour] = {
+    "landmark": (120, 124, 130),
+    "obstacle": (86, 90, 98),
+    "food": (222, 160, 20),
+    "forest": (84, 160, 92),
+    "goal": (24, 26, 30),
+}
+RING = 0.06  # metres between a landmark and the ring around it, and between two rings
+
+
+def scene_of(world: "World", copy: int) -> Scene:
+    """Everything in world number `copy`."""
+    scenario = world.scenario
+    places: list[Point] = [(x, y) for x, y in world.position[:, :, copy].t().tolist()]
+    figures = []
+    for i, agent in enumerate(scenario.agents):
+        symbols = world.symbol(i)[:, copy]
+        figures.append(
+            Figure(
+                name=agent.name,
+                group=agent.team if len(scenario.teams) > 1 else "",
+                colour=_agent_colour(world, i),
+                radius=agent.radius,
+                at=places[i] if agent.accel else None,
+                says=int(torch.argmax(symbols)) if symbols.any() else None,
+            )
+        )
+    things = _landmarks(world, places) + _goals(world, places) if world.moves else []
+    return Scene(tuple(figures), tuple(things), scenario.caption(world, copy))
+
+
+def _agent_colour(world: "World", i: int) -> Colour:
+    scenario = world.scenario
+    own = AGENT_COLOURS[i % len(AGENT_COLOURS)]
+    return own if len(scenario.teams) == 1 else TEAM_COLOURS[scenario.agents[i].team]
+
+
+def _landmarks(world: "World", places: list[Point]) -> list[Thing]:
+    scenario = world.scenario
+    found = []
+    for k, landmark in enumerate(scenario.landmarks):
+        place = places[scenario.landmark(k)]
+        found.append(Thing(landmark.kind, place, landmark.radius, _landmark_colour(landmark)))
+    return sorted(found, key=lambda thing: -thing.radius)  # large ones below
+
+
+def _landmark_colour(landmark: Landmark) -> Colour:
+    if landmark.colour is None:
+        return KIND_COLOURS[landmark.kind]
+    red, green, blue = (round(255 * part) for part in landmark.colour)
+    return red, green, blue
+
+
+def _goals(world: "World", places: list[Point]) -> list[Thing]:
+    """A ring around each marker's landmark, in the colour of the one agent that is to go there."""
+    scenario = world.scenario
+    pairs = {tuple(sorted(pair)) for group in scenario.pairs.values() for pair in group}
+    found: list[Thing] = []
+    for k in range(scenario.n_markers):
+        marker = scenario.marker(k)
+        owners = [agent for agent, other in pairs if other == marker]
+        colour = _agent_colour(world, owners[0]) if len(owners) == 1 else KIND_COLOURS["goal"]
+        inner_rings = sum(ring.at == places[marker] for ring in found)
+        radius = scenario.landmarks[0].radius + RING * (1 + inner_rings)
+        found.append(Thing("goal", places[marker], radius, colour))
+    return found

@@ -1,0 +1,86 @@
+"""Scenes of particle worlds: what is in them, where, and in which colour."""
+
+import pytest
+from tests.envs.mpe.worlds import STAY, build, play, put
+
+from envs.mpe._scene import AGENT_COLOURS, KIND_COLOURS, TEAM_COLOURS
+from envs.mpe.scenarios.speaker_listener import COLOURS
+
+
+def test_agents_and_landmarks_are_where_they_are() -> None:
+    env = build("spread")
+    put(env, (0.1, 0.2), (0.3, 0.4), (0.5, 0.6), (-0.1, -0.2), (-0.3, -0.4), (-0.5, -0.6))
+    scene = env.scene(1)
+    assert [figure.name for figure in scene.figures] == ["agent_0", "agent_1", "agent_2"]
+    at = [one.at for one in (*scene.figures, *scene.things)]
+    for place, (x, y) in zip(at, ((0.1, 0.2), (0.3, 0.4), (0.5, 0.6), (-0.1, -0.2)), strict=False):
+        assert place == pytest.approx((x, y))
+    assert [figure.colour for figure in scene.figures] == list(AGENT_COLOURS)
+    assert {thing.kind for thing in scene.things} == {"landmark"}
+
+
+def test_a_scene_is_of_one_copy() -> None:
+    env = build("spread")
+    assert env.scene(0) != env.scene(1)
+
+
+def test_who_cannot_move_has_no_place_and_its_words_are_seen() -> None:
+    env = build("speaker_listener")
+    speaker, listener = env.scene(0).figures
+    assert speaker.at is None
+    assert listener.at is not None
+    assert speaker.says is None  # before the first step
+    play(env, 2, STAY)
+    speaker, listener = env.scene(0).figures
+    assert (speaker.says, listener.says) == (2, None)
+
+
+def test_landmarks_have_the_colours_that_agents_are_told_and_the_goal_has_its_owners() -> None:
+    scene = build("speaker_listener").scene(0)
+    landmarks = [thing for thing in scene.things if thing.kind == "landmark"]
+    wanted = [tuple(round(255 * part) for part in colour) for colour in COLOURS]
+    assert [thing.colour for thing in landmarks] == wanted
+    (goal,) = (thing for thing in scene.things if thing.kind == "goal")
+    assert goal.at in [thing.at for thing in landmarks]
+    assert goal.colour == scene.figures[1].colour
+
+
+def test_two_goals_in_one_place_are_two_rings() -> None:
+    env = build("reference", batch_size=40)
+    same = 0
+    for copy in range(40):
+        scene = env.scene(copy)
+        goals = [thing for thing in scene.things if thing.kind == "goal"]
+        assert [goal.colour for goal in goals] == [scene.figures[i].colour for i in (1, 0)]
+        if goals[0].at == goals[1].at:
+            same += 1
+            assert goals[0].radius < goals[1].radius
+    assert 0 < same < 40
+
+
+def test_a_goal_of_several_agents_is_nobodys_colour() -> None:
+    scene = build("adversary").scene(0)
+    (goal,) = (thing for thing in scene.things if thing.kind == "goal")
+    assert goal.colour == KIND_COLOURS["goal"]
+    assert [figure.colour for figure in scene.figures] == [
+        TEAM_COLOURS[team] for team in ("adversaries", "good", "good")
+    ]
+    assert [figure.group for figure in scene.figures] == ["adversaries", "good", "good"]
+
+
+def test_world_comm_has_all_kinds_large_ones_below() -> None:
+    kinds = [thing.kind for thing in build("world_comm").scene(0).things]
+    assert kinds == ["forest", "forest", "obstacle", "food", "food"]
+
+
+def test_crypto_tells_message_and_key_and_nothing_of_places() -> None:
+    env = build("crypto", batch_size=20)
+    captions = set()
+    for copy in range(20):
+        scene = env.scene(copy)
+        assert scene.things == ()
+        assert all(figure.at is None for figure in scene.figures)
+        message, key = ("AB"[int(env.world.signal(name)[1, copy])] for name in ("message", "key"))
+        assert scene.caption == f"message {message}, key {key}"
+        captions.add(scene.caption)
+    assert len(captions) == 4
