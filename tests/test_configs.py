@@ -26,6 +26,8 @@ SUITES = sorted(SUITES_DIR.glob("*.yaml"))
 EVERYWHERE = ("agp", "qmix")
 PAIRS = [(alg, "topk") for alg in ALGS]
 PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env != "topk"]
+# Methods with parts of their own, where agents differ in observations and actions.
+PAIRS += [(alg, env) for alg in ("dcg", "dicg") for env in ("climbing", "mpe_speaker_listener")]
 
 
 @pytest.mark.parametrize(("alg", "env"), PAIRS)

@@ -171,6 +171,7 @@ def bad(*settings: str, flags: list[str] = FLAGS) -> list[str]:
     return [*flags, "with", *TINY, *settings]
 
 
+DCG = ["--config=dcg", "--env-config=topk"]
 BAD_SETTINGS = {
     "misspelt key": (bad("gama=1"), ["gama", "Did you mean 'gamma'"]),
     "misspelt nested key": (bad("env_args.n_agent=4"), ["n_agent", "Did you mean 'n_agents'"]),
@@ -185,6 +186,35 @@ BAD_SETTINGS = {
     "QMIX without a team reward": (
         bad("reward_aggregation=individual", flags=["--config=qmix", "--env-config=topk"]),
         ["qmix", "individual", "sum or mean"],
+    ),
+    "DCG without a team reward": (
+        bad("reward_aggregation=individual", flags=DCG),
+        ["dcg_learner", "individual", "sum or mean"],
+    ),
+    "a learner that cannot use joint actions": (
+        bad("learner=q_learner", flags=DCG),
+        ["q_learner cannot use", "dcg_controller gives, a joint action", "learner=dcg_learner"],
+    ),
+    "a learner that needs joint actions": (
+        bad("learner=dcg_learner"),
+        ["dcg_learner cannot use", "agp_controller gives, action values"],
+    ),
+    "sampling from a joint action": (
+        bad("action_selector=categorical", flags=DCG),
+        ["categorical cannot use", "action_selector=epsilon_greedy"],
+    ),
+    "an agent without features": (
+        bad("agent=agp_agent", flags=DCG),
+        ["agp_agent", "dcg_controller reads", "agent=rnn_agent"],
+    ),
+    "a mixer that would do nothing": (bad("mixer=qmix", flags=DCG), ["qmix", "mixer=none"]),
+    "more edges than pairs": (
+        bad("controller_args.edges=16", flags=DCG),
+        ["controller_args.edges", "15 pairs"],
+    ),
+    "exact inference of a large team": (
+        bad("controller_args.inference=exact", "env_args.n_agents=13", flags=DCG),
+        ["controller_args.inference", "8,192 joint actions", "Use maxsum"],
     ),
     "batch larger than buffer": (bad("batch_size=21"), ["21", "20", "raise buffer_size"]),
     "collection larger than buffer": (bad("batch_size_run=21"), ["21", "20", "buffer_size"]),

@@ -53,6 +53,7 @@ TRAININGS = {
     "iql, two teams": ("iql", (*TWO_TEAM, "obs_last_action=True")),
     "qmix, weights of its own": ("qmix", (*ALL, "agent_args.share_parameters=False")),
     "joint observations": ("vdn_joint", (*ALL, "obs_agent_id=False", "env_args.state=raw")),
+    "coordination graph": ("dcg", ALL),
     "action graph with memory": (
         "agp",
         (*ALL, "agent_args.recurrent=post", "obs_last_action=True"),
@@ -214,7 +215,13 @@ def test_an_opponent_that_was_moved_or_changed(
 
 @pytest.mark.parametrize(
     ("alg", "settings"),
-    [("qmix", ["reward_aggregation=sum"]), ("vdn", []), ("agp", []), ("iql", ["lr=0.1"])],
+    [
+        ("qmix", ["reward_aggregation=sum"]),
+        ("vdn", ["reward_aggregation=individual"]),
+        ("agp", []),
+        ("dcg", []),
+        ("iql", []),
+    ],
 )
 def test_rivals_are_not_learnt_as_one_team(alg: str, settings: list[str]) -> None:
     override = [*TWO_TEAM[:2], "reward_aggregation=mean", *settings]
@@ -224,7 +231,7 @@ def test_rivals_are_not_learnt_as_one_team(alg: str, settings: list[str]) -> Non
     (problem,) = caught.value.problems
     assert problem.startswith("env_args.protocol=two_team lets rivals learn")
     assert f"mixer={config.mixer} with reward_aggregation={config.reward_aggregation}" in problem
-    assert "Write mixer=none reward_aggregation=individual" in problem
+    assert "Write --config=iql with reward_aggregation=individual" in problem
     check_combination(load_config("iql", "mpe_tag", [*TWO_TEAM]))
 
 

@@ -19,6 +19,7 @@ from runners.batch_runner import BatchRunner
 FOLDER = next(Path(p) for p in config_package.__path__ if Path(p, "algs").is_dir())
 ALGS = sorted(path.stem for path in Path(FOLDER, "algs").glob("*.yaml"))
 SYMMETRIC = ["iql", "vdn", "agp", "agp_literal", "agp_within_agent", "agp_no_graph", "agent_graph"]
+SYMMETRIC += ["dcg", "dcg_damped", "dcg_exact"]
 INFO = fake_info(**RICH)
 
 

@@ -14,6 +14,8 @@ from utils.registry import SELECTORS
 class ActionSelector(Protocol):
     """What a runner needs of an action selector."""
 
+    takes: ClassVar[tuple[str, ...]]  # what its controller may give
+
     def select(
         self,
         outputs: Tensor,
@@ -78,6 +80,7 @@ class EpsilonGreedyConfig:
 class EpsilonGreedy:
     """Best action, or with probability epsilon a random one, decided for each agent on its own."""
 
+    takes: ClassVar[tuple[str, ...]] = ("action values", "a joint action")
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: EpsilonGreedyConfig):
@@ -111,6 +114,7 @@ class EpsilonGreedy:
 class Categorical:
     """Sample from the softmax over available actions; greedy takes the most probable."""
 
+    takes: ClassVar[tuple[str, ...]] = ("action values",)
     metric_descriptions: ClassVar[dict[str, str]] = {}
 
     def __init__(self, config: Any = None):

@@ -1,10 +1,14 @@
-"""Combinations of components that cannot work, refused before anything is built."""
+"""Combinations of components that cannot work, refused before anything is built.
 
+Components say what they need and give in class attributes; nothing here names one.
+"""
+
+from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from config.schema import RunConfig
 from utils.errors import ConfigError
-from utils.registry import MIXERS
+from utils.registry import AGENTS, CONTROLLERS, LEARNERS, MIXERS, SELECTORS
 
 
 @runtime_checkable
@@ -23,22 +27,59 @@ def check_combination(config: RunConfig) -> None:
     Raises:
         ConfigError: names every such pair and what to do.
     """
-    problems = []
-    mixer = MIXERS.get(config.mixer).cls
-    individual = config.reward_aggregation == "individual"
-    env_args = config.env_args
-    rivalry = env_args.rivalry if isinstance(env_args, HasRivals) else ""
-    if rivalry and (mixer.needs_team_reward or not individual):
-        problems.append(
-            f"env_args.{rivalry} lets rivals learn, each paid for its own team, but "
-            f"mixer={config.mixer} with reward_aggregation={config.reward_aggregation} makes one "
-            f"team of them all. Write mixer=none reward_aggregation=individual (--config=iql has "
-            f"that mixer), or let one team learn alone."
-        )
-    elif mixer.needs_team_reward and individual:
-        problems.append(
-            f"mixer: {config.mixer} learns one value of the team, so it needs a team reward, but "
-            f"reward_aggregation is 'individual'. Use sum or mean, or mixer=none."
-        )
+    problems = [*_rewards(config), *_what_the_controller_gives(config), *_networks(config)]
     if problems:
         raise ConfigError(problems)
+
+
+def _rewards(config: RunConfig) -> Iterator[str]:
+    """Whoever learns one value of the team needs one reward; rivals need rewards of their own."""
+    mixer, learner = MIXERS.get(config.mixer).cls, LEARNERS.get(config.learner).cls
+    individual = config.reward_aggregation == "individual"
+    rivalry = config.env_args.rivalry if isinstance(config.env_args, HasRivals) else ""
+    if rivalry and (mixer.needs_team_reward or learner.needs_team_reward or not individual):
+        yield (
+            f"env_args.{rivalry} lets rivals learn, each paid for its own team, but "
+            f"learner={config.learner} mixer={config.mixer} with "
+            f"reward_aggregation={config.reward_aggregation} makes one team of them all. Write "
+            f"--config=iql with reward_aggregation=individual, or let one team learn alone."
+        )
+    if rivalry or not individual:
+        return
+    for slot, name, cls, remedy in (
+        ("mixer", config.mixer, mixer, ", or mixer=none"),
+        ("learner", config.learner, learner, ""),
+    ):
+        if cls.needs_team_reward:
+            yield (
+                f"{slot}: {name} learns one value of the team, so it needs a team reward, but "
+                f"reward_aggregation is 'individual'. Use sum or mean{remedy}."
+            )
+
+
+def _what_the_controller_gives(config: RunConfig) -> Iterator[str]:
+    """Learner and action selector must be able to use it."""
+    gives = CONTROLLERS.get(config.controller).cls.gives
+    for registry, name in ((LEARNERS, config.learner), (SELECTORS, config.action_selector)):
+        if gives not in registry.get(name).cls.takes:
+            fitting = [n for n in registry.names() if gives in registry.get(n).cls.takes]
+            yield (
+                f"{registry.slot}: {name} cannot use what {config.controller} gives, {gives}. "
+                f"Use {registry.slot}={' or '.join(fitting)}."
+            )
+
+
+def _networks(config: RunConfig) -> Iterator[str]:
+    """The agent must offer what the controller reads, and a mixer must be of use."""
+    controller = CONTROLLERS.get(config.controller).cls
+    if controller.needs_features and not hasattr(AGENTS.get(config.agent).cls, "features"):
+        fitting = [n for n in AGENTS.names() if hasattr(AGENTS.get(n).cls, "features")]
+        yield (
+            f"agent: {config.agent} does not show the features that {config.controller} reads. "
+            f"Use agent={' or '.join(fitting)}."
+        )
+    if not LEARNERS.get(config.learner).cls.uses_mixer and config.mixer != "none":
+        yield (
+            f"mixer: {config.learner} adds up the team's value itself, so {config.mixer} would do "
+            f"nothing. Use mixer=none."
+        )

@@ -7,7 +7,7 @@ own first: the control that gives any method what an action graph sees, without 
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,8 @@ class BasicController:
     """
 
     noise_dim = 0  # K, size of the common noise in EpisodeBatch.noise
+    gives: ClassVar[str] = "action values"  # what learners and action selectors get from it
+    needs_features: ClassVar[bool] = False  # whether its agent must have `features`
 
     def __init__(
         self,
@@ -85,17 +87,7 @@ class BasicController:
         Returns:
             outputs [B, N, A] and the new memory.
         """
-        last = None
-        if self.inputs.obs_last_action and last_actions is not None:
-            last = self._one_hot(last_actions).unsqueeze(1)
-        x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise))
-        inputs = AgentInputs(
-            x,
-            step.avail.unsqueeze(1),
-            _unsqueeze(step.action_features),
-            _unsqueeze(step.is_active),
-        )
-        outputs, hidden = self.agent(inputs, hidden)
+        outputs, hidden = self.agent(self.step_inputs(step, last_actions, noise), hidden)
         return outputs.squeeze(1), hidden
 
     def outputs(self, batch: EpisodeBatch, n_steps: int, agent: nn.Module | None = None) -> Tensor:
@@ -112,6 +104,21 @@ class BasicController:
         inputs = self.agent_inputs(batch, n_steps)
         outputs: Tensor = (agent or self.agent)(inputs, None)[0]
         return outputs
+
+    def step_inputs(
+        self, step: EnvStep, last_actions: Tensor | None, noise: Tensor | None
+    ) -> AgentInputs:
+        """What the network sees of one step, L=1; arguments as `act`."""
+        last = None
+        if self.inputs.obs_last_action and last_actions is not None:
+            last = self._one_hot(last_actions).unsqueeze(1)
+        x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise))
+        return AgentInputs(
+            x,
+            step.avail.unsqueeze(1),
+            _unsqueeze(step.action_features),
+            _unsqueeze(step.is_active),
+        )
 
     def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
         """What the network sees of the first `n_steps` steps of whole episodes."""

@@ -37,6 +37,10 @@ class Learner(ABC):
         "lr": "learning rate of the last update",
     }
 
+    takes: ClassVar[tuple[str, ...]] = ("action values",)  # what its controller may give
+    uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
+    needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+
     def __init__(self, settings: TrainingSettings, online: nn.ModuleDict, t_max: int):
         self.settings, self.online, self.t_max = settings, online, t_max
         self.target = copy.deepcopy(online).requires_grad_(False)

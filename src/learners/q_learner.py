@@ -10,7 +10,7 @@ none is used.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -71,10 +71,9 @@ class QLearner(Learner):
 
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
         """See `Learner`."""
-        t = batch.n_steps
-        q = self.controller.outputs(batch, t + self.bootstraps_last)  # [B, L, N, A]
-        q_taken = q[:, :t].gather(3, batch.actions.unsqueeze(3)).squeeze(3)  # [B, T, N]
-        value = self._mix(self.online["mixer"], q_taken, batch, slice(0, t))  # [B, T, R]
+        steps = slice(0, batch.n_steps)
+        q = self._estimate(self.online, batch)  # [B, L, N, A]
+        value = self._value(self.online, q[:, steps], batch.actions, batch, steps)  # [B, T, R]
         target = self._targets(batch, q.detach())  # [B, T, R]
         td_error = value - target
         mask = self._mask(batch, td_error)
@@ -86,10 +85,10 @@ class QLearner(Learner):
             "target_mean": lambda: masked_mean(target.expand_as(value), mask),
         }
 
-    def _targets(self, batch: EpisodeBatch, q: Tensor) -> Tensor:
-        """q: [B, L, N, A], the online network's outputs -> [B, T, R]."""
+    def _targets(self, batch: EpisodeBatch, q: Any) -> Tensor:
+        """q: the online network's estimate of steps 0..L-1 -> [B, T, R]."""
         reward, t = self.reward_scaler.scale(batch.reward), batch.n_steps
-        if q.shape[1] == 1:  # one-step games: the reward is the whole return
+        if t + self.bootstraps_last == 1:  # one-step games: the reward is the whole return
             return reward
         next_value = self._next_values(batch, q)
         if not self.bootstraps_last:  # nothing follows the last step
@@ -104,21 +103,39 @@ class QLearner(Learner):
         )
 
     @torch.no_grad()
-    def _next_values(self, batch: EpisodeBatch, q: Tensor) -> Tensor:
+    def _next_values(self, batch: EpisodeBatch, q: Any) -> Tensor:
         """Greedy values of steps 1..L-1 by the target networks, [B, L-1, R]."""
-        length = q.shape[1]
-        after = slice(1, length)
-        q_target = self.controller.outputs(batch, length, self.target["agent"])[:, after]
+        after = slice(1, batch.n_steps + self.bootstraps_last)
+        q_target = self._estimate(self.target, batch)[:, after]
         chooser = q[:, after] if self.config.double_q else q_target
-        best = greedy_actions(chooser, batch.avail[:, after]).unsqueeze(3)  # [B, L-1, N, 1]
-        chosen = q_target.gather(3, best).squeeze(3)  # [B, L-1, N]
-        return self._mix(self.target["mixer"], chosen, batch, after)
+        best = self._greedy(chooser, batch.avail[:, after])  # [B, L-1, N]
+        return self._value(self.target, q_target, best, batch, after)
 
-    def _mix(self, mixer: nn.Module, chosen: Tensor, batch: EpisodeBatch, steps: slice) -> Tensor:
-        """Mixed values of `steps`; agents that take no part contribute nothing."""
+    # A subclass may estimate something else than [B, L, N, A], by overriding these three. Its
+    # estimate has `estimate[:, steps]` and `estimate.detach()`.
+
+    def _estimate(self, networks: nn.ModuleDict, batch: EpisodeBatch) -> Any:
+        """What the networks say of every action at steps 0..L-1, L = T or T+1: [B, L, N, A]."""
+        length = batch.n_steps + self.bootstraps_last
+        return self.controller.outputs(batch, length, networks["agent"])
+
+    def _greedy(self, estimate: Any, avail: Tensor) -> Tensor:
+        """The best available joint actions: avail [B, L, N, A] -> [B, L, N]."""
+        return greedy_actions(estimate, avail)
+
+    def _value(
+        self,
+        networks: nn.ModuleDict,
+        estimate: Any,
+        actions: Tensor,
+        batch: EpisodeBatch,
+        steps: slice,
+    ) -> Tensor:
+        """Mixed values [B, L, R] of actions [B, L, N] at `steps`; the absent contribute nothing."""
+        chosen = estimate.gather(3, actions.unsqueeze(3)).squeeze(3)  # [B, L, N]
         if batch.is_active is not None:
             chosen = torch.where(batch.is_active[:, steps], chosen, 0.0)
-        mixed: Tensor = mixer(chosen, batch.state[:, steps])
+        mixed: Tensor = networks["mixer"](chosen, batch.state[:, steps])
         return mixed
 
     def _mask(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor | None:

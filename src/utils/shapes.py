@@ -7,7 +7,7 @@ The letters are the axes of the whole code base:
     O  observation features                             S  state features
     H  hidden features                                  F  input or action features
     P  nodes of an action graph                         R  rewards per step: 1 (team) or N
-    K  noise features
+    K  noise features                                   E  edges of a coordination graph
 """
 
 from functools import cache

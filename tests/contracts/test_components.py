@@ -22,6 +22,8 @@ from tests.fake_envs import (
 
 from build import build_controller, build_learner
 from components.episode_batch import EpisodeBatch
+from config.combinations import check_combination
+from config.layers import available
 from config.load import load_config
 from config.schema import RunConfig
 from controllers.basic_controller import BasicController
@@ -162,11 +164,14 @@ def test_selector(name: str) -> None:
 # Controllers and learners, built as a run builds them
 
 
-def build(**slots: str) -> tuple[RunConfig, BasicController]:
-    for slot, name in slots.items():
-        component(slot, name)
-    overrides = [f"{slot}={name}" for slot, name in slots.items()]
-    config = load_config("agp", None, ["target_update.interval=4", *overrides])
+def build(slot: str, name: str) -> tuple[RunConfig, BasicController]:
+    """A method that uses the component: the first of the YAMLs, or AGP with that slot changed."""
+    component(slot, name)
+    overrides = ["target_update.interval=4"]
+    methods = (load_config(alg, None, overrides) for alg in available("algs"))
+    changed = load_config("agp", None, [*overrides, f"{slot}={name}"])
+    config = next((method for method in methods if getattr(method, slot) == name), changed)
+    check_combination(config)
     return config, build_controller(config, INFO)
 
 
@@ -180,7 +185,7 @@ def step_of(batch: EpisodeBatch, t: int) -> EnvStep:
 
 @pytest.mark.parametrize("name", CONTROLLERS.names())
 def test_controller(name: str) -> None:
-    _, controller = build(controller=name)
+    _, controller = build("controller", name)
     batch = fake_batch(INFO, noise_dim=controller.noise_dim)
     whole = controller.outputs(batch, 7)
     assert whole.shape == (4, 7, N, A)
@@ -197,7 +202,7 @@ def test_controller(name: str) -> None:
 
 @pytest.mark.parametrize("name", LEARNERS.names())
 def test_learner(name: str) -> None:
-    config, controller = build(learner=name)
+    config, controller = build("learner", name)
     learner = build_learner(config, controller)
     batch = fake_batch(INFO, MIXED)
     before = [p.detach().clone() for p in learner.online.parameters()]
@@ -217,7 +222,7 @@ def test_learner(name: str) -> None:
     assert row.keys() == learner.metric_descriptions.keys()
     assert all(isinstance(x, float) for x in row.values())
 
-    _, other_controller = build(learner=name)
+    _, other_controller = build("learner", name)
     other = build_learner(config, other_controller)
     other.load_state_dict(copy.deepcopy(learner.state_dict()))
     for a in (learner, other):
@@ -230,7 +235,7 @@ def test_learner(name: str) -> None:
 @pytest.mark.parametrize("name", RUNNERS.names())
 def test_runner(name: str) -> None:
     found = component("runner", name)
-    _, controller = build()
+    _, controller = build("runner", name)
     selector = SELECTORS.get("epsilon_greedy")
     runner = found.cls(
         found.config(), FakeEnv(INFO), controller, selector.cls(selector.config()), 1, "train_env"

@@ -62,6 +62,26 @@ def test_without_a_penalty_the_best_entry_is_found(tmp_path, seed):
     assert metrics["test_return_mean"] == 10
 
 
+# A coordination graph of two agents holds the whole table, and plays its best entry.
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("env", "best"), [("climbing", 11), ("penalty", 10)])
+def test_pairwise_payoffs_find_the_best_entry(tmp_path, env, best, seed):
+    metrics = train(tmp_path, "dcg", env, seed, "t_max=20000")
+    assert metrics["test_return_mean"] == best
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_swap_is_solved_by_joint_maximisation(tmp_path, seed):
+    assert train(tmp_path, "dcg", "swap", seed, "t_max=20000")["test_success_mean"] == 1.0
+
+
+# With the default, `general`, one of these seeds stays at 0.75 for 100,000 steps.
+@pytest.mark.parametrize("seed", SEEDS)
+def test_swap_is_solved_by_an_implicit_graph(tmp_path, seed):
+    settings = ("agent_args.attention=uniform", "t_max=20000")
+    assert train(tmp_path, "dicg", "swap", seed, *settings)["test_success_mean"] == 1.0
+
+
 TOP_1_OF_3 = (
     "env_args.n_agents=3",
     "env_args.k=1",
@@ -78,6 +98,7 @@ def test_topk_1_of_3_for_independent_agents_ends_at_the_common_threshold(tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-def test_topk_1_of_3_is_learnt_by_agp(tmp_path, seed):
-    metrics = train(tmp_path, "agp", "topk", seed, *TOP_1_OF_3, "t_max=150000")
+@pytest.mark.parametrize("alg", ["agp", "dcg_exact"])
+def test_topk_1_of_3_is_learnt_by_who_shares_observations(tmp_path, alg, seed):
+    metrics = train(tmp_path, alg, "topk", seed, *TOP_1_OF_3, "t_max=150000")
     assert metrics["test_success_mean"] > 0.8

@@ -8,7 +8,7 @@ test checks that both agree.
 from dataclasses import dataclass
 from typing import Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from envs.base import EnvInfo
 
@@ -56,4 +56,18 @@ class AgentNetwork(Protocol):
 
     def __call__(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Outputs [B, L, N, A] and the next hidden state [B, N, H] (None without memory)."""
+        ...
+
+
+class HasFeatures(Protocol):
+    """An agent network whose outputs are `last(features)`, for methods that need both.
+
+    Agent i's features may depend on its own inputs only.
+    """
+
+    feature_dim: int  # H
+    last: nn.Module  # [B, L, N, H] -> [B, L, N, A]
+
+    def features(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Features [B, L, N, H] and the next hidden state."""
         ...

@@ -46,6 +46,7 @@ class RNNAgent(nn.Module):
                 return nn.Linear(fan_in, fan_out)
             return AgentwiseLinear(n, fan_in, fan_out)
 
+        self.feature_dim = h
         self.first = linear(sizes.input_dim, h)
         self.memory: nn.Module | None = None
         self.middle: nn.Module | None = None
@@ -59,9 +60,14 @@ class RNNAgent(nn.Module):
 
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """See the class."""
+        z, hidden = self.features(inputs, hidden)
+        return self.last(z), hidden
+
+    def features(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """What the last layer reads, [B, L, N, H], and the next memory: see `HasFeatures`."""
         z = functional.relu(self.first(inputs.x))
         if self.memory is not None:
             z, hidden = self.memory(z, hidden)
         elif self.middle is not None:
             z = functional.relu(self.middle(z))
-        return self.last(z), hidden
+        return z, hidden

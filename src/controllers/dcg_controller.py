@@ -1,0 +1,146 @@
+"""The controller of deep coordination graphs: the agents agree on the best joint action.
+
+Source: Boehmer, Kurin & Whiteson, *Deep Coordination Graphs*, ICML 2020, arXiv 1910.00091,
+algorithm 3. Utilities and pay-offs are in `modules/coordination_graph/factors.py`, message passing
+is in `inference.py` beside it. What it gives for each agent marks that agent's part of the greedy
+joint action (1 there, 0 elsewhere), as in the authors' code, so that an epsilon-greedy selector
+replaces each agent's action on its own.
+
+At execution agent i sends its features h_i to its neighbours once, then `msg_iterations` messages
+of A numbers along each edge in both directions; comparing the iterations' values takes one sum over
+the team each. Departures: the optional damping and exact inference (see `inference.py`); both
+normalisation and the anytime extension are always on, as in the authors' settings.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, cast
+
+import torch
+from torch import Tensor, nn
+
+from components.episode_batch import EpisodeBatch
+from components.settings import InputSettings
+from controllers.basic_controller import BasicController, BasicControllerConfig
+from envs.base import EnvInfo, EnvStep
+from modules.agents.base import HasFeatures
+from modules.coordination_graph.factors import CoordinationGraph, Factors, PairPayoffs
+from modules.coordination_graph.inference import Enumeration, MaxSum
+from modules.coordination_graph.topology import Topology, edge_list, longest_path
+from utils.errors import refuse
+from utils.registry import CONTROLLERS
+from utils.seeding import numpy_generator, seeded_initialisation
+
+
+@dataclass(frozen=True)
+class DCGControllerConfig(BasicControllerConfig):
+    """Settings of `dcg_controller`."""
+
+    edges: Topology = "full"  # who shares a pay-off; a number: so many random ones; or a list
+    payoff_rank: int = 0  # K of low-rank pay-offs; 0: a whole table per edge
+    payoff_hidden_dim: int = 0  # units of a hidden layer of the pay-offs; 0: none
+    dueling: bool = False  # add V(s), which only training sees
+    dueling_hidden_dim: int = 32  # hidden units of V
+    inference: Literal["maxsum", "exact"] = "maxsum"  # exact: by enumeration, small teams only
+    msg_iterations: int = 8  # k, rounds of messages
+    msg_damping: float = 0.0  # rho, part of the old message that stays, in [0, 1); paper: 0
+
+    def __post_init__(self) -> None:
+        refuse(
+            *(
+                (getattr(self, k) < 0, k, f"{getattr(self, k)} must not be negative.")
+                for k in ("payoff_rank", "payoff_hidden_dim", "msg_iterations")
+            ),
+            (
+                self.dueling_hidden_dim < 1,
+                "dueling_hidden_dim",
+                f"{self.dueling_hidden_dim} must be at least 1.",
+            ),
+            (
+                not 0 <= self.msg_damping < 1,
+                "msg_damping",
+                f"{self.msg_damping} must lie in [0, 1).",
+            ),
+        )
+
+
+@CONTROLLERS.register("dcg_controller", config=DCGControllerConfig)
+class DCGController(BasicController):
+    """See the module's text; arguments as `BasicController`.
+
+    Raises:
+        UserError: if the edges do not fit the number of agents, or there are too many joint actions
+            for exact inference.
+    """
+
+    config: DCGControllerConfig
+    gives: ClassVar[str] = "a joint action"
+    needs_features: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        config: DCGControllerConfig,
+        inputs: InputSettings,
+        info: EnvInfo,
+        agent: tuple[str, Any],
+        device: torch.device,
+        seed: int,
+    ):
+        super().__init__(config, inputs, info, agent, device, seed)
+        pairs = edge_list(config.edges, info.n_agents, numpy_generator(seed, "edges"))
+        edges = torch.tensor(pairs, dtype=torch.int64, device=device).reshape(-1, 2).T  # [2, E]
+        with seeded_initialisation(seed, "weights", "coordination_graph"):
+            self.agent = self._graph(cast(HasFeatures, self.agent), edges).to(device)
+        self.greedy: MaxSum | Enumeration  # factors, avail [B, L, N, A] -> actions [B, L, N]
+        if config.inference == "exact":
+            self.greedy = Enumeration(info.action_counts, info.n_actions, edges)
+        else:
+            iterations, longest = config.msg_iterations, longest_path(pairs, info.n_agents)
+            if longest is not None and config.msg_damping == 0:
+                iterations = min(iterations, longest)
+            self.greedy = MaxSum(iterations, config.msg_damping)
+
+    def _graph(self, agent: HasFeatures, edges: Tensor) -> CoordinationGraph:
+        config, info = self.config, self.info
+        payoffs, value, h = None, None, config.dueling_hidden_dim
+        if edges.shape[1]:
+            payoffs = PairPayoffs(
+                agent.feature_dim,
+                info.n_actions,
+                edges,
+                config.payoff_rank,
+                config.payoff_hidden_dim,
+            )
+        if config.dueling:
+            value = nn.Sequential(nn.Linear(info.state_dim, h), nn.ReLU(), nn.Linear(h, 1))
+        return CoordinationGraph(agent, payoffs, value)
+
+    def act(
+        self,
+        step: EnvStep,
+        last_actions: Tensor | None,
+        noise: Tensor | None,
+        hidden: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `BasicController.act`; outputs are 1 at the greedy joint action, 0 elsewhere."""
+        factors, hidden = self.agent(self.step_inputs(step, last_actions, noise), hidden)
+        actions = self.greedy(factors, step.avail.unsqueeze(1))  # [B, 1, N]
+        return self._one_hot(actions.squeeze(1)), hidden
+
+    def outputs(self, batch: EpisodeBatch, n_steps: int, agent: nn.Module | None = None) -> Tensor:
+        """As `BasicController.outputs`; 1 at the greedy joint action, 0 elsewhere."""
+        factors = self.factors(batch, n_steps, agent)
+        return self._one_hot(self.greedy(factors, batch.avail[:, :n_steps]))
+
+    def factors(self, batch: EpisodeBatch, n_steps: int, agent: nn.Module | None = None) -> Factors:
+        """The terms of the joint value of the first L = `n_steps` steps of whole episodes.
+
+        Args:
+            batch: B episodes.
+            n_steps: L, at most T+1.
+            agent: another network of the same form, such as the target network.
+        """
+        graph: Any = agent or self.agent
+        factors: Factors = graph(self.agent_inputs(batch, n_steps), None)[0]
+        if graph.state_value is not None:
+            factors.bias = graph.state_value(batch.state[:, :n_steps])  # [B, L, 1]
+        return factors
