@@ -1,5 +1,6 @@
 """From a configuration to the parts of a run; each function names slots, none an algorithm."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,23 +10,69 @@ from torch import nn
 from components.action_selectors import ActionSelector
 from components.episode_batch import EpisodeBatch
 from components.replay_buffer import ReplayBuffer, require_memory
+from config.load import load_recorded
 from config.schema import RunConfig
+from controllers._greedy_player import GreedyPlayer
 from controllers.basic_controller import BasicController
-from envs.base import EnvInfo, make_env
+from envs.base import BatchedEnv, EnvInfo, Player, SeatsOpponent, make_env
 from envs.reward_aggregation import RewardAggregation
 from learners.base import Learner
 from runners.batch_runner import BatchRunner
-from utils.checkpoint import load_checkpoint, load_into
+from utils.checkpoint import (
+    find_checkpoint,
+    fingerprint,
+    load_checkpoint,
+    load_into,
+    run_folder,
+)
 from utils.device import resolve_device
+from utils.errors import UserError
 from utils.registry import CONTROLLERS, LEARNERS, MIXERS, RUNNERS, SELECTORS
 from utils.seeding import numpy_generator, seeded_initialisation
 
 
 def build_env(config: RunConfig, batch_size: int, stream: str) -> RewardAggregation:
-    """B copies of the environment, rewards aggregated."""
+    """B copies of the environment, rewards aggregated.
+
+    Raises:
+        UserError: if a trained opponent is asked for and cannot play.
+    """
     device = resolve_device(config.device)
     env = make_env(config.env, config.env_args, batch_size, device, config.seed, stream)
-    return RewardAggregation(env, config.reward_aggregation)
+    return RewardAggregation(seat_opponent(env, config), config.reward_aggregation)
+
+
+def seat_opponent(env: BatchedEnv, config: RunConfig) -> BatchedEnv:
+    """`env`, with a trained policy as opponent in it if `config` asks for one.
+
+    Raises:
+        UserError: if it is missing or damaged, or has learnt something else.
+    """
+    if not isinstance(env, SeatsOpponent) or not env.opponent_path:
+        return env
+    path = env.opponent_path
+    try:
+        checkpoint = find_checkpoint(path)
+        theirs = load_recorded(run_folder(path), [f"device={config.device}", "resume="])
+        if theirs.env != config.env:
+            raise UserError(f"It was trained on env={theirs.env}, and here it is {config.env}.")
+        weights = load_checkpoint(checkpoint)["learner"]["online"]
+
+        def load(info: EnvInfo) -> Player:
+            return build_player(theirs, _trained_controller(theirs, info, weights, checkpoint))
+
+        env.seat_opponent(theirs.env_args, fingerprint(weights), load)
+    except UserError as error:
+        raise UserError(
+            f"The opponent at {path} (env_args.opponent_path) cannot play. {error} Name another, "
+            f"or the place it was moved to, with env_args.opponent_path=<run folder or checkpoint>."
+        ) from error
+    return env
+
+
+def build_player(config: RunConfig, controller: BasicController) -> GreedyPlayer:
+    """A controller that plays greedily on its own."""
+    return GreedyPlayer(controller, _build_selector(config))
 
 
 def build_controller(config: RunConfig, info: EnvInfo) -> BasicController:
@@ -45,13 +92,16 @@ def build_runner(
     config: RunConfig, env: RewardAggregation, controller: BasicController, stream: str
 ) -> BatchRunner:
     """A runner with its own stream of exploration."""
-    selector: ActionSelector = SELECTORS.get(config.action_selector).cls(
-        config.action_selector_args
-    )
     runner: BatchRunner = RUNNERS.get(config.runner).cls(
-        config.runner_args, env, controller, selector, config.seed, stream
+        config.runner_args, env, controller, _build_selector(config), config.seed, stream
     )
     return runner
+
+
+def _build_selector(config: RunConfig) -> ActionSelector:
+    cls = SELECTORS.get(config.action_selector).cls
+    selector: ActionSelector = cls(config.action_selector_args)
+    return selector
 
 
 def build_test_runner(
@@ -110,6 +160,15 @@ def build_trained_controller(
         UserError: if the checkpoint is missing, damaged or of another architecture.
     """
     state = load_checkpoint(checkpoint)
-    controller = build_controller(config, build_env(config, 1, "info").info)
-    load_into(build_learner(config, controller).online, state["learner"]["online"], checkpoint)
+    sizes = (1, resolve_device(config.device), config.seed, "info")
+    with closing(make_env(config.env, config.env_args, *sizes)) as env:  # no opponent needed
+        controller = _trained_controller(config, env.info, state["learner"]["online"], checkpoint)
     return controller, state
+
+
+def _trained_controller(
+    config: RunConfig, info: EnvInfo, weights: dict[str, Any], checkpoint: Path
+) -> BasicController:
+    controller = build_controller(config, info)
+    load_into(build_learner(config, controller).online, weights, checkpoint)
+    return controller

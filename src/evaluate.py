@@ -15,7 +15,7 @@ from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
 from utils.checkpoint import find_checkpoint, run_folder
 from utils.console import result_table
-from utils.run_log import append_evaluation
+from utils.run_log import append_evaluation, opponent_label
 
 # Settings that an evaluation may change without testing something else than what was trained.
 HARMLESS = (
@@ -48,8 +48,8 @@ def evaluate(config: RunConfig) -> str:
     With `render` the first episodes are filmed, too.
 
     Raises:
-        UserError: if the checkpoint is missing, damaged or of another architecture, or if what
-            `render` asks for cannot be filmed.
+        UserError: if the checkpoint is missing, damaged or of another architecture, if a trained
+            opponent cannot play, or if what `render` asks for cannot be filmed.
     """
     torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
@@ -61,9 +61,13 @@ def evaluate(config: RunConfig) -> str:
     n, steps = config.test_nepisode, state["counters"]["env_steps"]
     folder = run_folder(path)
     recorded = load_recorded(folder, ["resume="])
-    changes = " ".join(_changes(to_dict(recorded), to_dict(config)))
-    append_evaluation(folder, path.name, steps, n, changes, metrics)
+    settings = to_dict(config)
+    changes = " ".join(_changes(to_dict(recorded), settings))
+    opponent = opponent_label(settings["env_args"])
+    append_evaluation(folder, path.name, steps, n, opponent, changes, metrics)
     rows = {"checkpoint": str(path), "trained for": f"{steps:,} environment steps"}
+    if opponent:
+        rows["opponent"] = opponent
     if changes:
         rows["changed"] = changes
     rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}

@@ -64,9 +64,10 @@ def dispatch(command: Command) -> int:
 
             print(yaml.safe_dump(to_dict(config), sort_keys=False), end="")
         elif command.action == "check_env":
+            from build import seat_opponent
             from envs.env_checker import PASSES, report
 
-            text = report(config.env, config.env_args)
+            text = report(config.env, config.env_args, lambda env: seat_opponent(env, config))
             print(text)
             return 0 if PASSES in text else 1
         elif config.evaluate:

@@ -10,10 +10,9 @@
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from build import build_env, build_runner, build_trained_controller
+from build import build_env, build_player, build_runner, build_trained_controller
 from components.episode_batch import EpisodeBatch
 from config.load import load_recorded
 from config.schema import RunConfig
@@ -23,7 +22,6 @@ from envs.reward_aggregation import RewardAggregation
 from runners.batch_runner import Rollout
 from utils.checkpoint import find_checkpoint, run_folder
 from utils.errors import UserError
-from utils.registry import SELECTORS
 from utils.seeding import torch_generator
 
 
@@ -40,16 +38,14 @@ class Policy:
 
     def __init__(self, config: RunConfig, controller: BasicController):
         self.config, self.info, self.controller = config, controller.info, controller
-        self._selector = SELECTORS.get(config.action_selector).cls(config.action_selector_args)
+        self._player = build_player(config, controller)
         self._generator = torch_generator(config.seed, "policy", device=controller.device)
         self.reset()
 
     def reset(self) -> None:
         """Forget the episode: call it wherever the environment is reset."""
-        self._hidden: Tensor | None = None
         self._last_actions: Tensor | None = None
 
-    @torch.no_grad()
     def act(self, step: EnvStep) -> Tensor:
         """Greedy actions [B, N] int64 for what B environments show.
 
@@ -59,17 +55,8 @@ class Policy:
         b, last = step.obs.shape[0], self._last_actions
         if last is not None and len(last) != b:
             raise ValueError(f"{b} environments after {len(last)}: call reset() between episodes.")
-        noise = self.controller.draw_noise(b, self._generator)
-
-        def select(outputs: Tensor, avail: Tensor) -> Tensor:
-            chosen: Tensor = self._selector.select(outputs, avail, 0, True, self._generator)
-            return chosen
-
-        actions, self._hidden = self.controller.choose(
-            step, last, noise, self._hidden, select, greedy=True
-        )
-        self._last_actions = actions
-        return actions
+        self._last_actions = self._player.act(step, last, self._generator)
+        return self._last_actions
 
     def make_env(self, batch_size: int, stream: str = "policy_env") -> RewardAggregation:
         """B copies of the run's environment, with a random stream of their own."""

@@ -13,7 +13,7 @@ from analysis.results import RunRecord, by_method, find_runs, reached
 
 
 def table(runs: list[RunRecord], key: str, level: float) -> str:
-    """A markdown table, one row for each method, best first.
+    """A markdown table, one row for each method, best first; each opponent has rows of its own.
 
     Args:
         runs: runs of one environment.
@@ -22,7 +22,11 @@ def table(runs: list[RunRecord], key: str, level: float) -> str:
         level: the row tells when the metric first reached this level during training.
     """
     rows = []
-    for method, group in by_method(runs).items():
+    has_opponents = any(run.opponent for run in runs)
+    for group in by_method(runs).values():
+        method = group[0].method
+        if has_opponents:
+            method += f" | {group[0].opponent or '-'}"
         final = np.array([r.evaluations.get(key, r.metrics[key][1][-1]) for r in group])
         returns = np.array(
             [
@@ -41,8 +45,8 @@ def table(runs: list[RunRecord], key: str, level: float) -> str:
             )
         )
     head = (
-        f"| method | seeds | {key} | sd | range | return | CPU s | CPU s to {level:g} |\n"
-        "|---|---|---|---|---|---|---|---|"
+        f"| method{' | opponent' * has_opponents} | seeds | {key} | sd | range | return | CPU s "
+        f"| CPU s to {level:g} |\n|---|---|---|---|---|---|---|---|{'---|' * has_opponents}"
     )
     return "\n".join([head, *(row for _, row in sorted(rows, reverse=True))])
 

@@ -117,7 +117,7 @@ def test_an_evaluation_tells_which_settings_were_changed(
     argv = ["with", "evaluate=True", f"checkpoint_path={copied}", "test_nepisode=8"]
     assert main([*argv, "env_args.k=1"]) == 0
     assert "env_args.k=1" in capsys.readouterr().out
-    assert "latest.pt,64,8,env_args.k=1,test_success_mean" in (
+    assert "latest.pt,64,8,,env_args.k=1,test_success_mean" in (
         copied / "evaluations.csv"
     ).read_text().replace("\r", "")
 

@@ -69,8 +69,9 @@ def test_it_remembers_within_an_episode_and_forgets_between_them(agp: Path) -> N
 
     def values() -> torch.Tensor:
         """The network's outputs without the noise that differs from step to step."""
-        noise = torch.zeros(4, 6, 2)
-        outputs, _ = policy.controller.act(step, policy._last_actions, noise, policy._hidden)
+        last, noise = policy._last_actions, torch.zeros(4, 6, 2)
+        hidden = None if last is None else policy._player.hidden
+        outputs, _ = policy.controller.act(step, last, noise, hidden)
         return outputs.detach()
 
     first = values()

@@ -78,6 +78,23 @@ def test_killed_and_resumed_equals_never_killed(case: str, tmp_path: Path) -> No
     assert differences(final_state(parts), final_state(whole)) == []
 
 
+@pytest.mark.parametrize("opponent", ["scripted", "path"])
+def test_an_opponent_goes_on_too(opponent: str, tmp_path: Path) -> None:
+    """A decoder remembers what it has heard; a trained policy's noise comes from the world's."""
+    settings = ["env_args.max_cycles=4", "t_max=256", "checkpoint_interval=128"]
+    if opponent == "path":
+        eve = train(tiny("agp", "mpe_crypto", *AGP, *settings), tmp_path / "eve")
+        settings.append(f"env_args.opponent_path={eve}")
+    settings += ["env_args.protocol=team_vs_fixed", f"env_args.opponent={opponent}"]
+    config = tiny("vdn", "mpe_crypto", *settings)
+    whole = train(config, tmp_path / "whole")
+    parts = tmp_path / "parts"
+    train_until_killed(config, parts, env_steps=220)
+    resume(parts)
+    assert rows(parts) == rows(whole)
+    assert differences(final_state(parts), final_state(whole)) == []
+
+
 def test_rows_after_the_checkpoint_are_cut(tmp_path: Path) -> None:
     config = tiny("qmix", "topk", "checkpoint_interval=32", "log_interval=8")
     run_dir = tmp_path / "run"

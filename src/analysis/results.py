@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from utils.run_log import opponent_label
+
 Curve = tuple[np.ndarray, np.ndarray]  # environment steps [n], values [n]
 
 
@@ -38,6 +40,11 @@ class RunRecord:
         """The algorithm's name, with the run's own name where one was given."""
         label = self.config["name"]
         return f"{self.config['alg_name']} ({label})" if label else str(self.config["alg_name"])
+
+    @property
+    def opponent(self) -> str:
+        """Whom the learners played against; empty in an environment without opponents."""
+        return opponent_label(self.config.get("env_args") or {})
 
     @property
     def env_steps(self) -> int:
@@ -81,10 +88,10 @@ def read_run(path: Path) -> RunRecord:
 
 
 def by_method(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
-    """Runs grouped by method."""
+    """Runs grouped by method, and by opponent: {"iql" or "iql vs scripted": runs}."""
     groups: dict[str, list[RunRecord]] = defaultdict(list)
     for run in runs:
-        groups[run.method].append(run)
+        groups[f"{run.method} vs {run.opponent}" if run.opponent else run.method].append(run)
     return dict(groups)
 
 
@@ -94,7 +101,7 @@ def curves_on_grid(
     """A metric of several runs at common environment steps.
 
     Args:
-        runs: runs of one method.
+        runs: runs of one method against one opponent.
         key: the metric.
         n_points: points of the grid, from 0 to the shortest run's end.
 

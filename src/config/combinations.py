@@ -4,10 +4,21 @@ Components say what they need and give in class attributes; nothing here names o
 """
 
 from collections.abc import Iterator
+from typing import Protocol, runtime_checkable
 
 from config.schema import RunConfig
 from utils.errors import ConfigError
 from utils.registry import AGENTS, CONTROLLERS, LEARNERS, MIXERS, SELECTORS
+
+
+@runtime_checkable
+class HasRivals(Protocol):
+    """Settings of an environment in which agents that are paid against each other may learn."""
+
+    @property
+    def rivalry(self) -> str:
+        """The setting that lets them all learn, such as `protocol=two_team`; empty: they do not."""
+        ...
 
 
 def check_combination(config: RunConfig) -> None:
@@ -27,10 +38,19 @@ def check_combination(config: RunConfig) -> None:
 
 
 def _rewards(config: RunConfig) -> Iterator[str]:
-    """Whoever learns one value of the team needs one reward."""
-    if config.reward_aggregation != "individual":
-        return
+    """Whoever learns one value of the team needs one reward; rivals need rewards of their own."""
     mixer, learner = MIXERS.get(config.mixer).cls, LEARNERS.get(config.learner).cls
+    individual = config.reward_aggregation == "individual"
+    rivalry = config.env_args.rivalry if isinstance(config.env_args, HasRivals) else ""
+    if rivalry and (mixer.needs_team_reward or learner.needs_team_reward or not individual):
+        yield (
+            f"env_args.{rivalry} lets rivals learn, each paid for its own team, but "
+            f"learner={config.learner} mixer={config.mixer} with "
+            f"reward_aggregation={config.reward_aggregation} makes one team of them all. Write "
+            f"--config=iql with reward_aggregation=individual, or let one team learn alone."
+        )
+    if rivalry or not individual:
+        return
     for slot, name, cls, remedy in (
         ("mixer", config.mixer, mixer, ", or mixer=none"),
         ("learner", config.learner, learner, ""),

@@ -6,8 +6,9 @@ libraries enter through adapters that speak the same contract. `env_checker.py` 
 through it and explains each violation.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -105,6 +106,47 @@ class BatchedEnv(Protocol):
 
     def close(self) -> None:
         """Release processes and windows, if there are any."""
+        ...
+
+
+class Player(Protocol):
+    """A policy that plays agents of an environment who do not learn there."""
+
+    def act(self, step: EnvStep, last_actions: Tensor | None, generator: torch.Generator) -> Tensor:
+        """Actions [B, N] int64 for one step.
+
+        Args:
+            step: what B copies show, just as they did when the policy was trained.
+            last_actions: [B, N], what was really done in the step before; None in an episode's
+                first step.
+            generator: the environment's random stream.
+        """
+        ...
+
+
+@runtime_checkable
+class SeatsOpponent(Protocol):
+    """An environment in which a trained policy can play the agents that do not learn.
+
+    Attributes:
+        opponent_path: run folder or checkpoint of that policy; empty if none is wanted.
+    """
+
+    opponent_path: str
+
+    def seat_opponent(
+        self, settings: Any, fingerprint: str, load: Callable[[EnvInfo], Player]
+    ) -> None:
+        """Take the policy in, before the first reset.
+
+        Args:
+            settings: of the environment in which it was trained, of the same registered name.
+            fingerprint: of its weights.
+            load: from what it saw in training to the policy.
+
+        Raises:
+            UserError: if it has not learnt to play those agents.
+        """
         ...
 
 

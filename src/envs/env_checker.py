@@ -233,14 +233,14 @@ def check_env(make: MakeEnv, device: torch.device | None = None) -> list[str]:
     return _Checker(make, device or torch.device("cpu")).run()
 
 
-def report(name: str, settings: Any) -> str:
+def report(name: str, settings: Any, prepare: Callable[[Any], Any] = lambda env: env) -> str:
     """Check the registered environment `name`; returns a summary, or the numbered violations.
 
     Raises a UserError if it cannot be built for a reason that the user can mend.
     """
 
     def make(batch_size: int, seed: int, stream: str, device: torch.device) -> BatchedEnv:
-        return make_env(name, settings, batch_size, device, seed, stream)
+        return prepare(make_env(name, settings, batch_size, device, seed, stream))
 
     violations = check_env(make)
     if violations:

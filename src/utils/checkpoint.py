@@ -5,11 +5,14 @@ file in the same folder, flushed to the disk and then renamed, so that a file un
 is always complete.
 """
 
+import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from utils.errors import UserError
 
@@ -87,6 +90,15 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             f"folder's checkpoints/."
         )
     return state
+
+
+def fingerprint(weights: Mapping[str, Tensor]) -> str:
+    """A short text that differs if a single weight does."""
+    digest = hashlib.sha256()
+    for name, weight in weights.items():
+        digest.update(name.encode())
+        digest.update(weight.cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def load_into(target: Any, state: dict[str, Any], path: Path) -> None:

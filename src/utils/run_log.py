@@ -6,14 +6,22 @@ off what came after its checkpoint.
 """
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
 from utils.errors import UserError
 
 COLUMNS = ("env_steps", "episodes", "updates", "seconds", "key", "value")
-EVALUATION_COLUMNS = ("checkpoint", "env_steps", "n_episodes", "changes", "key", "value")
+EVALUATION_COLUMNS = (
+    "checkpoint",
+    "env_steps",
+    "n_episodes",
+    "opponent",
+    "changes",
+    "key",
+    "value",
+)
 Counts = tuple[int, int, int]  # env_steps, episodes, updates
 
 RUN_METRICS = {
@@ -112,21 +120,41 @@ class RunLog:
             self._tensorboard.close()
 
 
+def opponent_label(env_args: Mapping[str, Any]) -> str:
+    """Whom the learners played against; empty if nobody.
+
+    Read from settings that an environment with opponents has: `opponent`, with `opponent_path` for
+    a trained one, `protocol` and `learners`. Results under different labels cannot be compared.
+    """
+    if env_args.get("protocol") == "two_team":
+        return "learns too"
+    name = str(env_args.get("opponent") or "none")
+    if name == "none":
+        return ""
+    if name == "path":
+        path = str(env_args["opponent_path"])
+        name = path.removesuffix("/checkpoints/latest.pt").removesuffix("/")
+    side = env_args.get("learners")
+    return f"{name} ({side} learn)" if side else name
+
+
 def append_evaluation(
     run_dir: Path,
     checkpoint: str,
     env_steps: int,
     n_episodes: int,
+    opponent: str,
     changes: str,
     metrics: dict[str, float],
 ) -> None:
-    """Add the results of one evaluation to `evaluations.csv`.
+    """Add the results of one evaluation to `evaluations.csv`; an older file keeps its columns.
 
     Args:
         run_dir: the run's folder.
         checkpoint: the checkpoint's file name.
         env_steps: environment steps it was trained for.
         n_episodes: episodes played.
+        opponent: whom they were played against, see `opponent_label`.
         changes: settings that differ from the run's own, as text.
         metrics: {key: value}.
 
@@ -136,14 +164,20 @@ def append_evaluation(
     path = run_dir / "evaluations.csv"
     try:
         is_new = not path.exists()
+        columns = EVALUATION_COLUMNS if is_new else path.read_text().split("\n")[0].split(",")
+        head = {
+            "checkpoint": checkpoint,
+            "env_steps": env_steps,
+            "n_episodes": n_episodes,
+            "opponent": opponent,
+            "changes": changes,
+        }
         with path.open("a", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
             if is_new:
-                writer.writerow(
-                    ("checkpoint", "env_steps", "n_episodes", "changes", "key", "value")
-                )
-            head = (checkpoint, env_steps, n_episodes, changes)
-            writer.writerows((*head, key, f"{value:.9g}") for key, value in metrics.items())
+                writer.writeheader()
+            for key, value in metrics.items():
+                writer.writerow({**head, "key": key, "value": f"{value:.9g}"})
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
 

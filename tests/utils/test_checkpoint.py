@@ -13,6 +13,7 @@ from torch import nn
 from utils.checkpoint import (
     LATEST,
     find_checkpoint,
+    fingerprint,
     load_checkpoint,
     load_into,
     run_folder,
@@ -167,3 +168,10 @@ def test_another_architecture_is_named(path: Path) -> None:
             load_into(other, weights, path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_a_fingerprint_tells_weights_apart() -> None:
+    weights = {"a": torch.arange(6.0).view(2, 3).t(), "n": torch.tensor(3)}
+    assert fingerprint(weights) == fingerprint({k: w.clone() for k, w in weights.items()})
+    others = ({**weights, "n": torch.tensor(4)}, {"b": weights["a"], "n": weights["n"]})
+    assert len({fingerprint(other) for other in (weights, *others)}) == 3

@@ -10,7 +10,7 @@ import numpy as np
 from envs.python_worlds._tasks import load_module
 
 if TYPE_CHECKING:
-    from envs.mpe.mpe import MpeConfig
+    from envs.mpe._config import MpeConfig
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TASKS = {

@@ -22,7 +22,7 @@ from envs.python_worlds._pettingzoo import PettingZooWorld
 from utils.errors import UserError
 
 if TYPE_CHECKING:
-    from envs.mpe.mpe import MpeConfig
+    from envs.mpe._config import MpeConfig
 
 AGREES = "1.1.1"  # version of mpe2 that the scenarios were written after
 

@@ -19,11 +19,10 @@ from torch import Tensor
 from utils.registry import Registry
 
 if TYPE_CHECKING:
+    from envs.mpe._opponents import Opponent
     from envs.mpe._sight import Rows, Sight
     from envs.mpe._world import World
 
-# From a world and a random stream to the actions [n, B] of the team that does not learn.
-Script = Callable[["World", torch.Generator], Tensor]
 SCENARIOS = Registry("scenario", "envs/mpe/scenarios")
 N_MOVES = 5  # stay, left, right, down, up
 MOVES = ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0))
@@ -80,7 +79,8 @@ class Scenario(ABC):
         events: name: meaning, what `rewards` counts over an episode.
         results: name: meaning, what `final` measures when an episode ends.
         learners: the team that learns when the other one is fixed; empty if there is one team.
-        scripted: how the other team plays by rule, if there is a rule (`_opponents.py`).
+        scripted: from a world to the other team's play by rule, if there is a rule
+            (`_opponents.py`).
         has_local_ratio: rewards mix what an agent does with what the team does.
         local_ratio: weight of an agent's own part in that mixture.
     """
@@ -93,7 +93,7 @@ class Scenario(ABC):
     events: ClassVar[dict[str, str]] = {}
     results: ClassVar[dict[str, str]] = {}
     learners: str = ""
-    scripted: Script | None = None
+    scripted: "Callable[[World], Opponent] | None" = None
     has_local_ratio: bool = False
 
     def __init__(self, local_ratio: float = 0.5):

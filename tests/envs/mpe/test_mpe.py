@@ -6,7 +6,7 @@ from tests.envs.mpe.worlds import DOWN, LEFT, RIGHT, STAY, UP, build, episode, p
 
 from envs.env_checker import report
 from envs.mpe._scenario import SCENARIOS
-from envs.mpe.mpe import MpeConfig
+from envs.mpe.mpe import Mpe, MpeConfig
 from utils.errors import SettingsError
 
 SETTINGS = [
@@ -18,6 +18,9 @@ SETTINGS = [
         for name in ("tag", "push", "adversary", "world_comm")
         for opponent in ("scripted", "random")
     ),
+    {"scenario": "crypto", "protocol": "team_vs_fixed", "opponent": "scripted"},
+    {"scenario": "tag", "protocol": "team_vs_fixed", "opponent": "random", "learners": "good"},
+    *({"scenario": name, "protocol": "two_team"} for name in ("tag", "crypto", "world_comm")),
     {"scenario": "reference", "local_ratio": 0.0, "max_cycles": 1},
 ]
 
@@ -116,6 +119,99 @@ def test_random_eve_says_everything_equally_often() -> None:
     torch.testing.assert_close(said, torch.full_like(said, 0.25), atol=0.03, rtol=0)
 
 
+def crypto_episode(env: Mpe, has_key: bool) -> dict[str, float]:
+    """Alice says the message, or the message with the key added; bob knows how to read it."""
+    env.reset()
+    message, key = (env.world.signal(name).argmax(dim=0) for name in ("message", "key"))
+    alice = (message + key) % 2 if has_key else message
+    for _ in range(25):
+        step = env.step(torch.stack((message, alice), dim=1))
+    return {name: value.mean().item() for name, value in step.metrics.items()}
+
+
+@pytest.mark.parametrize(("batch_size", "n_episodes"), [(1, 100), (500, 1)])
+def test_the_decoder_breaks_a_code_without_a_key_and_no_other(
+    batch_size: int, n_episodes: int
+) -> None:
+    """One world after the other, it has to learn from the past; of many at once, from the others.
+
+    In its first step it has heard nothing and is right half of the time: 24.5 / 25 in the mean.
+    """
+    found = {}
+    for has_key in (False, True):
+        env = build("crypto", batch_size, protocol="team_vs_fixed", opponent="scripted")
+        first = 10 * (batch_size == 1)  # in which it gets to know both words
+        episodes = [crypto_episode(env, has_key) for _ in range(first + n_episodes)][first:]
+        found[has_key] = sum(episode["eve_correct"] for episode in episodes) / n_episodes
+    assert found[False] == pytest.approx(0.98, abs=0.01)
+    assert found[True] == pytest.approx(0.5, abs=0.15)
+
+
+def test_the_decoder_never_uses_the_secret_of_its_own_episode() -> None:
+    """In its first episode, alone, it knows nothing, however long alice repeats the message."""
+    right = []
+    for seed in range(40):
+        env = build("crypto", 1, seed, protocol="team_vs_fixed", opponent="scripted")
+        right.append(crypto_episode(env, has_key=False)["eve_correct"])
+    assert sum(right) / len(right) == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_decoder_forgets_old_codes() -> None:
+    env = build("crypto", 100, protocol="team_vs_fixed", opponent="scripted")
+    for _ in range(20):
+        crypto_episode(env, has_key=False)
+    swapped = torch.tensor([1, 0, 2, 3])
+    for _ in range(20):  # bob and alice swap the words for the two messages
+        env.reset()
+        message = env.world.signal("message").argmax(dim=0)
+        for _ in range(25):
+            step = env.step(torch.stack((message, swapped[message]), dim=1))
+    assert step.metrics["eve_correct"].mean() > 0.9
+
+
+def test_two_teams_are_paid_the_mean_of_their_own() -> None:
+    """The same episodes as when everybody is paid for himself, which `return_...` still tell."""
+    mine, own = (episode(build("world_comm", protocol=p)) for p in ("two_team", "all_common"))
+    for paid_, raw in zip(mine, own, strict=True):
+        assert torch.equal(paid_.obs, raw.obs)
+        for team in (slice(0, 4), slice(4, 6)):
+            wanted = raw.reward[:, team].mean(dim=1, keepdim=True).expand_as(raw.reward[:, team])
+            torch.testing.assert_close(paid_.reward[:, team], wanted)
+    for name, value in own[-1].metrics.items():
+        assert torch.equal(mine[-1].metrics[name], value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"protocol": "all_common"},
+        {"protocol": "two_team"},
+        {"protocol": "team_vs_fixed", "opponent": "random"},
+        {"protocol": "team_vs_fixed", "opponent": "random", "learners": "good"},
+    ],
+    ids=lambda settings: "-".join(settings.values()),
+)
+def test_the_return_of_each_team_is_told_whoever_learns(settings: dict) -> None:
+    env = build("tag", 20, **settings)
+    told = episode(env)[-1].metrics
+    assert set(env.info.metric_descriptions) == set(told)
+    predators, prey = told["return_adversaries"], told["return_good"]
+    torch.testing.assert_close(predators, 30 * told["collisions"])
+    assert (prey <= -predators / 3).all()
+
+
+def test_the_other_side_can_learn() -> None:
+    env = build("tag", protocol="team_vs_fixed", opponent="random", learners="good")
+    assert env.info.agent_names == ("agent_0",)
+    assert (env.info.obs_dim, env.info.state_dim) == (14, 14)
+
+
+def test_an_opponent_that_is_not_seated_is_told() -> None:
+    settings = {"opponent": "path", "opponent_path": "results/x"}
+    with pytest.raises(RuntimeError, match=r"build\.build_env"):
+        build("tag", protocol="team_vs_fixed", **settings)
+
+
 def test_within_reach_is_where_moves_lead() -> None:
     env = build("tag", batch_size=5)
     luck = torch.Generator().manual_seed(5)
@@ -131,23 +227,32 @@ def test_within_reach_is_where_moves_lead() -> None:
         torch.testing.assert_close(env.world.position[:, 3] - 300, places[:, move, 0])
 
 
+FIXED = {"scenario": "push", "protocol": "team_vs_fixed"}
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
         ({"scenario": "world_com"}, "Did you mean 'world_comm'?"),
-        ({"scenario": "push", "protocol": "two_team"}, "needs one learner per team"),
+        ({"scenario": "spread", "protocol": "two_team"}, "in spread there is one"),
+        ({**FIXED, "opponent": "path"}, "Write opponent_path=<run folder or checkpoint file>."),
         (
-            {"scenario": "push", "protocol": "team_vs_fixed", "opponent": "path"},
-            "cannot be the opponent yet",
+            {**FIXED, "opponent": "random", "opponent_path": "results/x"},
+            "'results/x' has no use with opponent=random. Write opponent=path, or leave it empty",
         ),
-        ({"scenario": "push", "protocol": "team_vs_fixed"}, "without a player"),
+        (FIXED, "without a player"),
         (
-            {"scenario": "crypto", "protocol": "team_vs_fixed", "opponent": "scripted"},
-            "there is no rule to play crypto by. Write opponent=random.",
+            {**FIXED, "opponent": "scripted", "learners": "adversaries"},
+            "no rule to play this side of push by. Write opponent=random or opponent=path.",
         ),
+        ({"scenario": "push", "learners": "good"}, "'good' has no use: under all_common"),
         (
             {"scenario": "reference", "protocol": "team_vs_fixed", "opponent": "random"},
             "in reference there is one",
+        ),
+        (
+            {"scenario": "tag", "protocol": "two_team", "opponent": "scripted"},
+            "'scripted' has nobody to play: under two_team every agent learns.",
         ),
         ({"scenario": "tag", "opponent": "random"}, "'random' has nobody to play"),
         ({"scenario": "tag", "local_ratio": 0.3}, "rewards of tag are not mixed"),

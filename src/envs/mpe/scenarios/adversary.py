@@ -9,12 +9,13 @@ bodies pass through each other.
 * reward of both agents: distance(adversary, goal) - distance of the closer agent to the goal
 """
 
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from envs.mpe._opponents import guard
+from envs.mpe._opponents import Rule, guard
 from envs.mpe._scenario import ADVERSARIES, GOOD, SCENARIOS, Agent, Landmark, Scenario
 from envs.mpe._sight import Rows, Sight
 from envs.mpe._world import World
@@ -38,7 +39,7 @@ class Adversary(Scenario):
         "final_distance_adversary": "distance of the adversary to the goal at the end",
     }
     learners = GOOD
-    scripted = staticmethod(guard)
+    scripted = staticmethod(partial(Rule, guard))
 
     def observation(self, i: int, see: Sight) -> list[Rows]:
         """See the module's text."""

@@ -11,11 +11,13 @@ three speak at every step; what eve and bob say is their guess.
 * reward of bob and alice: e - b, with b = |bob's symbol - message|^2
 """
 
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from envs.mpe._opponents import MajorityDecoder
 from envs.mpe._scenario import ADVERSARIES, GOOD, SCENARIOS, Agent, Landmark, Scenario
 from envs.mpe._sight import Rows, Sight
 from envs.mpe._world import World
@@ -39,6 +41,9 @@ class Crypto(Scenario):
         "bob_correct": "share of steps at which bob named the message",
     }
     learners = GOOD
+    scripted = staticmethod(
+        partial(MajorityDecoder, speaker=ALICE, secret="message", n_secrets=N_MESSAGES)
+    )
 
     def observation(self, i: int, see: Sight) -> list[Rows]:
         """See the module's text."""

@@ -11,12 +11,13 @@ goal. There is nothing to push but each other.
 The agent's own colour tells the goal's number.
 """
 
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from envs.mpe._opponents import guard
+from envs.mpe._opponents import Rule, guard
 from envs.mpe._scenario import ADVERSARIES, GOOD, SCENARIOS, Agent, Landmark, Scenario
 from envs.mpe._sight import Rows, Sight
 from envs.mpe._world import World
@@ -40,7 +41,7 @@ class Push(Scenario):
         "final_distance_adversary": "distance of the adversary to that goal at the end",
     }
     learners = GOOD
-    scripted = staticmethod(guard)
+    scripted = staticmethod(partial(Rule, guard))
 
     def observation(self, i: int, see: Sight) -> list[Rows]:
         """See the module's text."""

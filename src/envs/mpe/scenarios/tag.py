@@ -8,12 +8,13 @@ Source: `simple_tag_v3` of mpe2 (Lowe et al., arXiv 1706.02275).
 * reward of the prey: -10 C - penalty for leaving the arena
 """
 
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from envs.mpe._opponents import flee
+from envs.mpe._opponents import Rule, flee
 from envs.mpe._scenario import (
     ADVERSARIES,
     GOOD,
@@ -41,7 +42,7 @@ class Tag(Scenario):
     pairs: ClassVar = {"catch": [(i, PREY) for i in PREDATORS]}
     events: ClassVar = {"collisions": "contacts of a predator with the prey, summed over steps"}
     learners = ADVERSARIES
-    scripted = staticmethod(flee)
+    scripted = staticmethod(partial(Rule, flee))
 
     def observation(self, i: int, see: Sight) -> list[Rows]:
         """See the module's text."""

@@ -14,12 +14,13 @@ of four symbols at each step.
   arena, with c and f = predators and pieces of food that it touches
 """
 
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from envs.mpe._opponents import flee
+from envs.mpe._opponents import Rule, flee
 from envs.mpe._scenario import (
     ADVERSARIES,
     GOOD,
@@ -66,7 +67,7 @@ class WorldComm(Scenario):
         "food_touched": "contacts of a prey with food, summed over steps",
     }
     learners = ADVERSARIES
-    scripted = staticmethod(flee)
+    scripted = staticmethod(partial(Rule, flee))
 
     def observation(self, i: int, see: Sight) -> list[Rows]:
         """See the module's text."""

@@ -1,0 +1,126 @@
+"""The settings of `mpe`, and which of them cannot go together."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from envs.mpe._mpe2 import problems
+from envs.mpe._scenario import SCENARIOS, Scenario
+from utils.errors import refuse
+
+
+@dataclass(frozen=True)
+class MpeConfig:
+    """Settings of `mpe`."""
+
+    scenario: str = "spread"  # a file in src/envs/mpe/scenarios
+    protocol: Literal["all_common", "team_vs_fixed", "two_team"] = "all_common"  # who learns
+    learners: Literal["good", "adversaries"] | None = (
+        None  # the team that learns under team_vs_fixed; null: the scenario's own
+    )
+    opponent: Literal["none", "scripted", "random", "path"] = (
+        "none"  # who plays the team that does not learn, under team_vs_fixed
+    )
+    opponent_path: str = (
+        ""  # for opponent=path: run folder (its latest checkpoint) or checkpoint file
+    )
+    state: Literal["concat", "raw"] = (
+        "concat"  # the learners' padded observations, or all agents' observations unpadded
+    )
+    precision: Literal["float64", "float32"] = (
+        "float64"  # of the physics: mpe2's own, or faster; observations and rewards are float32
+    )
+    max_cycles: int = 25  # length of an episode in steps, at least 1
+    legacy_drop_last: bool = (
+        False  # as EPyMARL: the last step shows nothing new, pays nothing and counts as terminal
+    )
+    local_ratio: float | None = (
+        None  # weight of the agent's own reward in reference and spread, 0 to 1; null: 0.5
+    )
+
+    backend: Literal["native", "pettingzoo"] = (
+        "native"  # who plays the worlds: tensor programs, or mpe2 itself (slow)
+    )
+    n_workers: int = 0  # processes that step mpe2, at most one per copy; 0: this process
+
+    def __post_init__(self) -> None:
+        refuse((self.max_cycles < 1, "max_cycles", f"{self.max_cycles} must be at least 1."))
+        known = self.scenario in SCENARIOS.names()
+        refuse((not known, "scenario", SCENARIOS.unknown(self.scenario)))
+        scenario: type[Scenario] = SCENARIOS.get(self.scenario).cls
+        ratio = self.local_ratio
+        refuse(
+            *problems(self),
+            (
+                ratio is not None and not scenario.has_local_ratio,
+                "local_ratio",
+                f"{ratio} has no use: rewards of {self.scenario} are not mixed. Leave it out.",
+            ),
+            (
+                ratio is not None and not 0 <= ratio <= 1,
+                "local_ratio",
+                f"{ratio} must lie between 0 and 1.",
+            ),
+            (
+                self.protocol != "all_common" and not scenario.learners,
+                "protocol",
+                f"'{self.protocol}' needs two teams, and in {self.scenario} there is one. "
+                f"Write protocol=all_common.",
+            ),
+            *self._opponent_problems(scenario),
+        )
+
+    def _opponent_problems(self, scenario: type[Scenario]) -> tuple[tuple[bool, str, str], ...]:
+        """Cases for `refuse`: the settings that say who plays the team that does not learn."""
+        fixed, trained = self.protocol == "team_vs_fixed", self.opponent == "path"
+        has_rule = scenario.scripted is not None and self.learners in (None, scenario.learners)
+        whom = self.scenario if scenario.scripted is None else f"this side of {self.scenario}"
+        return (
+            (
+                fixed and self.opponent == "none",
+                "opponent",
+                "'none' leaves the other team without a player. Write opponent=scripted, "
+                "opponent=random or opponent=path, or protocol=two_team if it is to learn too.",
+            ),
+            (
+                fixed and self.opponent == "scripted" and not has_rule,
+                "opponent",
+                f"there is no rule to play {whom} by. Write opponent=random or opponent=path.",
+            ),
+            (
+                not fixed and self.opponent != "none",
+                "opponent",
+                f"'{self.opponent}' has nobody to play: under {self.protocol} every agent learns. "
+                f"Write protocol=team_vs_fixed, or opponent=none.",
+            ),
+            (
+                not fixed and self.learners is not None,
+                "learners",
+                f"'{self.learners}' has no use: under {self.protocol} every agent learns. "
+                f"Write protocol=team_vs_fixed, or leave it out.",
+            ),
+            (
+                trained and not self.opponent_path,
+                "opponent_path",
+                "opponent=path needs a trained opponent. Write opponent_path=<run folder or "
+                "checkpoint file>.",
+            ),
+            (
+                not trained and bool(self.opponent_path),
+                "opponent_path",
+                f"'{self.opponent_path}' has no use with opponent={self.opponent}. Write "
+                f"opponent=path, or leave it empty (opponent_path=).",
+            ),
+        )
+
+    @property
+    def rivalry(self) -> str:
+        """See `HasRivals` in `config/combinations.py`."""
+        return "protocol=two_team" if self.protocol == "two_team" else ""
+
+    def sides(self, scenario: Scenario) -> tuple[slice, slice]:
+        """The agents that learn, and those that do not (an empty slice if all learn)."""
+        if self.protocol != "team_vs_fixed":
+            return slice(0, scenario.n_agents), slice(0, 0)
+        learners = self.learners or scenario.learners
+        (other,) = (team for team in scenario.teams if team != learners)
+        return scenario.team(learners), scenario.team(other)

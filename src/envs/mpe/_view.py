@@ -1,0 +1,107 @@
+"""What those who learn under some settings see of a world: sizes, observations, actions.
+
+A trained opponent looks at the world through the view of its own training.
+"""
+
+import torch
+from torch import Tensor
+
+from envs.base import EnvInfo, EnvStep
+from envs.mpe._config import MpeConfig
+from envs.mpe._scenario import N_MOVES, Agent, Scenario
+from envs.mpe._sight import Reading, Rows, Sight, padded
+
+
+class View:
+    """The learners' view of B worlds.
+
+    Args:
+        config: says who learns.
+        scenario: what is in the worlds.
+        sight: where in their table things stand.
+        batch_size: B.
+        device: where their tensors live.
+
+    Attributes:
+        learners: the N agents whose view it is, among all agents of the scenario.
+        info: their sizes.
+        avail: [B, N, A] bool
+        no_reward: [B, N], zeros.
+        never: [B] bool, false.
+    """
+
+    def __init__(
+        self,
+        config: MpeConfig,
+        scenario: Scenario,
+        sight: Sight,
+        batch_size: int,
+        device: torch.device,
+    ):
+        self.learners, _ = config.sides(scenario)
+        everyone = [sight.observation(i) for i in range(scenario.n_agents)]
+        seen, agents = everyone[self.learners], scenario.agents[self.learners]
+        width = max(map(len, seen))
+        rows: Rows = [row for one in seen for row in padded(one, width, sight.zero)]
+        self._obs_shape = (batch_size, len(agents), width)
+        self._reading = Reading(rows, device)
+        self._state_reading: Reading | None = None
+        if config.state == "raw":
+            self._state_reading = Reading([row for one in everyone for row in one], device)
+        self.info = self._sizes(config, scenario, agents, tuple(map(len, seen)))
+        counts = torch.tensor(self.info.action_counts).unsqueeze(1)
+        avail = torch.arange(self.info.n_actions) < counts  # [N, A]
+        self.avail = avail.to(device).expand(batch_size, -1, -1)
+        self.no_reward = torch.zeros(batch_size, len(agents), device=device)
+        self.never = torch.zeros(batch_size, dtype=torch.bool, device=device)
+
+    def _sizes(
+        self,
+        config: MpeConfig,
+        scenario: Scenario,
+        agents: tuple[Agent, ...],
+        obs_dims: tuple[int, ...],
+    ) -> EnvInfo:
+        n_actions = max(agent.n_actions for agent in agents)
+        teams = scenario.teams if len(scenario.teams) > 1 else []
+        described = {f"return_{team}": f"sum of the rewards of all {team}" for team in teams}
+        return EnvInfo(
+            n_agents=len(agents),
+            n_actions=n_actions,
+            obs_dim=max(obs_dims),
+            state_dim=(self._state_reading or self._reading).width,
+            episode_limit=config.max_cycles,
+            agent_names=tuple(agent.name for agent in agents),
+            obs_dims=obs_dims,
+            action_counts=tuple(agent.n_actions for agent in agents),
+            metric_descriptions=described | scenario.events | scenario.results,
+            action_types=tuple(_action_types(agent, n_actions) for agent in agents),
+            dynamic_avail=False,
+            fixed_length=True,
+            truncates=not config.legacy_drop_last,
+        )
+
+    def look(self, table: Tensor, reward: Tensor | None = None) -> EnvStep:
+        """What is to be seen in the midst of an episode.
+
+        Args:
+            table: [F, B], see `_sight.py`.
+            reward: [B, N], None for zeros.
+        """
+        seen = self._reading.read(table)  # [B, N * O]
+        state = seen if self._state_reading is None else self._state_reading.read(table)
+        paid = self.no_reward if reward is None else reward
+        return EnvStep(seen.view(self._obs_shape), state, self.avail, paid, self.never, self.never)
+
+
+def _action_types(agent: Agent, n_actions: int) -> tuple[int, ...]:
+    """What each action is: equal numbers mean the same move together with the same word, if any.
+
+    0 to 4 are silent moves; N_MOVES (1 + symbol) + move is said by an agent, at rest if it cannot
+    move. Places beyond the agent's own actions have 0.
+    """
+    own = [
+        a if not agent.n_symbols else N_MOVES * (1 + a // agent.n_moves) + a % agent.n_moves
+        for a in range(agent.n_actions)
+    ]
+    return (*own, *[0] * (n_actions - len(own)))
