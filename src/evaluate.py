@@ -8,7 +8,7 @@ import torch
 
 from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
-from config.load import load_recorded, to_dict
+from config.load import recorded_settings, to_dict
 from config.schema import FILM_SETTINGS, RunConfig
 from controllers.basic_controller import BasicController
 from rendering.packages import require_packages
@@ -60,9 +60,8 @@ def evaluate(config: RunConfig) -> str:
         metrics = greedy_test(runner, config.test_nepisode, 0)
     n, steps = config.test_nepisode, state["counters"]["env_steps"]
     folder = run_folder(path)
-    recorded = load_recorded(folder, ["resume="])
     settings = to_dict(config)
-    changes = " ".join(_changes(to_dict(recorded), settings))
+    changes = " ".join(_changes(recorded_settings(folder), settings))
     opponent = opponent_label(settings["env_args"])
     append_evaluation(folder, path.name, steps, n, opponent, changes, metrics)
     rows = {"checkpoint": str(path), "trained for": f"{steps:,} environment steps"}
@@ -87,11 +86,11 @@ def _film(config: RunConfig, controller: BasicController, checkpoint: Path) -> P
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
-    """`key=value` of every setting that differs and matters, nested keys dotted."""
+    """`key=value` of every recorded setting that differs and matters, nested keys dotted."""
     found = []
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(old.get(key), dict):
             found += _changes(old[key], value, f"{path}{key}.")
-        elif old.get(key) != value and key not in HARMLESS:
+        elif key in old and old[key] != value and key not in HARMLESS:
             found.append(f"{path}{key}={value}")
     return found

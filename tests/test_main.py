@@ -122,6 +122,19 @@ def test_an_evaluation_tells_which_settings_were_changed(
     ).read_text().replace("\r", "")
 
 
+def test_a_run_of_older_code_is_evaluated_once_the_new_setting_is_given(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = copied / "config.yaml"
+    lines = [x for x in file.read_text().splitlines(True) if not x.startswith("obs_last_action")]
+    file.write_text("".join(lines))
+    argv = ["with", "evaluate=True", f"checkpoint_path={copied}", "test_nepisode=8"]
+    assert main(argv) == 2
+    assert "obs_last_action=<value>" in capsys.readouterr().err
+    assert main([*argv, "obs_last_action=False"]) == 0
+    assert "changed" not in capsys.readouterr().out
+
+
 def test_the_seed_of_a_resumed_run_cannot_change(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

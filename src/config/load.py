@@ -101,6 +101,11 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     return config
 
 
+def recorded_settings(run_dir: str | Path) -> dict[str, Any]:
+    """What a run's `config.yaml` says, unchecked; of older code it may lack settings of today."""
+    return layers.read_file(Path(run_dir) / "config.yaml", str(run_dir), []).data
+
+
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """The configuration as plain nested data: mappings, lists, numbers, text, bool, null."""
     data = _plain(config)
