@@ -22,33 +22,34 @@ def table(runs: list[RunRecord], key: str, level: float) -> str:
         level: the row tells when the metric first reached this level during training.
     """
     rows = []
-    has_opponents = any(run.opponent for run in runs)
+    has_opponents, with_return = any(run.opponent for run in runs), key != "test_return_mean"
     for group in by_method(runs).values():
-        method = group[0].method
-        if has_opponents:
-            method += f" | {group[0].opponent or '-'}"
-        final = np.array([r.evaluations.get(key, r.metrics[key][1][-1]) for r in group])
-        returns = np.array(
-            [
-                r.evaluations.get("test_return_mean", r.metrics["test_return_mean"][1][-1])
-                for r in group
-            ]
-        )
-        cpu = np.median([r.metrics["cpu_seconds"][1][-1] for r in group])
+        final, returns = _last(group, key), _last(group, "test_return_mean")
         when = np.median([reached(r, key, level) for r in group])
-        rows.append(
-            (
-                final.mean(),
-                f"| {method} | {len(group)} | {final.mean():.4f} | {final.std(ddof=0):.4f} "
-                f"| {final.min():.4f} to {final.max():.4f} | {returns.mean():.4f} "
-                f"| {cpu:.0f} | {'-' if np.isinf(when) else f'{when:.0f}'} |",
-            )
-        )
-    head = (
-        f"| method{' | opponent' * has_opponents} | seeds | {key} | sd | range | return | CPU s "
-        f"| CPU s to {level:g} |\n|---|---|---|---|---|---|---|---|{'---|' * has_opponents}"
-    )
-    return "\n".join([head, *(row for _, row in sorted(rows, reverse=True))])
+        cells = [group[0].method]
+        if has_opponents:
+            cells.append(group[0].opponent or "-")
+        cells += [str(len(group)), _text(final.mean()), _text(final.std(ddof=0))]
+        cells.append(f"{_text(final.min())} to {_text(final.max())}")
+        if with_return:
+            cells.append(_text(returns.mean()))
+        cells.append(f"{np.median([r.metrics['cpu_seconds'][1][-1] for r in group]):.0f}")
+        cells.append("-" if np.isinf(when) else f"{when:.0f}")
+        rows.append((final.mean(), f"| {' | '.join(cells)} |"))
+    head = ["method", *["opponent"] * has_opponents, "seeds", key, "sd", "range"]
+    head += [*["return"] * with_return, "CPU s", f"CPU s to {level:g}"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return "\n".join([*lines, *(row for _, row in sorted(rows, reverse=True))])
+
+
+def _last(group: list[RunRecord], key: str) -> np.ndarray:
+    """A metric of the last evaluation of each run, or of its last greedy test."""
+    return np.array([r.evaluations.get(key, r.metrics[key][1][-1]) for r in group])
+
+
+def _text(x: float) -> str:
+    """A rate with four decimals, a return with one."""
+    return f"{x:.4f}" if abs(x) < 2 else f"{x:.1f}"
 
 
 def main() -> None:

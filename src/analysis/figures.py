@@ -30,7 +30,8 @@ def learning_curves(
     plt.rcParams["svg.hashsalt"] = "curves"
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     groups = by_method(runs)
-    colours = plt.get_cmap("tab20")(np.arange(len(groups)) % 20)
+    palette = "tab10" if len(groups) <= 10 else "tab20"
+    colours = plt.get_cmap(palette)(np.arange(len(groups)) % 20)
     order = sorted(groups, key=lambda m: -float(curves_on_grid(groups[m], key)[1][:, -1].mean()))
     for colour, method in zip(colours, order, strict=True):
         grid, values = curves_on_grid(groups[method], key)
