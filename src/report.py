@@ -63,6 +63,7 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, help="file for learning curves, .svg or .png")
     parser.add_argument("--title", default="")
     parser.add_argument("--line", action="append", default=[], metavar="LABEL=LEVEL")
+    parser.add_argument("--bottom", type=float, help="lowest value that the figure shows")
     given = parser.parse_args()
     try:
         runs = find_runs(*given.roots)
@@ -73,7 +74,7 @@ def main() -> None:
         from analysis.figures import learning_curves
 
         lines = {label: float(level) for label, _, level in (x.partition("=") for x in given.line)}
-        learning_curves(runs, given.key, given.figure, given.title, lines)
+        learning_curves(runs, given.key, given.figure, given.title, lines, given.bottom)
 
 
 if __name__ == "__main__":

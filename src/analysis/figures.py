@@ -17,6 +17,7 @@ def learning_curves(
     path: Path,
     title: str = "",
     lines: dict[str, float] | None = None,
+    bottom: float | None = None,
 ) -> None:
     """Mean over seeds of each method, with the range from worst to best seed shaded.
 
@@ -26,6 +27,7 @@ def learning_curves(
         path: file to write; its ending decides the format.
         title: above the axes.
         lines: {label: level}, horizontal reference lines.
+        bottom: lowest value shown; None: whatever there is.
     """
     plt.rcParams["svg.hashsalt"] = "curves"
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
@@ -49,6 +51,7 @@ def learning_curves(
             fontsize=8,
         )
     axes.set(xlabel="environment steps", ylabel=key, title=title)
+    axes.set_ylim(bottom=bottom)
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
