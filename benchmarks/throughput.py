@@ -109,6 +109,9 @@ def main() -> None:
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("settings", nargs="*", metavar="with key=value")
     given = parser.parse_intermixed_args()
+    if "with" in given.algos:  # what follows was meant as settings
+        cut = given.algos.index("with")
+        given.algos, given.settings = given.algos[:cut], given.algos[cut:] + given.settings
     settings = [s for s in given.settings if s != "with"]
     if given.measure:
         print(json.dumps(measure(given.measure, given.env, settings, given.seconds)))
