@@ -71,10 +71,10 @@ def in_process(command: list[str]) -> dict[str, float]:
     return row
 
 
-def compare(algo: str, given: argparse.Namespace, beside: str) -> str:
+def compare(algo: str, given: argparse.Namespace, settings: list[str], beside: str) -> str:
     """One row of the table."""
     ours = [sys.executable, __file__, "--measure", algo, "--seconds", str(given.seconds)]
-    ours += ["--env", given.env, *given.settings]
+    ours += ["--env", given.env, "with", *settings]
     theirs = shlex.split(beside.format(algo=algo))
     rows, rates, ratios = [], [], []
     for _ in range(given.repeats):
@@ -107,12 +107,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--beside", default="", help="the yardstick's command")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
-    parser.add_argument("settings", nargs="*", metavar="with key=value")
-    given = parser.parse_intermixed_args()
-    if "with" in given.algos:  # what follows was meant as settings
-        cut = given.algos.index("with")
-        given.algos, given.settings = given.algos[:cut], given.algos[cut:] + given.settings
-    settings = [s for s in given.settings if s != "with"]
+    cut = sys.argv.index("with") if "with" in sys.argv else len(sys.argv)
+    given, settings = parser.parse_args(sys.argv[1:cut]), sys.argv[cut + 1 :]
     if given.measure:
         print(json.dumps(measure(given.measure, given.env, settings, given.seconds)))
         return
@@ -123,7 +119,8 @@ def main() -> None:
     )
     for algo in given.algos:
         known = given.env == "topk" and algo in ("iql", "vdn", "qmix") and not settings
-        print(compare(algo, given, given.beside or (bare if known else "")), flush=True)
+        beside = given.beside or (bare if known else "")
+        print(compare(algo, given, settings, beside), flush=True)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,26 @@ class SeatsOpponent(Protocol):
         ...
 
 
+class EnvWrapper:
+    """Passes on everything of an environment but `reset` and `step`, which a subclass writes."""
+
+    def __init__(self, env: BatchedEnv):
+        self.env = env
+        self.info, self.batch_size, self.device = env.info, env.batch_size, env.device
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `BatchedEnv`."""
+        return self.env.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `BatchedEnv`."""
+        self.env.load_state_dict(state)
+
+    def close(self) -> None:
+        """See `BatchedEnv`."""
+        self.env.close()
+
+
 def make_env(
     name: str, settings: Any, batch_size: int, device: torch.device, seed: int, stream: str
 ) -> BatchedEnv:

@@ -1,14 +1,14 @@
 """From the agents' rewards to the reward that is learnt from: one wrapper for every environment."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 from torch import Tensor
 
-from envs.base import BatchedEnv, EnvStep
+from envs.base import BatchedEnv, EnvStep, EnvWrapper
 
 
-class RewardAggregation:
+class RewardAggregation(EnvWrapper):
     """Turns rewards [B, N] into a team reward [B, 1] (`sum`, `mean`) or leaves them (`individual`).
 
     Agents that took no part in the step (`is_active` false before it) count neither in the sum nor
@@ -16,8 +16,8 @@ class RewardAggregation:
     """
 
     def __init__(self, env: BatchedEnv, mode: Literal["sum", "mean", "individual"]):
-        self.env, self.mode = env, mode
-        self.info, self.batch_size, self.device = env.info, env.batch_size, env.device
+        super().__init__(env)
+        self.mode = mode
         self._acting: Tensor | None = None  # [B, N] bool, who takes part in the next step
 
     @property
@@ -48,15 +48,3 @@ class RewardAggregation:
         else:
             total = reward.mean(dim=1, keepdim=True)
         return replace(step, reward=total)
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `BatchedEnv`."""
-        return self.env.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `BatchedEnv`."""
-        self.env.load_state_dict(state)
-
-    def close(self) -> None:
-        """See `BatchedEnv`."""
-        self.env.close()

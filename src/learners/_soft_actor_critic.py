@@ -27,7 +27,7 @@ from components.returns import lambda_returns
 from components.schedules import LinearSchedule
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners.base import Details, Learner, masked_mean
+from learners.base import Details, Learner, masked_mean, real_entries
 from modules.layers import fresh_copy
 from utils.errors import refuse
 from utils.seeding import (
@@ -188,10 +188,8 @@ class SoftActorCritic(Learner):
         return masked_mean(x, self._mask(batch, per_agent=x.shape[2] > 1))
 
     def _mask(self, batch: EpisodeBatch, per_agent: bool) -> Tensor | None:
-        """Which entries count, [B, T, 1] or [B, T, N] bool; None: all."""
-        if batch.is_active is not None and per_agent:
-            return batch.valid & batch.is_active[:, : batch.n_steps]
-        return None if self.controller.info.fixed_length else batch.valid
+        """See `real_entries`."""
+        return real_entries(batch, per_agent, self.controller.info.fixed_length)
 
     def state_dict(self) -> dict[str, Any]:
         """See `Learner`; and the stream of samples."""
@@ -207,11 +205,6 @@ def redrawn(module: nn.Module, seed: int, name: str) -> nn.Module:
     """A copy of `module` with initial weights of its own, from the stream `name`."""
     with seeded_initialisation(seed, "weights", name):
         return fresh_copy(module)
-
-
-def taken(x: Tensor, actions: Tensor) -> Tensor:
-    """Entries of x [B, L, N, A] at the actions [B, L, N] -> [B, L, N]."""
-    return x.gather(3, actions.unsqueeze(3)).squeeze(3)
 
 
 def _over_agents(x: Tensor, active: Tensor | None, mean: bool) -> Tensor:

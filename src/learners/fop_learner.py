@@ -31,9 +31,8 @@ from learners._soft_actor_critic import (
     SoftActorCritic,
     SoftActorCriticConfig,
     redrawn,
-    taken,
 )
-from learners.base import Details
+from learners.base import Details, of_present, taken
 from modules.agents.base import AgentInputs
 from utils.registry import LEARNERS
 
@@ -124,10 +123,7 @@ class FOPLearner(SoftActorCritic):
         values, penalties = [], []
         for k, q_k in zip(TWINS, q, strict=True):
             value = soft_value(q_k.detach(), batch.avail[:, steps], self.temperature)
-            chosen = taken(q_k, actions)  # [B, L', N]
-            if batch.is_active is not None:  # who takes no part contributes nothing
-                active = batch.is_active[:, steps]
-                chosen, value = torch.where(active, chosen, 0.0), torch.where(active, value, 0.0)
+            chosen, value = (of_present(x, batch, steps) for x in (taken(q_k, actions), value))
             state, obs = batch.state[:, steps], batch.obs[:, steps]
             mixed, penalty = nets[f"mixer_{k}"](chosen, state, value, actions, obs)
             values.append(mixed)

@@ -36,9 +36,8 @@ from learners._soft_actor_critic import (
     SoftActorCritic,
     SoftActorCriticConfig,
     redrawn,
-    taken,
 )
-from learners.base import Details
+from learners.base import Details, of_present, taken
 from modules.agents.base import AgentInputs
 from modules.dependence import DependentNetwork, parents_mask
 from utils.registry import LEARNERS
@@ -172,8 +171,6 @@ class MACPFLearner(SoftActorCritic):
         steps = slice(start, start + q[0].shape[1])
         mixed = []
         for mixer, q_mode, chosen in zip(self.mixers, q, actions, strict=True):
-            value = taken(q_mode, chosen)  # [B, L', N]
-            if batch.is_active is not None:  # who takes no part contributes nothing
-                value = torch.where(batch.is_active[:, steps], value, 0.0)
+            value = of_present(taken(q_mode, chosen), batch, steps)  # [B, L', N]
             mixed.append(nets[mixer](value, batch.state[:, steps]))
         return mixed

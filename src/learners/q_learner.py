@@ -20,7 +20,7 @@ from components.episode_batch import EpisodeBatch
 from components.returns import lambda_returns
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners.base import Details, Learner, masked_mean
+from learners.base import Details, Learner, masked_mean, of_present, real_entries, taken
 from utils.errors import refuse
 from utils.registry import LEARNERS
 
@@ -76,7 +76,7 @@ class QLearner(Learner):
         value = self._value(self.online, q[:, steps], batch.actions, batch, steps)  # [B, T, R]
         target = self._targets(batch, q.detach())  # [B, T, R]
         td_error = value - target
-        mask = self._mask(batch, td_error)
+        mask = real_entries(batch, td_error.shape[2] > 1, self.controller.info.fixed_length)
         loss = masked_mean(td_error.square(), mask)
         value, td_error = value.detach(), td_error.detach()
         return loss, {
@@ -132,14 +132,6 @@ class QLearner(Learner):
         steps: slice,
     ) -> Tensor:
         """Mixed values [B, L, R] of actions [B, L, N] at `steps`; the absent contribute nothing."""
-        chosen = estimate.gather(3, actions.unsqueeze(3)).squeeze(3)  # [B, L, N]
-        if batch.is_active is not None:
-            chosen = torch.where(batch.is_active[:, steps], chosen, 0.0)
+        chosen = of_present(taken(estimate, actions), batch, steps)  # [B, L, N]
         mixed: Tensor = networks["mixer"](chosen, batch.state[:, steps])
         return mixed
-
-    def _mask(self, batch: EpisodeBatch, td_error: Tensor) -> Tensor | None:
-        """Which entries count, broadcastable to td_error [B, T, R]; None: all."""
-        if batch.is_active is not None and td_error.shape[2] > 1:
-            return batch.valid & batch.is_active[:, : batch.n_steps]
-        return None if self.controller.info.fixed_length else batch.valid

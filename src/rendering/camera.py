@@ -1,16 +1,14 @@
 """An environment that remembers what it looked like."""
 
-from typing import Any
-
 from torch import Tensor
 
-from envs.base import BatchedEnv, EnvStep
+from envs.base import BatchedEnv, EnvStep, EnvWrapper
 from envs.scene import Scene
 from utils.errors import UserError
 from utils.registry import ENVS
 
 
-class Camera:
+class Camera(EnvWrapper):
     """Films the first `n` copies of an environment and changes nothing else.
 
     Args:
@@ -31,8 +29,9 @@ class Camera:
                 f"env '{name}' cannot be drawn: it has no method `scene`. Those that can: "
                 f"{', '.join(drawable())}. Leave out render to see the table alone."
             )
-        self.env, self.n = env, n
-        self.info, self.batch_size, self.device = env.info, env.batch_size, env.device
+        super().__init__(env)
+        self.n = n
+        self._scene = env.scene
         self.scenes: list[list[Scene]] = []
 
     def reset(self) -> EnvStep:
@@ -50,19 +49,7 @@ class Camera:
 
     def _film(self) -> None:
         for copy, scenes in enumerate(self.scenes):
-            scenes.append(self.env.scene(copy))
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `BatchedEnv`."""
-        return self.env.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `BatchedEnv`."""
-        self.env.load_state_dict(state)
-
-    def close(self) -> None:
-        """See `BatchedEnv`."""
-        self.env.close()
+            scenes.append(self._scene(copy))
 
 
 def drawable() -> list[str]:
