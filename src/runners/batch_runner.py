@@ -89,7 +89,8 @@ class BatchRunner:
                     f"Check the environment."
                 )
             if batch.is_active is not None and env.n_rewards > 1:
-                returns = returns.masked_fill(~batch.is_active.any(dim=1), torch.nan)
+                took_part = (batch.is_active[:, :-1] & batch.valid).any(dim=1)  # [B, N]
+                returns = returns.masked_fill(~took_part, torch.nan)
             if info.fixed_length:
                 lengths = torch.full((env.batch_size,), info.episode_limit)
             else:

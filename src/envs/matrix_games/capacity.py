@@ -34,7 +34,10 @@ class CapacityConfig:
 
     n_agents: Size = 5  # N, at least 1; [low, high]: drawn for each episode
     n_levels: Size = 4  # L, levels above silence, at least 1; [low, high]: drawn for each episode
-    budget: Share = (0.2, 0.6)  # part of N L units that the channel carries; one number: always it
+    budget: Share = (
+        0.2,
+        0.6,
+    )  # part of N L units that the channel carries, 0.001 to 1; or one number
     measure_optimum: bool = True  # metrics that compare with the exact optimum
 
     def __post_init__(self) -> None:
