@@ -15,7 +15,7 @@ import torch  # noqa: E402  # what follows is found in src
 from config.describe import configuration_markdown  # noqa: E402
 from config.layers import available  # noqa: E402
 from config.load import load_config  # noqa: E402
-from envs.base import make_env  # noqa: E402
+from envs.base import EnvInfo, make_env  # noqa: E402
 from envs.python_worlds._env import PythonEnv  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.registry import ENVS, LEARNERS, RUNNERS, SELECTORS, Registry  # noqa: E402
@@ -75,9 +75,16 @@ def _env_metrics(name: str) -> str:
         return "Those that `env_args.metrics` names: entries of the info at an episode's end."
     env = make_env(name, component.config(), 1, torch.device("cpu"), 0, "docs")
     try:
-        return _table({f"{key}_mean": text for key, text in env.info.metric_descriptions.items()})
+        return _table(_described(env.info))
     finally:
         env.close()
+
+
+def _described(info: EnvInfo) -> dict[str, str]:
+    """Keys of an environment's metrics and their ratios, and what they mean."""
+    means = {f"{key}_mean": text for key, text in info.metric_descriptions.items()}
+    ratios = info.metric_ratios.items()
+    return means | {key: f"`{a}_mean` divided by `{b}_mean`" for key, (a, b) in ratios}
 
 
 def _metrics_of_yamls(name: str) -> list[str]:
@@ -87,8 +94,7 @@ def _metrics_of_yamls(name: str) -> list[str]:
     parts = []
     for config in mine if len(mine) > 1 else []:
         env = make_env(name, config.env_args, 1, torch.device("cpu"), 0, "docs")
-        described = {f"{key}_mean": text for key, text in env.info.metric_descriptions.items()}
-        parts += [f"#### `--env-config={config.env_name}`", _table(described)]
+        parts += [f"#### `--env-config={config.env_name}`", _table(_described(env.info))]
         env.close()
     return parts
 

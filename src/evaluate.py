@@ -33,7 +33,7 @@ HARMLESS = (
 
 def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:
     """Play `n_episodes` greedily; metrics with the prefix `test_`."""
-    statistics = Statistics()
+    statistics = Statistics(runner.env.info.metric_ratios)
     for _ in range(-(-n_episodes // runner.env.batch_size)):
         rollout = runner.collect(env_steps, greedy=True)
         statistics.add(rollout.returns, rollout.lengths, rollout.metrics)

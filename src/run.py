@@ -86,7 +86,7 @@ class Run:
         self.runner = build_runner(config, env, self.controller, "exploration")
         self.test_runner = build_test_runner(config, self.controller)
         self.replay = build_replay(config, env, self.controller.noise_dim)
-        self.counters, self.statistics = Counters(), Statistics()
+        self.counters, self.statistics = Counters(), Statistics(env.info.metric_ratios)
         self._train_seconds = 0.0
         self._cpu_before = process_time()
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
@@ -182,7 +182,7 @@ class Run:
         self.counters.seconds += perf_counter() - started
         self._write(metrics)
         shown = {
-            k: f"{v:.4f}" for k, v in metrics.items() if k.endswith("_mean") and "ep_" not in k
+            k: f"{v:.4f}" for k, v in metrics.items() if not k.endswith("_std") and "ep_" not in k
         }
         console.row({**self._place(), **shown})
         if metrics["test_return_mean"] > self.counters.best_score:

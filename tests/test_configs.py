@@ -54,6 +54,16 @@ def test_trains_evaluates_saves_and_reloads(alg: str, env: str, tmp_path: Path) 
     assert actions.dtype == torch.int64
 
 
+@pytest.mark.parametrize(("alg", "env"), [("vdn", "assignment"), ("agp", "formation")])
+def test_a_policy_can_be_tested_on_teams_of_another_size(
+    alg: str, env: str, tmp_path: Path
+) -> None:
+    run_dir = train(tiny(alg, env, "t_max=16"), tmp_path)
+    test = ["evaluate=True", f"checkpoint_path={run_dir}", "test_nepisode=8"]
+    evaluate(load_recorded(run_dir, [*test, "env_args.n_agents=[5, 7]"]))
+    assert "env_args.n_agents=[5, 7]" in (run_dir / "evaluations.csv").read_text()
+
+
 @pytest.mark.parametrize("alg", ALGS)
 @pytest.mark.parametrize("env", ENVS)
 def test_every_pair_loads(alg: str, env: str, tmp_path: Path) -> None:

@@ -115,3 +115,47 @@ def test_values_of_unavailable_actions_reach_no_target(alg: str) -> None:
 
     learner.controller.outputs = raised
     assert learner.loss(batch)[0].item() == before
+
+
+def constant_teams(batch: EpisodeBatch) -> torch.Tensor:
+    """Let the same agents take part throughout an episode; who is absent, [B, N]."""
+    present = torch.tensor([[True, True, False], [True, False, True], [True] * 3, [True] * 3])
+    seen = batch.is_active.any(dim=2, keepdim=True)
+    batch.is_active[:] = present.unsqueeze(1) & seen
+    return ~present
+
+
+@pytest.mark.parametrize("alg", ALGS)
+def test_whatever_absent_agents_see_and_do_changes_nothing(alg: str) -> None:
+    learner = build(alg)
+    batch = fake_batch(INFO, noise_dim=learner.controller.noise_dim)
+    absent = constant_teams(batch)
+    loss, gradient = gradients(learner, batch)
+    for name in ("obs", "action_features"):
+        field = getattr(batch, name)
+        where = absent[:, None, :].expand(field.shape[:3])
+        field[where] = torch.randn(field[where].shape, generator=torch.Generator().manual_seed(9))
+    actions = batch.actions.clone()
+    batch.avail[..., 1] |= absent.unsqueeze(1)
+    batch.actions = torch.where(absent.unsqueeze(1), 1 - actions.clamp(max=1), actions)
+    assert not torch.equal(batch.actions, actions)
+    changed_loss, changed = gradients(learner, batch)
+    assert changed_loss == pytest.approx(loss, rel=1e-5)
+    for a, b in zip(gradient, changed, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("alg", ["iql", "vdn", "agp", "agp_literal", "agent_graph", "dicg"])
+def test_values_do_not_depend_on_the_size_that_teams_are_padded_to(alg: str) -> None:
+    small = fake_info(action_feature_dim=2)
+    large = replace(fake_info(n_agents=5, action_feature_dim=2), varying_team=True)
+    settings = ("obs_agent_id=false", "mixer=none")
+    of_small, of_large = (build(alg, info, *settings) for info in (small, large))
+    of_large.online.load_state_dict(of_small.online.state_dict())
+    batch, padded = fake_batch(small), fake_batch(large, seed=1)
+    padded.is_active[:, :, :3], padded.is_active[:, :, 3:] = True, False
+    for name, x in batch.items():
+        if x.dim() > 2 and x.shape[2] == 3:
+            getattr(padded, name)[:, :, :3] = x
+    q = of_large.controller.outputs(padded, 7)[:, :, :3]
+    torch.testing.assert_close(q, of_small.controller.outputs(batch, 7), atol=1e-5, rtol=1e-4)

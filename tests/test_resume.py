@@ -78,6 +78,21 @@ def test_killed_and_resumed_equals_never_killed(case: str, tmp_path: Path) -> No
     assert differences(final_state(parts), final_state(whole)) == []
 
 
+@pytest.mark.parametrize("env", ["assignment", "formation"])
+def test_teams_that_vary_go_on_too(env: str, tmp_path: Path) -> None:
+    """Action features, absent agents and a ratio of means come back from the checkpoint."""
+    settings = ["env_args.n_agents=[3, 5]", "agent_args.head=node", "t_max=160"]
+    config = tiny("agp", env, *settings)
+    whole = train(config, tmp_path / "whole")
+    parts = tmp_path / "parts"
+    train_until_killed(config, parts, env_steps=100)
+    resume(parts)
+    assert rows(parts) == rows(whole)
+    assert differences(final_state(parts), final_state(whole)) == []
+    assert {"value_ratio", "speed_ratio"} & {row["key"] for row in rows(parts)}
+    assert "action_features" in final_state(parts)["replay"]["episodes"]
+
+
 @pytest.mark.parametrize("opponent", ["scripted", "path"])
 def test_an_opponent_goes_on_too(opponent: str, tmp_path: Path) -> None:
     """A decoder remembers what it has heard; a trained policy's noise comes from the world's."""

@@ -26,7 +26,7 @@ class RewardScaler:
         self.square_sum = 0.0
 
     def update(self, reward: Tensor, valid: Tensor) -> None:
-        """Take newly collected rewards into account. reward: [B, T, R]; valid: [B, T, 1] bool."""
+        """Take newly collected rewards into account: [B, T, R]; valid: [B, T, 1 or R] bool."""
         if self.mode == "none":
             return
         real = reward[valid.expand_as(reward)].double()

@@ -7,9 +7,15 @@ from torch import Tensor
 
 
 class Statistics:
-    """Remembers episodes' results; they are only reduced when they are asked for."""
+    """Remembers episodes' results; they are only reduced when they are asked for.
 
-    def __init__(self) -> None:
+    Args:
+        ratios: {name: two metrics}, see `EnvInfo.metric_ratios`. Where the means of few episodes
+            would be divided by zero, the ratio is NaN.
+    """
+
+    def __init__(self, ratios: dict[str, tuple[str, str]] | None = None) -> None:
+        self._ratios = ratios or {}
         self._parts: list[tuple[Tensor, ...]] = []
         self._names: tuple[str, ...] = ()
 
@@ -17,7 +23,7 @@ class Statistics:
         """Remember B episodes.
 
         Args:
-            returns: [B, R], undiscounted.
+            returns: [B, R], undiscounted; NaN for an agent that took no part.
             lengths: [B], in environment steps.
             metrics: {name: [B]}, the environment's own.
         """
@@ -29,7 +35,7 @@ class Statistics:
         if not self._parts:
             return {}
         columns = [torch.cat(parts)[:n_episodes] for parts in zip(*self._parts, strict=True)]
-        returns = columns[0].double().mean(dim=1)  # [B], over agents where rewards are individual
+        returns = columns[0].double().nanmean(dim=1)  # [B], over agents if rewards are individual
         out = {
             "return_mean": returns.mean().item(),
             "return_std": returns.std(correction=0).item(),
@@ -37,6 +43,9 @@ class Statistics:
         }
         for name, column in zip(self._names, columns[2:], strict=True):
             out[f"{name}_mean"] = column.double().mean().item()
+        for name, (above, below) in self._ratios.items():
+            divisor = out[f"{below}_mean"]
+            out[name] = out[f"{above}_mean"] / divisor if divisor else float("nan")
         self._parts = []
         return {prefix + key: value for key, value in out.items()}
 

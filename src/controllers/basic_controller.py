@@ -3,7 +3,7 @@
 Input of agent i at step t: its observation, then its last action if `obs_last_action` (zero at
 t=0), then its index if `obs_agent_id`. With `obs_mode: joint` the observation is every agent's, its
 own first: the control that gives any method what an action graph sees, without the graph
-(`iql_joint`, `vdn_joint`, `qmix_joint`).
+(`iql_joint`, `vdn_joint`, `qmix_joint`). Agents that take no part are seen as zeros.
 """
 
 from collections.abc import Callable
@@ -145,13 +145,10 @@ class BasicController:
         last = None
         if self.inputs.obs_last_action and last_actions is not None:
             last = self._one_hot(last_actions).unsqueeze(1)
-        x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise))
-        return AgentInputs(
-            x,
-            step.avail.unsqueeze(1),
-            _unsqueeze(step.action_features),
-            _unsqueeze(step.is_active),
-        )
+        is_active = _unsqueeze(step.is_active)
+        x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise), is_active)
+        features = _unsqueeze(step.action_features)
+        return AgentInputs(x, step.avail.unsqueeze(1), features, is_active)
 
     def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
         """What the network sees of the first `n_steps` steps of whole episodes."""
@@ -163,19 +160,26 @@ class BasicController:
         if self.inputs.obs_last_action and n_steps > 1:
             taken = self._one_hot(batch.actions[:, : n_steps - 1])  # [B, L-1, N, A]
             last = functional.pad(taken, (0, 0, 0, 0, 1, 0))  # [B, L, N, A], zero at t=0
-        x = self._build(batch.obs[:, :n_steps], last, cut(batch.noise))
-        return AgentInputs(
-            x, batch.avail[:, :n_steps], cut(batch.action_features), cut(batch.is_active)
-        )
+        is_active = cut(batch.is_active)
+        x = self._build(batch.obs[:, :n_steps], last, cut(batch.noise), is_active)
+        return AgentInputs(x, batch.avail[:, :n_steps], cut(batch.action_features), is_active)
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Tensor | None:
         """Common noise for one step, [B, N, K]; None for controllers without it."""
         return None
 
-    def _build(self, obs: Tensor, last_actions: Tensor | None, noise: Tensor | None) -> Tensor:
+    def _build(
+        self,
+        obs: Tensor,
+        last_actions: Tensor | None,
+        noise: Tensor | None,
+        is_active: Tensor | None,
+    ) -> Tensor:
         """obs: [B, L, N, O]; last_actions: [B, L, N, A]; noise: [B, L, N, K] -> [B, L, N, F]."""
         b, length, n = obs.shape[:3]
         if self.config.obs_mode == "joint":
+            if is_active is not None:
+                obs = torch.where(is_active.unsqueeze(3), obs, 0.0)
             obs = obs[:, :, self._own_first].flatten(3)  # [B, L, N, N * O]
         parts = [obs]
         if self.inputs.obs_last_action:

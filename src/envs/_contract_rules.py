@@ -102,6 +102,11 @@ class Rules:
             if name in info.metric_descriptions:
                 text = f"A metric is called '{name}', as one that every run logs. Rename it."
                 self.fail("metric_name", text)
+        known = sorted({*info.metric_descriptions, *TAKEN_NAMES})
+        for name, parts in info.metric_ratios.items():
+            if name in known or not {*parts} <= {*known}:
+                text = f"info.metric_ratios has {name}={parts}. Give a new name and two of {known}."
+                self.fail("metric_ratios", text)
         if len(self.found) > before:
             raise CannotGoOn
 
@@ -171,10 +176,10 @@ class Rules:
                 f"avail{place} {self.where} is true, but action_counts {info.action_counts} give "
                 f"that agent no such action. Set it to false, or correct action_counts.",
             )
-        taking_part = torch.ones_like(step.reward, dtype=torch.bool)
+        stuck = ~step.avail.any(dim=2)  # [B, N]
         if step.is_active is not None:
-            taking_part = step.is_active
-        stuck = taking_part & ~step.avail.any(dim=2)  # [B, N]
+            stuck &= step.is_active
+            self._check_absent(step, ~step.is_active)
         if stuck.any():
             self.fail(
                 "avail.empty",
@@ -189,6 +194,14 @@ class Rules:
                 f"action_counts, but info.dynamic_avail=False promises that every action is always "
                 f"available. Set dynamic_avail=True.",
             )
+
+    def _check_absent(self, step: EnvStep, absent: Tensor) -> None:
+        for name in ("obs", "action_features"):
+            value = getattr(step, name)
+            if value is not None and (shown := (value.flatten(2) != 0).any(dim=2) & absent).any():
+                where = f"{name}{_first(shown, shown)[0]} {self.where}"
+                text = f"{where} is not zero, but that agent takes no part. Show zeros for it."
+                self.fail(f"{name}.absent", text)
 
     def check_reset(self, step: EnvStep) -> None:
         """What a reset must show."""

@@ -31,6 +31,9 @@ class EnvInfo:
     metric_descriptions: dict[str, str] = field(
         default_factory=dict
     )  # name: meaning, of EnvStep.metrics
+    metric_ratios: dict[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # name: two metrics; the first one's mean over episodes, divided by the second one's
     action_types: tuple[tuple[int, ...], ...] | None = (
         None  # [N][A], equal numbers mean the same action
     )
@@ -79,6 +82,9 @@ class EnvStep:
 
 class BatchedEnv(Protocol):
     """B copies of one task in lockstep.
+
+    An agent that takes no part (`is_active` false) observes zeros, its actions have features of
+    zero, and whatever it does changes nothing.
 
     A copy whose episode has ended stays ended until `reset`: it ignores its actions, its reward is
     zero, and its `terminated` and `truncated` keep their values.

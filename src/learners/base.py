@@ -82,7 +82,10 @@ class Learner(ABC):
 
     def observe(self, batch: EpisodeBatch) -> None:
         """Take newly collected episodes into account, before they are replayed."""
-        self.reward_scaler.update(batch.reward, batch.valid)
+        real = batch.valid
+        if batch.is_active is not None and batch.reward.shape[2] > 1:
+            real = real & batch.is_active[:, : batch.n_steps]
+        self.reward_scaler.update(batch.reward, real)
 
     def train(self, batch: EpisodeBatch, env_steps: int, episodes: int) -> None:
         """One gradient step on `batch`.

@@ -125,7 +125,8 @@ class FOPLearner(SoftActorCritic):
             value = soft_value(q_k.detach(), batch.avail[:, steps], self.temperature)
             chosen, value = (of_present(x, batch, steps) for x in (taken(q_k, actions), value))
             state, obs = batch.state[:, steps], batch.obs[:, steps]
-            mixed, penalty = nets[f"mixer_{k}"](chosen, state, value, actions, obs)
+            active = None if batch.is_active is None else batch.is_active[:, steps]
+            mixed, penalty = nets[f"mixer_{k}"](chosen, state, value, actions, obs, active)
             values.append(mixed)
             penalties.append(penalty)
         return values, penalties

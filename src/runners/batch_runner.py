@@ -26,7 +26,7 @@ class Rollout:
 
     batch: EpisodeBatch
     n_steps: int  # real environment steps of all copies together
-    returns: Tensor  # [B, R], undiscounted
+    returns: Tensor  # [B, R], undiscounted; NaN for an agent that took no part in the episode
     lengths: Tensor  # [B] int64
     metrics: dict[str, Tensor]  # name: [B], the environment's own, at each episode's end
 
@@ -88,6 +88,9 @@ class BatchRunner:
                     f"{env_steps}. Training stopped; the last checkpoint is intact. "
                     f"Check the environment."
                 )
+            if batch.is_active is not None and env.n_rewards > 1:
+                took_part = (batch.is_active[:, :-1] & batch.valid).any(dim=1)  # [B, N]
+                returns = returns.masked_fill(~took_part, torch.nan)
             if info.fixed_length:
                 lengths = torch.full((env.batch_size,), info.episode_limit)
             else:

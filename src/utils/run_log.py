@@ -30,10 +30,12 @@ RUN_METRICS = {
     "return_std": "standard deviation of those returns over episodes",
     "ep_length_mean": "mean length of those episodes in environment steps",
     "<metric>_mean": "mean of an environment's metric, such as success, over those episodes",
+    "<ratio>": "mean of one metric divided by the mean of another, over those episodes",
     "test_return_mean": "as return_mean, over the episodes of a greedy test",
     "test_return_std": "as return_std, over the episodes of a greedy test",
     "test_ep_length_mean": "as ep_length_mean, over the episodes of a greedy test",
     "test_<metric>_mean": "mean of an environment's metric over the episodes of a greedy test",
+    "test_<ratio>": "as <ratio>, over the episodes of a greedy test",
     "steps_per_s": "environment steps per second of wall time since the last row, with training",
     "startup_cpu_seconds": "CPU seconds from the start of the process to the first environment "
     "step, once",

@@ -1,8 +1,11 @@
 import pytest
 import torch
-from tests.fake_envs import fake_batch, fake_info
+from tests.fake_envs import fake_batch, fake_info, make_controller
 
+from build import build_learner
 from components.reward_scaling import RewardScaler
+from config.load import load_config
+from modules.agents.rnn_agent import RNNAgentConfig
 
 BATCHES = [fake_batch(fake_info(), seed=seed, n_rewards=3) for seed in range(3)]
 REAL = torch.cat([x.reward[x.valid.squeeze(2)].flatten() for x in BATCHES]).double()
@@ -32,6 +35,19 @@ def test_meanstd_centres_first() -> None:
     reward = BATCHES[0].reward
     expected = (reward - REAL.mean().float()) / REAL.std(correction=0).float()
     torch.testing.assert_close(trained("meanstd").scale(reward), expected)
+
+
+def test_individual_rewards_of_absent_agents_do_not_count() -> None:
+    info = fake_info(varying_team=True)
+    learner = build_learner(
+        load_config("iql", None, ["reward_scaling=std", "reward_aggregation=individual"]),
+        make_controller(info, "rnn_agent", RNNAgentConfig()),
+    )
+    batch = fake_batch(info, n_rewards=3)
+    learner.observe(batch)
+    real = batch.reward[batch.valid & batch.is_active[:, :-1]]
+    assert learner.reward_scaler.count == real.numel() < batch.valid.sum() * 3
+    assert learner.reward_scaler.mean == pytest.approx(real.double().mean().item())
 
 
 def test_none_changes_nothing() -> None:

@@ -28,6 +28,19 @@ def test_default_settings(name):
     assert_passes(name, component.config())
 
 
+VARYING = {  # every size that may differ from episode to episode does
+    "assignment": ["n_agents=[1, 4]", "n_resources=[1, 4]", "availability=[0.1, 1.0]"],
+    "capacity": ["n_agents=[1, 4]", "n_levels=[1, 4]", "budget=[0.1, 1.0]"],
+    "formation": ["n_agents=[2, 4]", "n_marked=[1, 2]", "width=[3, 4]"],
+}
+
+
+@pytest.mark.parametrize("name", VARYING)
+def test_sizes_that_vary(name):
+    config = load_config(None, name, [f"env_args.{setting}" for setting in VARYING[name]])
+    assert_passes(config.env, config.env_args)
+
+
 @pytest.mark.parametrize("name", available("envs"))
 def test_yaml(name):
     if name in ENVS.names():

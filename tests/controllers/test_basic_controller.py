@@ -49,7 +49,8 @@ def test_layout_of_the_input(ids: bool, last_action: bool, mode: str) -> None:
     inputs = make(ids, last_action, mode).agent_inputs(batch, 7)
     for b, t, i in product(range(4), range(7), range(N)):
         seen = [i] + [j for j in range(N) if j != i] if mode == "joint" else [i]
-        expected = [x for j in seen for x in batch.obs[b, t, j].tolist()]
+        there = batch.is_active[b, t] if mode == "joint" else torch.ones(N)
+        expected = [x for j in seen for x in (batch.obs[b, t, j] * there[j]).tolist()]
         if last_action:
             one_hot = [0.0] * A
             if t > 0:

@@ -112,10 +112,13 @@ def does(**methods: Any) -> type[Walk]:
     return type("Broken", (Walk,), methods)
 
 
-def put(x: torch.Tensor, place: tuple[int, ...], value: Any) -> torch.Tensor:
+def put(x: torch.Tensor, place: tuple[int | slice, ...], value: Any) -> torch.Tensor:
     """A copy of x with another value at `place`, cut to x's size where there is one copy only."""
     x = x.clone()
-    x[tuple(min(i, n - 1) for i, n in zip(place, x.shape, strict=True))] = value
+    small = (
+        i if isinstance(i, slice) else min(i, n - 1) for i, n in zip(place, x.shape, strict=True)
+    )
+    x[tuple(small)] = value
     return x
 
 
@@ -223,6 +226,15 @@ SIZES = {
         promises(metric_descriptions={"return": "of another kind"}),
         "A metric is called 'return', as one that every run logs. Rename it.",
     ),
+    "ratio": (
+        promises(metric_ratios={"share": ("success", "tries")}),
+        "info.metric_ratios has share=('success', 'tries'). Give a new name and two of "
+        "['ep_length', 'return', 'success'].",
+    ),
+    "name of a ratio": (
+        promises(metric_ratios={"success": ("success", "ep_length")}),
+        "info.metric_ratios has success=('success', 'ep_length'). Give a new name",
+    ),
 }
 VALUES = {
     "obs not finite": (
@@ -242,6 +254,22 @@ VALUES = {
         shows(avail=lambda s, w: put(s.avail, (0, 1, 2), True)),
         "avail[0, 1, 2] after reset, episode 1 of 8 copies is true, but action_counts (3, 2) give "
         "that agent no such action.",
+    ),
+    "obs of the absent": (
+        type(
+            "Broken",
+            (shows(is_active=lambda s, w: put(s.is_active, (2, 0), False)),),
+            {"info": replace(INFO, action_feature_dim=0)},
+        ),
+        "obs[2, 0] after reset, episode 1 of 8 copies is not zero, but that agent takes no part. "
+        "Show zeros for it.",
+    ),
+    "features of the absent": (
+        shows(
+            is_active=lambda s, w: put(s.is_active, (2, 0), False),
+            obs=lambda s, w: put(s.obs, (2, 0, slice(None)), 0.0),
+        ),
+        "action_features[2, 0] after reset, episode 1 of 8 copies is not zero, but that agent",
     ),
     "no action": (
         shows(avail=lambda s, w: s.avail & (w.place < 4).view(-1, 1, 1)),

@@ -139,6 +139,7 @@ def slow_fop(learner: Any, batch: EpisodeBatch) -> float:
                     e.row(soft, t),
                     torch.tensor([[actions]]),
                     e.alone.obs[:, at],
+                    None if e.alone.is_active is None else e.alone.is_active[:, at],
                 )
             ).flatten()
 

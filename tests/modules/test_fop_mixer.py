@@ -1,6 +1,7 @@
 """FOP's mixer against plain Python: one state, one head and one agent at a time."""
 
 import math
+from collections.abc import Sequence
 from itertools import product
 
 import pytest
@@ -15,6 +16,8 @@ from utils.shapes import ShapeError
 
 B, T, N, S, A, O = 3, 2, 4, 6, 3, 5  # noqa: E741
 HEADS, E, H, REG = 2, 4, 8, 0.5
+Agents = Sequence[int]
+EVERYONE = range(N)
 STATE, OBS = normal(B, T, S), normal(B, T, N, O, seed=1)
 Q, VALUE = normal(B, T, N, seed=2), normal(B, T, N, seed=3)
 ACTIONS = torch.randint(A, (B, T, N), generator=rng())
@@ -32,7 +35,9 @@ def parts(mixer: FOPMixer, s: Tensor) -> list[Tensor]:
 
 
 @torch.no_grad()
-def slow_weights(mixer: FOPMixer, s: Tensor, obs: Tensor) -> tuple[list[float], float]:
+def slow_weights(
+    mixer: FOPMixer, s: Tensor, obs: Tensor, present: Agents = EVERYONE
+) -> tuple[list[float], float]:
     """w_i and the regulariser for one state s [S] and the units obs [N, O]."""
     queries = parts(mixer, s)[0]
     weights, penalty = [1e-10] * N, 0.0
@@ -40,18 +45,20 @@ def slow_weights(mixer: FOPMixer, s: Tensor, obs: Tensor) -> tuple[list[float], 
         query = queries[h * H : (h + 1) * H].clamp(min=0) @ mixer.query.weight[h]
         key = mixer.key.weight[h * E : (h + 1) * E]
         logits = [float(query @ (key @ obs[i])) for i in range(N)]
-        total = sum(math.exp(x / math.sqrt(E)) for x in logits)
-        for i, x in enumerate(logits):
-            weights[i] += math.exp(x / math.sqrt(E)) / total
-        penalty += sum(x * x for x in logits) / N
+        total = sum(math.exp(logits[i] / math.sqrt(E)) for i in present)
+        for i in present:
+            weights[i] += math.exp(logits[i] / math.sqrt(E)) / total
+        penalty += sum(logits[i] ** 2 for i in present) / len(present)
     return weights, REG * penalty
 
 
 @torch.no_grad()
-def slow_lambdas(mixer: FOPMixer, s: Tensor, actions: list[int]) -> list[float]:
+def slow_lambdas(
+    mixer: FOPMixer, s: Tensor, actions: list[int], present: Agents = EVERYONE
+) -> list[float]:
     one_hot = torch.zeros(N, A)
-    for i, a in enumerate(actions):
-        one_hot[i, a] = 1.0
+    for i in present:
+        one_hot[i, actions[i]] = 1.0
     by_action = mixer.from_actions(torch.cat([s, one_hot.flatten()]))
     _, _, scale, agents = parts(mixer, s)
     return [
@@ -66,15 +73,17 @@ def slow_lambdas(mixer: FOPMixer, s: Tensor, actions: list[int]) -> list[float]:
 
 
 @torch.no_grad()
-def closed_form(mixer: FOPMixer, b: int, t: int, q: Tensor, actions: Tensor) -> float:
-    """V0 + sum_i w_i V_i + sum_i lambda_i w_i (q_i - V_i)."""
+def closed_form(
+    mixer: FOPMixer, b: int, t: int, q: Tensor, actions: Tensor, present: Agents = EVERYONE
+) -> float:
+    """V0 + sum_i w_i V_i + sum_i lambda_i w_i (q_i - V_i), over the agents that take part."""
     s, v = STATE[b, t], VALUE[b, t].tolist()
-    w, _ = slow_weights(mixer, s, OBS[b, t])
-    lambdas = slow_lambdas(mixer, s, actions[b, t].tolist())
+    w, _ = slow_weights(mixer, s, OBS[b, t], present)
+    lambdas = slow_lambdas(mixer, s, actions[b, t].tolist(), present)
     v0 = mixer.value_out(parts(mixer, s)[1].clamp(min=0)).item()
     chosen = q[b, t].tolist()
-    soft = v0 + sum(w[i] * v[i] for i in range(N))
-    return soft + sum(lambdas[i] * w[i] * (chosen[i] - v[i]) for i in range(N))
+    soft = v0 + sum(w[i] * v[i] for i in present)
+    return soft + sum(lambdas[i] * w[i] * (chosen[i] - v[i]) for i in present)
 
 
 @pytest.mark.parametrize("greedy", [False, True])
@@ -89,6 +98,23 @@ def test_value_is_the_closed_form(mixer: FOPMixer, greedy: bool) -> None:
         assert out[b, t, 0].item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
         slow = slow_weights(mixer, STATE[b, t], OBS[b, t])[1]
         assert penalty[b, t, 0].item() == pytest.approx(slow, rel=1e-4)
+
+
+def test_whoever_takes_no_part_is_left_out(mixer: FOPMixer) -> None:
+    teams = [[0, 2], [1], [0, 1, 2, 3], [3, 2], [1, 2, 3], []]  # the last is a step of padding
+    is_active = torch.zeros(B, T, N, dtype=torch.bool)
+    places = list(product(range(B), range(T)))
+    for (b, t), team in zip(places, teams, strict=True):
+        is_active[b, t, team] = True
+    q, value = (torch.where(is_active, x, 0.0).requires_grad_() for x in (Q, VALUE))
+    out, penalty = mixer(q, STATE, value, ACTIONS, OBS, is_active)
+    for (b, t), team in zip(places[:-1], teams[:-1], strict=True):
+        expected = closed_form(mixer, b, t, Q, ACTIONS, team)
+        assert out[b, t, 0].item() == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        slow = slow_weights(mixer, STATE[b, t], OBS[b, t], team)[1]
+        assert penalty[b, t, 0].item() == pytest.approx(slow, rel=1e-4)
+    (out + penalty).sum().backward()
+    assert all(p.grad.isfinite().all() for p in mixer.parameters())
 
 
 def test_gradients_run_through_the_weighted_sum_only(mixer: FOPMixer) -> None:

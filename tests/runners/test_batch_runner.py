@@ -53,6 +53,16 @@ def test_counts_and_returns() -> None:
     assert rollout.returns.tolist() == [[30 + 6], [120 + 21], [30 + 1], [160 + 10]]
 
 
+def test_individual_returns_of_agents_that_took_no_part_are_no_numbers() -> None:
+    env = FakeEnv(INFO, ((1, "terminated"), (1, "terminated")))
+    env.n_rewards = 3
+    rollout = make(env).collect(0)
+    took_part = rollout.batch.is_active[:, 0]
+    assert torch.equal(rollout.returns.isnan(), ~took_part)
+    assert not took_part.all()
+    assert (rollout.returns[took_part] > 0).all()
+
+
 def test_what_was_shown_is_what_is_stored() -> None:
     env, rollout = play(noise=2)
     batch = rollout.batch

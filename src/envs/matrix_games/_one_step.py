@@ -14,13 +14,15 @@ class OneStepGame(ABC):
     """B copies of a game that ends after one joint action; every agent gets the team's reward.
 
     A subclass sets `n_agents`, `n_actions`, `obs_dim` and `state_dim` before calling `__init__`,
-    and writes `draw` and `play`.
+    and writes `draw` and `play`. Where not every action is always available, actions have features,
+    or teams vary, `draw` sets `_avail`, `_features` or `_is_active` too.
 
     Args:
         batch_size: B.
         device: where tensors live.
         seed: the run's root seed.
         stream: name of the random stream.
+        promises: entries of `EnvInfo` that differ from what most games promise.
     """
 
     n_agents: int
@@ -31,26 +33,28 @@ class OneStepGame(ABC):
         "success": "1 if no other joint action would have paid more"
     }
 
-    def __init__(self, batch_size: int, device: torch.device, seed: int, stream: str):
+    def __init__(
+        self, batch_size: int, device: torch.device, seed: int, stream: str, **promises: Any
+    ):
         self.batch_size, self.device = batch_size, device
         self.generator = torch_generator(seed, stream, device=device)
-        self.info: EnvInfo = uniform_info(
-            self.n_agents,
-            self.n_actions,
-            self.obs_dim,
-            self.state_dim,
-            episode_limit=1,
-            metric_descriptions=dict(self.metric_descriptions),
-            dynamic_avail=False,
-            fixed_length=True,
-            truncates=False,
-        )
+        promises = {
+            "metric_descriptions": dict(self.metric_descriptions),
+            "dynamic_avail": False,
+            "fixed_length": True,
+            "truncates": False,
+            **promises,
+        }
+        sizes = (self.n_agents, self.n_actions, self.obs_dim, self.state_dim)
+        self.info: EnvInfo = uniform_info(*sizes, episode_limit=1, **promises)
         shape = (batch_size, self.n_agents, self.n_actions)
         self._avail = torch.ones(shape, dtype=torch.bool, device=device)
         self._no_reward = torch.zeros(batch_size, self.n_agents, device=device)
         self._never = torch.zeros(batch_size, dtype=torch.bool, device=device)
         self._ended = torch.ones(batch_size, dtype=torch.bool, device=device)
         self._obs = self._state = torch.empty(0)
+        self._features: Tensor | None = None
+        self._is_active: Tensor | None = None
         self._last: EnvStep | None = None
 
     @abstractmethod
@@ -65,23 +69,31 @@ class OneStepGame(ABC):
         """See `BatchedEnv`."""
         self._obs, self._state = self.draw()
         self._last = None
-        return EnvStep(
-            self._obs, self._state, self._avail, self._no_reward, self._never, self._never
-        )
+        return self._show(self._no_reward, self._never, {})
 
     def step(self, actions: Tensor) -> EnvStep:
         """See `BatchedEnv`."""
         if self._last is None:
             reward, metrics = self.play(actions)
             reward = reward.unsqueeze(1).expand(-1, self.n_agents)  # [B, N]
-            self._last = self._end(reward, metrics)
+            if self._is_active is not None:
+                reward = torch.where(self._is_active, reward, 0.0)
+            self._last = self._show(reward, self._ended, metrics)
             return self._last
-        self._last = self._end(self._no_reward, self._last.metrics)
+        self._last = self._show(self._no_reward, self._ended, self._last.metrics)
         return self._last
 
-    def _end(self, reward: Tensor, metrics: dict[str, Tensor]) -> EnvStep:
+    def _show(self, reward: Tensor, terminated: Tensor, metrics: dict[str, Tensor]) -> EnvStep:
         return EnvStep(
-            self._obs, self._state, self._avail, reward, self._ended, self._never, metrics
+            self._obs,
+            self._state,
+            self._avail,
+            reward,
+            terminated,
+            self._never,
+            metrics,
+            self._features,
+            self._is_active,
         )
 
     def constant_signals(self) -> tuple[Tensor, Tensor]:

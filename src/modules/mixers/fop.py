@@ -57,6 +57,7 @@ class FOPMixer(nn.Module):
 
     Shapes:
         q_taken, value: [B, T, N];  state: [B, T, S];  actions: [B, T, N] int64;  obs: [B, T, N, O]
+        is_active: [B, T, N] bool or None; whoever takes no part has q_taken and value 0
         out: Q_jt [B, T, 1], and the regulariser of the attention [B, T, 1]
     """
 
@@ -79,7 +80,13 @@ class FOPMixer(nn.Module):
         self.from_actions = nn.Linear(state_dim + n * n_actions, heads * n)
 
     def forward(
-        self, q_taken: Tensor, state: Tensor, value: Tensor, actions: Tensor, obs: Tensor
+        self,
+        q_taken: Tensor,
+        state: Tensor,
+        value: Tensor,
+        actions: Tensor,
+        obs: Tensor,
+        is_active: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """See the class."""
         sizes = check(q_taken, f"B T {self.n_agents}")
@@ -87,28 +94,40 @@ class FOPMixer(nn.Module):
         check(value, f"B T {self.n_agents}", sizes)
         check(actions, f"B T {self.n_agents}", sizes)
         check(obs, f"B T {self.n_agents} O", sizes)
+        one_hot = functional.one_hot(actions, self.n_actions).to(state.dtype)  # [B, T, N, A]
+        absent = None
+        if is_active is not None:
+            one_hot = one_hot * is_active.unsqueeze(3)
+            absent = ~is_active & is_active.any(dim=2, keepdim=True)  # none where nobody is there
         queries, hidden, scale, agents = self.from_state(state).split(self.widths, dim=-1)
-        weight, penalty = self._weights(queries, obs)  # [B, T, N], [B, T, 1]
-        lambdas = self._lambdas(scale, agents, state, actions)  # [B, T, N]
+        weight, penalty = self._weights(queries, obs, absent)  # [B, T, N], [B, T, 1]
+        lambdas = self._lambdas(scale, agents, state, one_hot)  # [B, T, N]
         base = self.value_out(functional.relu(hidden))  # [B, T, 1], V0
         advantage = (weight * (q_taken - value)).detach()
         mixed = weight * q_taken + (lambdas - 1) * advantage  # [B, T, N]
         return base + mixed.sum(dim=2, keepdim=True), penalty
 
-    def _weights(self, queries: Tensor, obs: Tensor) -> tuple[Tensor, Tensor]:
+    def _weights(
+        self, queries: Tensor, obs: Tensor, absent: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         """w_i [B, T, N], and the sum over heads of the mean squared logits [B, T, 1]."""
         heads, e = self.config.heads, self.config.embed_dim
         query = self.query(functional.relu(queries).unflatten(-1, (heads, -1)))  # [B, T, heads, E]
         key = self.key(obs).unflatten(-1, (heads, e))  # [B, T, N, heads, E]
         logits = (query.unsqueeze(2) * key).sum(dim=4)  # [B, T, N, heads]
-        weight = (logits / e**0.5).softmax(dim=2).sum(dim=3) + POSITIVE
-        penalty = logits.square().mean(dim=2).sum(dim=2, keepdim=True)
-        return weight, self.config.attention_reg * penalty
+        scores, squares = logits / e**0.5, logits.square()
+        if absent is None:
+            penalty = squares.mean(dim=2)  # [B, T, heads]
+        else:
+            gone = absent.unsqueeze(3)
+            scores = scores.masked_fill(gone, -torch.inf)
+            penalty = squares.masked_fill(gone, 0.0).sum(dim=2) / (~gone).sum(dim=2)
+        weight = scores.softmax(dim=2).sum(dim=3) + POSITIVE
+        return weight, self.config.attention_reg * penalty.sum(dim=2, keepdim=True)
 
-    def _lambdas(self, scale: Tensor, agents: Tensor, state: Tensor, actions: Tensor) -> Tensor:
+    def _lambdas(self, scale: Tensor, agents: Tensor, state: Tensor, one_hot: Tensor) -> Tensor:
         """lambda_i(s, u), [B, T, N]."""
-        one_hot = functional.one_hot(actions, self.n_actions).to(state.dtype).flatten(2)
-        by_action = self.from_actions(torch.cat([state, one_hot], dim=-1))  # [B, T, heads * N]
+        by_action = self.from_actions(torch.cat([state, one_hot.flatten(2)], dim=-1))
         gates = (torch.sigmoid(agents) * torch.sigmoid(by_action)).unflatten(
             -1, (self.config.heads, self.n_agents)
         )
