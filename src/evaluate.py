@@ -9,7 +9,7 @@ import torch
 from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
 from config.load import recorded_settings, to_dict
-from config.schema import FILM_SETTINGS, RunConfig
+from config.schema import FILM_SETTINGS, MONGO_SETTINGS, RunConfig
 from controllers.basic_controller import BasicController
 from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
@@ -28,6 +28,7 @@ HARMLESS = (
     "threads",
     "show_progress",
     *FILM_SETTINGS,
+    *MONGO_SETTINGS,
 )
 
 

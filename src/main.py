@@ -12,6 +12,7 @@ from typing import Any
 from config.cli import Command, parse
 from config.schema import RunConfig
 from utils.errors import ConfigError, UserError
+from utils.mongo_url import hide_password
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -55,6 +56,12 @@ def dispatch(command: Command) -> int:
         print(describe.help_text())
     elif command.action == "list":
         print(describe.list_text())
+    elif command.sync_mongo:
+        from config.load import recorded_settings
+        from mongodb.recording import sync_run
+
+        run_dir = Path(command.sync_mongo)
+        print(sync_run(run_dir, command.mongo, recorded_settings(run_dir)))
     else:
         config = resolve(command)
         if command.action == "print_config":
@@ -71,11 +78,16 @@ def dispatch(command: Command) -> int:
             print(text)
             return 0 if PASSES in text else 1
         elif config.evaluate:
+            if command.mongo:
+                raise UserError(
+                    "--mongo is for training; an evaluation writes evaluations.csv in the run's "
+                    "folder. Leave out --mongo."
+                )
             from evaluate import evaluate
 
             print(evaluate(config))
         else:
-            run_with_sacred(config)
+            run_with_sacred(config, command.mongo)
     return 0
 
 
@@ -111,13 +123,15 @@ def resolve(command: Command) -> RunConfig:
     return config
 
 
-def run_with_sacred(config: RunConfig) -> None:
-    """Train under Sacred's eyes, recorded in the run's own folder."""
+def run_with_sacred(config: RunConfig, mongo: str | None) -> None:
+    """Train under Sacred's eyes, recorded in the run's own folder and, if asked, in MongoDB."""
     from config.load import to_dict
+    from mongodb.recording import checked_server, mirrored
     from run import Run
     from utils.checkpoint import run_folder
     from utils.run_dir import create_run_dir, require_writable
 
+    server = checked_server(mongo, config.mongo_url, config.mongo_db)
     run = Run(config)  # refuses what cannot work, before anything is written
     if config.resume:
         run_dir = require_writable(run_folder(config.resume))
@@ -130,20 +144,24 @@ def run_with_sacred(config: RunConfig) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Sacred 0.8.7 imports pkg_resources, which warns
         from sacred import SETTINGS, Experiment
-        from sacred.observers import FileStorageObserver
 
+        from utils.sacred_files import WholeFileObserver
+
+        SETTINGS.CONFIG.ENFORCE_KEYS_MONGO_COMPATIBLE = False  # mongodb/documents.py changes them
         SETTINGS.CAPTURE_MODE = "no"  # rich owns the console; metrics.csv has the numbers
         logging.getLogger(name).setLevel(logging.WARNING)  # "Running command ...", and the like
         experiment = Experiment(name, base_dir=str(REPOSITORY))
-    experiment.observers.append(FileStorageObserver(run_dir / "sacred"))
+    experiment.observers.append(WholeFileObserver(run_dir / "sacred"))
     experiment.add_config(to_dict(config))
 
     @experiment.main
     def experiment_main(_run: Any) -> dict[str, float]:
         return run.train(run_dir, _run.log_scalar)
 
-    experiment.run()
+    with mirrored(server, run_dir):
+        experiment.run()
 
 
 if __name__ == "__main__":
+    hide_password()
     sys.exit(main())

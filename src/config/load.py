@@ -17,7 +17,7 @@ from config import layers
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
-from config.schema import FILM_SETTINGS, RunConfig
+from config.schema import FILM_SETTINGS, MONGO_SETTINGS, RunConfig
 from utils.errors import ConfigError, UserError
 from utils.registry import REGISTRIES, Component
 
@@ -84,11 +84,12 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     recorded = layers.read_file(path, str(path), problems)
     merged = _merge([recorded, layers.read_overrides(overrides, problems)])
     config = _resolve(merged, problems)
-    replaced = {f"{s}_args" for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
+    optional = {f"{s}_args" for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
+    optional |= {*FILM_SETTINGS, *MONGO_SETTINGS}
     missing = [
         leaf
         for leaf in _leaves(to_dict(config))
-        if leaf not in merged.origin and leaf.split(".")[0] not in {*replaced, *FILM_SETTINGS}
+        if leaf not in merged.origin and leaf.split(".")[0] not in optional
     ]
     if missing:
         raise ConfigError(
