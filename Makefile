@@ -55,14 +55,16 @@ test: setup  ## run the fast tests; choose some with ARGS="tests/modules -k qmix
 test-slow: setup  ## run the tests that train for minutes
 	"$(BIN)/python" -m pytest -n 2 -m slow $(ARGS)
 
-# The server is a stand-in that speaks MongoDB's protocol, in an environment of its own (Python 3.13 or newer).
-# TEST_MONGO_URL=mongodb://... runs the same tests against a real server, in databases that are dropped afterwards.
-test-mongo: setup  ## run the tests of MongoDB, slow ones included; MONGO_PYTHON=python3.13
-	@[ -x "$(MONGO_VENV)/bin/python" ] || "$(MONGO_PYTHON)" -m venv "$(MONGO_VENV)" || { \
+# The server is a stand-in that speaks MongoDB's protocol, in an environment of its own (Python 3.13 or newer), or,
+# with TEST_MONGO_URL=mongodb://..., a real one; the tests drop the databases that they make there.
+test-mongo: setup  ## run the tests of MongoDB over a real socket; MONGO_PYTHON=python3.13
+	@[ -n "$$TEST_MONGO_URL" ] || [ -x "$(MONGO_VENV)/bin/python" ] || "$(MONGO_PYTHON)" -m venv "$(MONGO_VENV)" || { \
 	  echo 'The stand-in needs Python 3.13 or newer. Name it: make test-mongo MONGO_PYTHON=/path/to/python3.13' >&2; \
 	  exit 1; }
-	@"$(MONGO_VENV)/bin/python" -m pip install --disable-pip-version-check -q 'mongoeco[wire]==4.11.0'
-	TEST_MONGO_PYTHON="$(MONGO_VENV)/bin/python" "$(BIN)/python" -m pytest tests/mongodb $(ARGS)
+	@[ -n "$$TEST_MONGO_URL" ] || \
+	  "$(MONGO_VENV)/bin/python" -m pip install --disable-pip-version-check -q 'mongoeco[wire]==4.11.0'
+	@[ -n "$$TEST_MONGO_URL" ] || export TEST_MONGO_PYTHON="$(MONGO_VENV)/bin/python"; \
+	  "$(BIN)/python" -m pytest tests/mongodb $(ARGS)
 
 lint: setup  ## check style and formatting
 	"$(BIN)/ruff" check .

@@ -25,7 +25,7 @@ from utils.errors import UserError
 FIRST_SECONDS = 1.0  # from the start of a run to the first writing
 PAUSE_SECONDS = 10.0  # between two writings
 MAX_SHARE = 0.02  # of the processor that writing may take: larger records are written less often
-WRITE_SECONDS = 10.0  # that a live run gives to one writing
+WRITE_SECONDS = 5.0  # that a live run gives to one writing
 SYNC_SECONDS = 60.0  # the same for `--sync-mongo`
 
 
@@ -33,7 +33,7 @@ class Mirror:
     """Context manager: while a run goes on, its record in MongoDB follows the one in its folder.
 
     A thread does all of it, so that a server that is gone never holds up training; only at the end
-    the run waits for it: 4 seconds if the server is gone, at most twice `WRITE_SECONDS`.
+    the run waits for it: 4 seconds if the server is gone, never more than twice `WRITE_SECONDS`.
 
     Args:
         server: where to.

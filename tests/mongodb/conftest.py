@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
-from pymongo.uri_parser import parse_uri
 from tests.mongodb.servers import URL_VARIABLE, Proxy, StandIn, stand_in_python
 
 from mongodb import mirror
@@ -46,8 +45,7 @@ def database(server: Server) -> Iterator[Database[Any]]:
 @pytest.fixture
 def proxy(url: str) -> Iterator[Proxy]:
     """A line to the server that the test may cut."""
-    (host, port), *_ = parse_uri(url)["nodelist"]
-    line = Proxy(host, port)
+    line = Proxy(url)
     yield line
     line.close()
 

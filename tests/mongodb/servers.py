@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import select
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
+from pymongo.uri_parser import parse_uri
 
 from utils.mongo_url import MONGO_ID
 
@@ -73,17 +75,17 @@ class StandIn:
 class Proxy:
     """A line to a server that can be cut, can swallow all that is said, and can be mended."""
 
-    def __init__(self, host: str, port: int):
-        self._to, self.port = (host, port), free_port()
+    def __init__(self, url: str):
+        self._to, *_ = parse_uri(url)["nodelist"]
+        self.port = free_port()
+        joint = "&" if "?" in url else "/?"
+        here = re.sub(r"(://(?:.*@)?)[^/?]*", rf"\g<1>127.0.0.1:{self.port}", url, count=1)
+        self.url = f"{here.rstrip('/')}{joint}directConnection=true"
         self._wakeup, self._interrupt = socket.socketpair()
         self._state, self._is_done = "open", threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
         self._is_done.wait(5)
-
-    @property
-    def url(self) -> str:
-        return f"mongodb://127.0.0.1:{self.port}/?directConnection=true"
 
     def mend(self) -> None:
         """Let traffic pass."""
