@@ -33,6 +33,7 @@ STATE: dict[str, Any] = {
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
     return tmp_path / "run" / "checkpoints" / LATEST
 
 
