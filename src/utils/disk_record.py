@@ -25,6 +25,7 @@ class DiskRecord(FileStorageObserver):
         try:
             return super().started_event(*args, **kwargs)
         except OSError as error:
+            self.run_entry = {}  # Sacred will want to add to it that the run failed
             raise self._failed(error) from error
 
     def save_json(self, obj: Any, filename: str) -> None:
@@ -54,7 +55,7 @@ class DiskRecord(FileStorageObserver):
     def _failed(self, error: OSError) -> UserError:
         self.failure = UserError(
             f"Sacred's record {self.dir or self.basedir} cannot be written ({reason(error)}). Free "
-            f"space or make the folder writable, then continue the run with "
+            f"space or make the folder writable; from its last checkpoint the run goes on with "
             f"`with resume={Path(self.basedir).parent}`."
         )
         return self.failure

@@ -78,15 +78,14 @@ def locked(run_dir: Path) -> Iterator[None]:
     """
     path = run_dir / LOCK
     try:
-        file = path.open("a+")
+        file = path.open("ab", buffering=0)
     except OSError as error:
         raise UserError(f"{path} cannot be written ({reason(error)}).") from error
     with file:
         _lock(run_dir, path, file.fileno())
         with suppress(OSError):  # a full disk; who holds the lock is only told
             file.truncate(0)
-            file.write(f"process {os.getpid()} on {platform.node()}\n")
-            file.flush()
+            file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
 
 

@@ -81,11 +81,26 @@ class RunLog:
     ):
         self.path = run_dir / "metrics.csv"
         self._scalar = scalar
+        self._tensorboard: Any = None
+        self._events = run_dir / "tensorboard"
         writer = tensorboard_writer() if use_tensorboard else None
         self._failed = False
         with self._writing(self.path):
             self._file: TextIO = self.path.open("w" if position is None else "r+", newline="")
-            self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        try:
+            self._begin(position)
+            if writer is not None:
+                purge = None if position is None else env_steps + 1
+                with self._writing(self._events):
+                    self._tensorboard = writer(str(self._events), purge_step=purge)
+        except UserError:
+            self.close()
+            raise
+
+    def _begin(self, position: int | None) -> None:
+        """Write the header, or cut the file."""
+        with self._writing(self.path):
             if position is None:
                 self._writer.writerow(COLUMNS)
             else:
@@ -93,10 +108,6 @@ class RunLog:
                 self._file.seek(end)
                 self._file.truncate()
             self._file.flush()
-        self._events = run_dir / "tensorboard"
-        with self._writing(self._events):
-            purge = None if position is None else env_steps + 1
-            self._tensorboard = writer(str(self._events), purge_step=purge) if writer else None
 
     def write(self, counts: Counts, seconds: float, metrics: dict[str, float]) -> None:
         """One row for each metric.
@@ -162,9 +173,9 @@ class RunLog:
         except OSError as error:
             self._failed = True
             raise UserError(
-                f"{path} cannot be written ({reason(error)}). If the folder is still there, "
-                f"its last checkpoint is intact: free space or make it writable, then continue the "
-                f"run with `with resume={self.path.parent}`."
+                f"{path} cannot be written ({reason(error)}). Free space or make the folder "
+                f"writable; from its last checkpoint the run goes on with "
+                f"`with resume={self.path.parent}`."
             ) from error
 
 
