@@ -31,7 +31,8 @@ ARROWS = {
     "evaluate": BUILD | {"build", "film", "rendering"},
     "run": BUILD | {"build", "evaluate"},
     "policy": BUILD | {"build"},
-    "main": BUILD | {"build", "evaluate", "run", "policy", "mongodb"},
+    "resume": {"utils", "config"},
+    "main": BUILD | {"build", "evaluate", "run", "resume", "policy", "mongodb"},
     "suite": {"utils", "analysis"},  # starts main.py in processes of its own
     "report": {"utils", "analysis"},
 }
