@@ -2,13 +2,15 @@
 
 VENV ?= .venv
 PYTHON ?= python3
+MONGO_PYTHON ?= python3.13
+MONGO_VENV ?= .venv-mongo
 ARGS ?=
 
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.setup-done
 AT_LEAST_3_11 = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help setup agp smoke test test-slow lint types docs docs-check bench clean
+.PHONY: help setup agp smoke test test-slow test-mongo lint types docs docs-check bench clean
 
 help:  ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.12] [VENV=.venv]'
@@ -52,6 +54,17 @@ test: setup  ## run the fast tests; choose some with ARGS="tests/modules -k qmix
 
 test-slow: setup  ## run the tests that train for minutes
 	"$(BIN)/python" -m pytest -n 2 -m slow $(ARGS)
+
+# The server is a stand-in that speaks MongoDB's protocol, in an environment of its own (Python 3.13 or newer), or,
+# with TEST_MONGO_URL=mongodb://..., a real one; the tests drop the databases that they make there.
+test-mongo: setup  ## run the tests of MongoDB over a real socket; MONGO_PYTHON=python3.13
+	@[ -n "$$TEST_MONGO_URL" ] || [ -x "$(MONGO_VENV)/bin/python" ] || "$(MONGO_PYTHON)" -m venv "$(MONGO_VENV)" || { \
+	  echo 'The stand-in needs Python 3.13 or newer. Name it: make test-mongo MONGO_PYTHON=/path/to/python3.13' >&2; \
+	  exit 1; }
+	@[ -n "$$TEST_MONGO_URL" ] || \
+	  "$(MONGO_VENV)/bin/python" -m pip install --disable-pip-version-check -q 'mongoeco[wire]==4.11.0'
+	@[ -n "$$TEST_MONGO_URL" ] || export TEST_MONGO_PYTHON="$(MONGO_VENV)/bin/python"; \
+	  "$(BIN)/python" -m pytest tests/mongodb $(ARGS)
 
 lint: setup  ## check style and formatting
 	"$(BIN)/ruff" check .

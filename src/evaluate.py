@@ -2,14 +2,13 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
-from config.load import recorded_settings, to_dict
-from config.schema import FILM_SETTINGS, RunConfig
+from config.load import changes, recorded_settings, to_dict
+from config.schema import FILM_SETTINGS, MONGO_SETTINGS, RunConfig
 from controllers.basic_controller import BasicController
 from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
@@ -28,6 +27,7 @@ HARMLESS = (
     "threads",
     "show_progress",
     *FILM_SETTINGS,
+    *MONGO_SETTINGS,
 )
 
 
@@ -61,14 +61,14 @@ def evaluate(config: RunConfig) -> str:
     n, steps = config.test_nepisode, state["counters"]["env_steps"]
     folder = run_folder(path)
     settings = to_dict(config)
-    changes = " ".join(_changes(recorded_settings(folder), settings))
+    changed = " ".join(changes(recorded_settings(folder), settings, HARMLESS))
     opponent = opponent_label(settings["env_args"])
-    append_evaluation(folder, path.name, steps, n, opponent, changes, metrics)
+    append_evaluation(folder, path.name, steps, n, opponent, changed, metrics)
     rows = {"checkpoint": str(path), "trained for": f"{steps:,} environment steps"}
     if opponent:
         rows["opponent"] = opponent
-    if changes:
-        rows["changed"] = changes
+    if changed:
+        rows["changed"] = changed
     rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}
     if film is not None:
         rows["film"] = str(film)
@@ -83,14 +83,3 @@ def _film(config: RunConfig, controller: BasicController, checkpoint: Path) -> P
     from film import write_film  # imports what only films need
 
     return write_film(config, controller, checkpoint, config.render)
-
-
-def _changes(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[str]:
-    """`key=value` of every recorded setting that differs and matters, nested keys dotted."""
-    found = []
-    for key, value in new.items():
-        if isinstance(value, dict) and isinstance(old.get(key), dict):
-            found += _changes(old[key], value, f"{path}{key}.")
-        elif key in old and old[key] != value and key not in HARMLESS:
-            found.append(f"{path}{key}={value}")
-    return found

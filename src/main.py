@@ -3,23 +3,42 @@
 python src/main.py --config=agp --env-config=topk with seed=3 env_args.n_agents=8
 """
 
+import dataclasses
 import logging
 import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from config.cli import Command, parse
 from config.schema import RunConfig
 from utils.errors import ConfigError, UserError
+from utils.interruption import Interrupted, StopSignals
+from utils.mongo_url import hide_password
+
+if TYPE_CHECKING:
+    from run import Run
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns the exit code (2 for a mistake that the user can mend)."""
+    """Run one command; returns the exit code.
+
+    It is 2 for a mistake that the user can mend, 128 plus its number for a signal.
+    """
+    with StopSignals() as signals:
+        return guarded(sys.argv[1:] if argv is None else argv, signals)
+
+
+def guarded(argv: list[str], signals: StopSignals) -> int:
+    """The exit code of a command; what stops it is told in words."""
     try:
-        return dispatch(parse(sys.argv[1:] if argv is None else argv))
+        return dispatch(parse(argv), signals)
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_code
     except ConfigError as error:
         noun = "problem" if len(error.problems) == 1 else "problems"
         lines = "\n".join(f"  * {problem}" for problem in error.problems)
@@ -47,7 +66,7 @@ def is_out_of_memory(error: Exception) -> bool:
     return "can't allocate memory" in str(error)
 
 
-def dispatch(command: Command) -> int:
+def dispatch(command: Command, signals: StopSignals) -> int:
     """Do what the command line asks for."""
     from config import describe
 
@@ -55,6 +74,12 @@ def dispatch(command: Command) -> int:
         print(describe.help_text())
     elif command.action == "list":
         print(describe.list_text())
+    elif command.sync_mongo:
+        from config.load import recorded_settings
+        from mongodb.recording import sync_run
+
+        run_dir = Path(command.sync_mongo)
+        print(sync_run(run_dir, command.mongo, recorded_settings(run_dir)))
     else:
         config = resolve(command)
         if command.action == "print_config":
@@ -71,11 +96,16 @@ def dispatch(command: Command) -> int:
             print(text)
             return 0 if PASSES in text else 1
         elif config.evaluate:
+            if command.mongo:
+                raise UserError(
+                    "--mongo is for training; an evaluation writes evaluations.csv in the run's "
+                    "folder. Leave out --mongo."
+                )
             from evaluate import evaluate
 
             print(evaluate(config))
         else:
-            run_with_sacred(config)
+            train(config, signals, command.mongo)
     return 0
 
 
@@ -85,6 +115,8 @@ def resolve(command: Command) -> RunConfig:
     from config.load import load_config, load_recorded
 
     given = dict(text.split("=", 1) for text in command.overrides if "=" in text)
+    if given.get("resume") == "auto":
+        del given["resume"]  # the configuration is the one asked for here
     named = command.alg or command.env
     if given.get("resume") and named:
         raise UserError(
@@ -111,39 +143,74 @@ def resolve(command: Command) -> RunConfig:
     return config
 
 
-def run_with_sacred(config: RunConfig) -> None:
-    """Train under Sacred's eyes, recorded in the run's own folder."""
-    from config.load import to_dict
+def train(config: RunConfig, signals: StopSignals, mongo: str | None) -> None:
+    """Train in the run's own folder, which nobody else trains in meanwhile."""
+    from mongodb.recording import checked_server, mirrored
+    from resume import AUTO, choose_run
     from run import Run
     from utils.checkpoint import run_folder
-    from utils.run_dir import create_run_dir, require_writable
+    from utils.run_dir import create_run_dir, locked, remove_unfinished, require_writable
 
-    run = Run(config)  # refuses what cannot work, before anything is written
-    if config.resume:
-        run_dir = require_writable(run_folder(config.resume))
-    else:
-        label = config.name or config.alg_name
-        run_dir = create_run_dir(
-            config.results_dir, config.env_name, config.alg_name, label, config.seed
-        )
+    run_dir: Path | None = None
+    with ExitStack() as held:
+        if config.resume == AUTO:
+            choice = choose_run(config, held)
+            if choice is None:
+                print("There is no run of this configuration to go on with; a new one begins.")
+            elif choice.is_finished:
+                print(f"This run has been trained to its end. Everything is in {choice.run_dir}")
+                return
+            else:
+                run_dir = choice.run_dir
+            config = dataclasses.replace(config, resume=str(choice.checkpoint) if choice else "")
+        elif config.resume:
+            run_dir = require_writable(run_folder(config.resume))
+            held.enter_context(locked(run_dir))
+        server = checked_server(mongo, config.mongo_url, config.mongo_db)
+        run = Run(config)  # refuses what cannot work, before anything is written
+        signals.patient = True
+        if run_dir is None:
+            place = (config.results_dir, config.env_name, config.alg_name, config.name, config.seed)
+            run_dir = create_run_dir(*place)
+            held.enter_context(locked(run_dir))
+        else:
+            remove_unfinished(run_dir)
+        with mirrored(server, run_dir):
+            run_with_sacred(run, run_dir, signals)
+
+
+def run_with_sacred(run: "Run", run_dir: Path, signals: StopSignals) -> None:
+    """Train under Sacred's eyes, recorded in the run's own folder."""
+    from config.load import to_dict
+
+    config = run.config
     name = f"{config.alg_name}-{config.env_name}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Sacred 0.8.7 imports pkg_resources, which warns
         from sacred import SETTINGS, Experiment
-        from sacred.observers import FileStorageObserver
 
+        from utils.disk_record import DiskRecord
+
+        SETTINGS.CONFIG.ENFORCE_KEYS_MONGO_COMPATIBLE = False  # mongodb/documents.py changes them
         SETTINGS.CAPTURE_MODE = "no"  # rich owns the console; metrics.csv has the numbers
         logging.getLogger(name).setLevel(logging.WARNING)  # "Running command ...", and the like
         experiment = Experiment(name, base_dir=str(REPOSITORY))
-    experiment.observers.append(FileStorageObserver(run_dir / "sacred"))
+    record = DiskRecord(run_dir / "sacred")
+    experiment.observers.append(record)
     experiment.add_config(to_dict(config))
 
     @experiment.main
     def experiment_main(_run: Any) -> dict[str, float]:
-        return run.train(run_dir, _run.log_scalar)
+        def scalar(key: str, value: float, env_steps: int) -> None:
+            record.require_complete()
+            _run.log_scalar(key, value, env_steps)
+
+        return run.train(run_dir, scalar, signals)
 
     experiment.run()
+    record.require_complete()
 
 
 if __name__ == "__main__":
+    hide_password()
     sys.exit(main())

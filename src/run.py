@@ -29,12 +29,15 @@ from learners.base import Learner
 from utils.checkpoint import (
     BEST,
     LATEST,
+    PREVIOUS,
     find_checkpoint,
     load_checkpoint,
     load_into,
+    resumption,
     save_checkpoint,
 )
 from utils.console import RunConsole
+from utils.interruption import Interrupted, StopSignals, farewell
 from utils.run_log import RunLog, tensorboard_writer
 
 Scalar = Callable[[str, float, int], Any]
@@ -92,36 +95,42 @@ class Run:
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
         self._last_test: dict[str, float] = {}
         self._log_position: int | None = None  # where to cut the metrics.csv of a resumed run
+        self._resumed = ""  # what to say of it
         if config.resume:
             path = find_checkpoint(config.resume)
-            load_into(self, load_checkpoint(path), path)
+            state = load_checkpoint(path)
+            load_into(self, state, path)
+            self._resumed = f"\n{resumption(path, state)}"
         elif config.checkpoint_path:
             path = find_checkpoint(config.checkpoint_path)
             weights = load_checkpoint(path)["learner"]["online"]
             load_into(self.learner.online, weights, path)
             load_into(self.learner.target, weights, path)
 
-    def train(self, run_dir: Path, scalar: Scalar | None = None) -> dict[str, float]:
+    def train(
+        self, run_dir: Path, scalar: Scalar | None = None, signals: StopSignals | None = None
+    ) -> dict[str, float]:
         """Run until `t_max` environment steps, recording everything in `run_dir`.
 
         Args:
             run_dir: the run's folder.
             scalar: receives every metric besides `metrics.csv`, such as Sacred's log_scalar.
+            signals: once one is received, the run saves after the step under way and ends.
 
         Returns:
             The metrics of the last greedy test.
 
         Raises:
-            NumericalError: if a reward, the loss or the gradient is not finite.
+            Interrupted: if a signal was received.
+            UserError: if a reward, the loss or the gradient is not finite, or if something cannot
+                be written.
         """
         config, counters = self.config, self.counters
         self.checkpoints = run_dir / "checkpoints"
         with (
             closing(self.runner.env),
             closing(self.test_runner.env),
-            closing(
-                RunLog(run_dir, config.use_tensorboard, scalar, self._log_position)
-            ) as self.log,
+            closing(self._open_log(run_dir, scalar)) as self.log,
             RunConsole(config.t_max, counters.env_steps, config.show_progress) as console,
         ):
             dump(config, run_dir / "config.yaml")
@@ -138,10 +147,18 @@ class Run:
                     self._log_training()
                 if counters.strikes("test", config.test_interval) or done:
                     self._test(console)
-                if counters.strikes("checkpoint", config.checkpoint_interval) or done:
-                    self._save()
+                stop = signals.received if signals is not None else None
+                due = counters.strikes("checkpoint", config.checkpoint_interval) or done
+                if due or stop:
+                    self._save(numbered=due and config.keep_numbered_checkpoints)
+                if stop and not done:
+                    raise Interrupted(stop, farewell(run_dir, counters.env_steps))
             console.say(f"Finished. Everything is in {run_dir}")
         return self._last_test
+
+    def _open_log(self, run_dir: Path, scalar: Scalar | None) -> RunLog:
+        place = (self._log_position, self.counters.env_steps)
+        return RunLog(run_dir, self.config.use_tensorboard, scalar, *place)
 
     def advance(self) -> None:
         """Collect an episode in each copy of the environment; train as often as that calls for."""
@@ -225,17 +242,22 @@ class Run:
 
     def _announcement(self) -> str:
         c = self.config
-        n_parameters = sum(p.numel() for p in self.learner.online.parameters())
+        n_weights = sum(p.numel() for p in self.learner.online.parameters())
+        kept = "replay included" if c.checkpoint_replay else "without replay"
+        # Two networks, two moments of one for the optimiser, each number in four bytes.
+        n_bytes = 4 * 4 * n_weights + self.replay.n_bytes * c.checkpoint_replay
         return (
-            f"{c.alg_name} on {c.env_name}, seed {c.seed}, {c.device}: {n_parameters:,} weights, "
+            f"{c.alg_name} on {c.env_name}, seed {c.seed}, {c.device}: {n_weights:,} weights, "
             f"{c.batch_size_run} environments, {c.updates_per_round} gradient step(s) of "
             f"{c.batch_size} episodes per {c.train_every_episodes} collected. Replay: "
-            f"{c.buffer_size:,} episodes, {self.replay.n_bytes / 2**20:.1f} MiB."
+            f"{c.buffer_size:,} episodes, {self.replay.n_bytes / 2**20:.1f} MiB. "
+            f"Checkpoints, {kept}: up to {n_bytes / 2**20:.1f} MiB each.{self._resumed}"
         )
 
-    def _save(self) -> None:
-        save_checkpoint(self.checkpoints / LATEST, self._state(self.config.checkpoint_replay))
-        if self.config.keep_numbered_checkpoints:
+    def _save(self, numbered: bool) -> None:
+        state = self._state(self.config.checkpoint_replay)
+        save_checkpoint(self.checkpoints / LATEST, state, self.checkpoints / PREVIOUS)
+        if numbered:
             name = f"{self.counters.env_steps:012d}.pt"
             save_checkpoint(self.checkpoints / name, self._state(with_replay=False))
 
@@ -248,7 +270,7 @@ class Run:
             "counters": asdict(self.counters),
             "statistics": self.statistics.state_dict(),
             "since_log": list(self._since_log),
-            "log_position": self.log.position,
+            "log_position": self.log.secure(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ python src/suite.py topk --dry-run
 python src/suite.py topk --parallel 2 with results_dir=/scratch/results
 
 A suite is a file in `config/suites`. A run that is finished already (its latest checkpoint has
-reached t_max under the same results folder) is left alone, so that a suite can be started again.
+reached t_max under the same results folder) is left alone, and one that was stopped goes on, so
+that a suite can be started again.
 """
 
 import argparse
@@ -75,7 +76,7 @@ def play(job: Job, results: Path, evaluation: list[str]) -> str:
     env = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     main = [sys.executable, str(SOURCE / "main.py")]
     train = [*main, f"--config={job.alg}", f"--env-config={job.env}", "with", f"seed={job.seed}"]
-    train += [f"results_dir={results}", "show_progress=False", *job.settings]
+    train += [f"results_dir={results}", "show_progress=False", "resume=auto", *job.settings]
     done = subprocess.run(train, capture_output=True, text=True, env=env, check=False)
     if done.returncode != 0:
         return f"FAILED {job.title}\n{done.stderr.strip()}"

@@ -24,13 +24,15 @@ ARROWS = {
     "learners": LEARNING,
     "runners": LEARNING,
     "analysis": {"utils"},
+    "mongodb": {"utils"},
     "rendering": {"utils", "components", "envs"},
     "build": BUILD,
     "film": BUILD | {"build", "rendering"},
     "evaluate": BUILD | {"build", "film", "rendering"},
     "run": BUILD | {"build", "evaluate"},
     "policy": BUILD | {"build"},
-    "main": BUILD | {"build", "evaluate", "run", "policy"},
+    "resume": {"utils", "config"},
+    "main": BUILD | {"build", "evaluate", "run", "resume", "policy", "mongodb"},
     "suite": {"utils", "analysis"},  # starts main.py in processes of its own
     "report": {"utils", "analysis"},
 }

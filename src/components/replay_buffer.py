@@ -73,7 +73,10 @@ class ReplayBuffer:
             state |= {
                 "head": self._head,
                 "lengths": torch.from_numpy(self._lengths[: self.n_episodes].copy()),
-                "episodes": {k: v[: self.n_episodes].clone() for k, v in self._storage.items()},
+                "episodes": {  # in the host's memory: a GPU that is full of them has no room
+                    name: stored[: self.n_episodes].to("cpu", copy=True)
+                    for name, stored in self._storage.items()
+                },
             }
         return state
 

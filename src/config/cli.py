@@ -1,13 +1,20 @@
 """The command line, in PyMARL's words: `--config=agp --env-config=topk with seed=3`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from config.hints import did_you_mean
 from utils.errors import ConfigError
+from utils.mongo_url import holds_secret, redact
 
 Action = Literal["run", "help", "list", "check_env", "print_config"]
-VALUE_FLAGS = {"--config": "alg", "--env-config": "env"}
+VALUE_FLAGS = {
+    "--config": "--config=<name>; `--list` shows the names",
+    "--env-config": "--env-config=<name>; `--list` shows the names",
+    "--mongo": "--mongo=mongodb://<host>:27017",
+    "--sync-mongo": "--sync-mongo=<folder of a run>",
+}
+SYNC_FLAGS = {"--sync-mongo", "--mongo"}
 ACTION_FLAGS: dict[str, Action] = {
     "--help": "help",
     "-h": "help",
@@ -25,6 +32,8 @@ class Command:
     env: str | None = None  # name or path given to --env-config
     overrides: tuple[str, ...] = ()  # the arguments after `with`, as they were typed
     action: Action = "run"
+    mongo: str | None = field(default=None, repr=False)  # URL given to --mongo
+    sync_mongo: str | None = None  # run folder given to --sync-mongo
 
 
 def parse(argv: list[str]) -> Command:
@@ -47,6 +56,8 @@ def parse(argv: list[str]) -> Command:
                 value = rest.pop(0)
             problems += _value_problems(flag, value, values)
             values[flag] = value
+        elif holds_secret(word):
+            problems.append(f"{flag}: a URL with a password is for --mongo. Leave it out here.")
         elif word in ACTION_FLAGS:
             actions.append(ACTION_FLAGS[word])
         elif word.startswith("-"):
@@ -59,17 +70,21 @@ def parse(argv: list[str]) -> Command:
             problems.append(_stray(word))
     if len(set(actions)) > 1:
         problems.append(f"{' and '.join(sorted(set(actions)))} exclude each other. Ask for one.")
+    if "--sync-mongo" in values and (actions or after_with or values.keys() - SYNC_FLAGS):
+        problems.append("--sync-mongo goes with --mongo only: it reads the run's own settings.")
     if problems:
         raise ConfigError(f"command line: {problem}" for problem in problems)
-    alg, env = (values.get(flag) for flag in VALUE_FLAGS)
-    return Command(alg, env, tuple(overrides), actions[0] if actions else "run")
+    alg, env, mongo, sync_mongo = (values.get(flag) for flag in VALUE_FLAGS)
+    action = actions[0] if actions else "run"
+    return Command(alg, env, tuple(overrides), action, mongo, sync_mongo)
 
 
 def _value_problems(flag: str, value: str, values: dict[str, str]) -> list[str]:
     if not value:
-        return [f"{flag} has no value. Write {flag}=<name>; `--list` shows the names."]
+        return [f"{flag} has no value. Write {VALUE_FLAGS[flag]}."]
     if flag in values:
-        return [f"{flag} is given twice, '{values[flag]}' and '{value}'. Keep one."]
+        both = f"'{redact(values[flag])}' and '{redact(value)}'"
+        return [f"{flag} is given twice, {both}. Keep one."]
     return []
 
 

@@ -22,6 +22,8 @@ Usage: python src/main.py [--config=<algorithm>] [--env-config=<environment>] [w
   --config        a file in src/config/algs by its name, or the path of any YAML file
   --env-config    a file in src/config/envs by its name, or the path of any YAML file
   with            settings that come over both files; dots reach inside: env_args.n_agents=8
+  --mongo         record to the MongoDB server at this URL, too (docs/mongodb.md)
+  --sync-mongo    complete the record of a run's folder there and stop
   --print-config  show the complete configuration and stop
   --check-env     check the environment against its contract and stop
   --list          show all components, algorithms and environments

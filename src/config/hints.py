@@ -5,6 +5,8 @@ import types
 from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+from utils.mongo_url import redact
+
 
 def setting_names(cls: Any) -> list[str]:
     """Names of the settings of a dataclass, in the order of its fields."""
@@ -47,8 +49,8 @@ def did_you_mean(key: str, paths: list[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as it is shown in a message: in YAML's words, and not too long."""
-    text = repr(value)
+    """A value as it is shown in a message: in YAML's words, not too long, without passwords."""
+    text = redact(repr(value))
     if value is None or isinstance(value, bool):
         text = {None: "null", True: "true", False: "false"}[value]
     return text if len(text) <= 80 else text[:77] + "..."

@@ -6,8 +6,7 @@ is wrong, one `ConfigError` tells all of it.
 """
 
 import dataclasses
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from config import layers
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
-from config.schema import FILM_SETTINGS, RunConfig
+from config.schema import FILM_SETTINGS, MONGO_SETTINGS, RunConfig
 from utils.errors import ConfigError, UserError
+from utils.files import reason, replacing
 from utils.registry import REGISTRIES, Component
 
 DEFAULTS = {f.name: str(f.default) for f in dataclasses.fields(RunConfig) if f.name in REGISTRIES}
@@ -84,11 +84,12 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     recorded = layers.read_file(path, str(path), problems)
     merged = _merge([recorded, layers.read_overrides(overrides, problems)])
     config = _resolve(merged, problems)
-    replaced = {f"{s}_args" for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
+    optional = {f"{s}_args" for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
+    optional |= {*FILM_SETTINGS, *MONGO_SETTINGS}
     missing = [
         leaf
         for leaf in _leaves(to_dict(config))
-        if leaf not in merged.origin and leaf.split(".")[0] not in {*replaced, *FILM_SETTINGS}
+        if leaf not in merged.origin and leaf.split(".")[0] not in optional
     ]
     if missing:
         raise ConfigError(
@@ -113,18 +114,37 @@ def to_dict(config: RunConfig) -> dict[str, Any]:
     return data
 
 
+def changes(
+    old: dict[str, Any], new: dict[str, Any], ignored: Collection[str], path: str = ""
+) -> list[str]:
+    """`key=value` of every setting of `old` that is another one in `new`, nested keys dotted."""
+    found = []
+    for key, value in new.items():
+        if isinstance(value, dict) and isinstance(old.get(key), dict):
+            found += changes(old[key], value, ignored, f"{path}{key}.")
+        elif key in old and old[key] != value and key not in ignored:
+            found.append(f"{path}{key}={value}")
+    return found
+
+
 def dump(config: RunConfig, path: str | Path) -> None:
     """Write the configuration as YAML that `load_recorded` reads back as an equal one.
 
     Args:
         config: what to write.
         path: the file; it appears complete or not at all.
+
+    Raises:
+        UserError: if it cannot be written.
     """
-    path = Path(path)
     text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
+    try:
+        with replacing(Path(path)) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({reason(error)}). Free space or make the folder writable."
+        ) from error
 
 
 def _plain(value: Any) -> Any:

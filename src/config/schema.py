@@ -10,9 +10,11 @@ from typing import Any, Literal
 
 from components.settings import InputSettings, TrainingSettings
 from utils.errors import refuse
+from utils.mongo_url import holds_secret
 
-# Settings of films. No training reads them, so a run's record may lack them.
+# Settings of films and of MongoDB. No training reads them, so a run's record may lack them.
 FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
+MONGO_SETTINGS = ("mongo_url", "mongo_db")
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,10 @@ class RunConfig(InputSettings, TrainingSettings):
     results_dir: str = "results"  # folder that receives the run's folder
     use_tensorboard: bool = False  # write TensorBoard events too (pip install tensorboard)
     show_progress: bool = True  # progress bar when the console is a terminal
+
+    # MongoDB, besides the disk
+    mongo_url: str = ""  # server without a password; --mongo and SACRED_MONGO_URL go before it
+    mongo_db: str = ""  # database; empty: the one that the URL names, or sacred
 
     # Instead of training from scratch
     resume: str = ""  # folder of the run to continue
@@ -143,6 +149,12 @@ class RunConfig(InputSettings, TrainingSettings):
                 self.render_attention and self.render == "none",
                 "render_attention",
                 "there is no film to draw it in; add render=gif or render=mp4.",
+            ),
+            (
+                holds_secret(self.mongo_url),
+                "mongo_url",
+                "a URL with a password would be kept in the run's record. Leave the user out, or "
+                "give the URL by the environment variable SACRED_MONGO_URL.",
             ),
             (self.render_layer < 0, "render_layer", f"{self.render_layer} must not be negative."),
         )

@@ -2,11 +2,11 @@
 
 A checkpoint is one nested dictionary of tensors, numbers and text. It is written to a temporary
 file in the same folder, flushed to the disk and then renamed, so that a file under its final name
-is always complete.
+is always complete. The file format has a checksum for every tensor, which is compared on reading.
 """
 
 import hashlib
-import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,33 +15,33 @@ import torch
 from torch import Tensor
 
 from utils.errors import UserError
+from utils.files import reason, replacing
 
 LATEST, BEST = "latest.pt", "best.pt"
+PREVIOUS = "previous.pt"  # what was `latest` before; it differs from it by one interval
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, state: dict[str, Any], keep_as: Path | None = None) -> None:
     """Write `state` to `path`, replacing an older file only once the new one is on the disk.
+
+    Args:
+        path: the file, in the folder `checkpoints` of a run's folder, which must exist.
+        state: see `load_checkpoint`.
+        keep_as: another name that the older file keeps; None: it goes.
 
     Raises:
         UserError: if the folder cannot be written; an older file stays as it was.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path, keep_as) as file:
             torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:  # torch wraps a full disk in a RuntimeError
-        reason = getattr(error, "strerror", None) or str(error).split("\n")[0][:200]
         raise UserError(
-            f"The checkpoint {path} could not be written ({reason}). "
+            f"The checkpoint {path} could not be written ({reason(error)}). "
             f"Free space or make the folder writable, then continue the "
             f"run with `with resume={path.parents[1]}`."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)  # gone already, unless something went wrong
 
 
 def find_checkpoint(path: str | Path) -> Path:
@@ -53,13 +53,21 @@ def find_checkpoint(path: str | Path) -> Path:
     path = Path(path)
     if path.is_file():
         return path
-    candidate = path / "checkpoints" / LATEST
-    if candidate.is_file():
-        return candidate
+    for name in (LATEST, PREVIOUS):  # a process may have died between two renamings
+        candidate = path / "checkpoints" / name
+        if candidate.is_file():
+            return candidate
     raise UserError(
         f"There is no checkpoint at {path}. Give a run folder with checkpoints/{LATEST}, or a "
         f".pt file in such a folder."
     )
+
+
+def all_checkpoints(run_dir: Path) -> list[Path]:
+    """The checkpoint files of a run, those first from which it should rather go on."""
+    found = sorted((run_dir / "checkpoints").glob("*.pt"), reverse=True)
+    order = {LATEST: 0, PREVIOUS: 1, BEST: 3}
+    return sorted(found, key=lambda path: order.get(path.name, 2))
 
 
 def run_folder(path: str | Path) -> Path:
@@ -77,11 +85,14 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
     if not path.is_file():
         raise UserError(f"The checkpoint {path} does not exist.")
     try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch itself does not look at the checksums
+        if damaged is not None:
+            raise ValueError(f"wrong checksum of {damaged}")
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises many types for a damaged file
-        reason = str(error).split("\n")[0][:200]
         raise UserError(
-            f"The checkpoint {path} is damaged or is not one of ours ({reason}). "
+            f"The checkpoint {path} is damaged or is not one of ours ({reason(error)}). "
             f"Use another one from {path.parent}."
         ) from error
     if not isinstance(state, dict) or "learner" not in state:
@@ -90,6 +101,17 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             f"folder's checkpoints/."
         )
     return state
+
+
+def resumption(path: Path, state: dict[str, Any]) -> str:
+    """What a run says that goes on from a checkpoint."""
+    text = f"Goes on from {path}, after {state['counters']['env_steps']:,} environment steps."
+    if "episodes" not in state["replay"]:
+        text += (
+            " This checkpoint holds no replay buffer: replay begins empty, so the results will "
+            "differ from those of an uninterrupted run."
+        )
+    return text
 
 
 def fingerprint(weights: Mapping[str, Tensor]) -> str:
@@ -109,7 +131,7 @@ def load_into(target: Any, state: dict[str, Any], path: Path) -> None:
     """
     try:
         target.load_state_dict(state)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
         lines = [line.strip() for line in str(error).split("\n")][:4]
         raise UserError(
             f"The checkpoint {path} belongs to another architecture than this configuration "

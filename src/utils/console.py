@@ -1,6 +1,7 @@
 """The console: a table that grows by a line at each test, and a progress bar with the time left."""
 
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -53,8 +54,9 @@ class RunConsole:
             self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        self._console.print(text, markup=False)
+        """Print a line above the bar. Nobody may be listening any more; the run goes on."""
+        with suppress(OSError):
+            self._console.print(text, markup=False)
 
     def advance(self, env_steps: int) -> None:
         """Move the bar."""

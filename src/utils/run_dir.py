@@ -2,9 +2,26 @@
 
 import itertools
 import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.files import UNFINISHED, reason
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+LOCK = "lock"  # file in a run's folder, locked by the process that trains it
+
+
+def folder_of_runs(results_dir: str, env: str, alg: str, name: str, seed: int) -> tuple[Path, str]:
+    """Where runs of one kind stand, and how their folders' names begin before the number."""
+    return Path(results_dir) / env / alg, f"{name or alg}_seed{seed}_"
 
 
 def create_run_dir(results_dir: str, env: str, alg: str, name: str, seed: int) -> Path:
@@ -13,14 +30,14 @@ def create_run_dir(results_dir: str, env: str, alg: str, name: str, seed: int) -
     Raises:
         UserError: if the folder cannot be made.
     """
-    for key, part in (("env_name", env), ("alg_name", alg), ("name", name)):
+    for key, part in (("env_name", env), ("alg_name", alg), ("name", name or alg)):
         if part in (".", "..") or Path(part).name != part:
             raise UserError(f"{key}={part} is no name for a folder. Give a word without slashes.")
-    parent = Path(results_dir) / env / alg
+    parent, stem = folder_of_runs(results_dir, env, alg, name, seed)
     try:
         parent.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(1):
-            path = parent / f"{name}_seed{seed}_{number}"
+            path = parent / f"{stem}{number}"
             try:
                 path.mkdir()  # atomic: fails if another run was first
             except FileExistsError:
@@ -50,3 +67,47 @@ def require_writable(run_dir: Path) -> Path:
                 f"folder and resume the copy with `with resume=<folder>`."
             )
     return run_dir
+
+
+@contextmanager
+def locked(run_dir: Path) -> Iterator[None]:
+    """Nobody else trains in `run_dir` meanwhile; the lock goes with the process, however it ends.
+
+    Raises:
+        UserError: if another process does, or the lock's file cannot be written.
+    """
+    path = run_dir / LOCK
+    try:
+        file = path.open("ab", buffering=0)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({reason(error)}).") from error
+    with file:
+        _lock(run_dir, path, file.fileno())
+        with suppress(OSError):  # a full disk; who holds the lock is only told
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
+        yield
+
+
+def _lock(run_dir: Path, path: Path, descriptor: int) -> None:
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UserError(
+            f"{run_dir} is being trained right now, by {path.read_text().strip()}. Wait for that "
+            f"process or end it; a run cannot be trained twice at the same time."
+        ) from error
+    except OSError as error:
+        print(
+            f"warning: {path} cannot be locked ({reason(error)}): this file system knows no locks. "
+            f"Make sure that no other process trains this run.",
+            file=sys.stderr,
+        )
+
+
+def remove_unfinished(run_dir: Path) -> None:
+    """Delete the temporary files that killed processes left; only for who holds the lock."""
+    for path in run_dir.rglob(UNFINISHED):
+        path.unlink(missing_ok=True)

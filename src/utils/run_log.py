@@ -6,11 +6,14 @@ off what came after its checkpoint.
 """
 
 import csv
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from utils.errors import UserError
+from utils.files import reason
 
 COLUMNS = ("env_steps", "episodes", "updates", "seconds", "key", "value")
 EVALUATION_COLUMNS = (
@@ -64,6 +67,7 @@ class RunLog:
         scalar: called as scalar(key, value, env_steps) for each metric, such as Sacred's
             log_scalar.
         position: where to cut an existing file before going on; None starts a new file.
+        env_steps: where a run that goes on is; TensorBoard hides the events after it.
 
     Raises:
         UserError: if TensorBoard is asked for and not installed, or the file cannot be written.
@@ -75,23 +79,37 @@ class RunLog:
         use_tensorboard: bool = False,
         scalar: Callable[[str, float, int], Any] | None = None,
         position: int | None = None,
+        env_steps: int = 0,
     ):
         self.path = run_dir / "metrics.csv"
         self._scalar = scalar
+        self._tensorboard: Any = None
+        self._events = run_dir / "tensorboard"
         writer = tensorboard_writer() if use_tensorboard else None
-        try:
+        self._failed = False
+        with self._writing(self.path):
             self._file: TextIO = self.path.open("w" if position is None else "r+", newline="")
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be written ({error.strerror}).") from error
         self._writer = csv.writer(self._file, lineterminator="\n")
-        if position is None:
-            self._writer.writerow(COLUMNS)
-        else:
-            end = min(position, self.path.stat().st_size)  # less after a crash of the machine
-            self._file.seek(end)
-            self._file.truncate()
-        self._file.flush()
-        self._tensorboard = writer(str(run_dir / "tensorboard")) if writer else None
+        try:
+            self._begin(position)
+            if writer is not None:
+                purge = None if position is None else env_steps + 1
+                with self._writing(self._events):
+                    self._tensorboard = writer(str(self._events), purge_step=purge)
+        except UserError:
+            self.close()
+            raise
+
+    def _begin(self, position: int | None) -> None:
+        """Write the header, or cut the file."""
+        with self._writing(self.path):
+            if position is None:
+                self._writer.writerow(COLUMNS)
+            else:
+                end = min(position, self.path.stat().st_size)  # less after a crash of the machine
+                self._file.seek(end)
+                self._file.truncate()
+            self._file.flush()
 
     def write(self, counts: Counts, seconds: float, metrics: dict[str, float]) -> None:
         """One row for each metric.
@@ -100,26 +118,67 @@ class RunLog:
             counts: env_steps, episodes and updates so far.
             seconds: wall time of the run so far.
             metrics: {key: value}.
+
+        Raises:
+            UserError: if they cannot be written.
         """
         head = (*counts, f"{seconds:.2f}")
-        self._writer.writerows((*head, key, f"{value:.9g}") for key, value in metrics.items())
-        self._file.flush()
+        with self._writing(self.path):
+            self._writer.writerows((*head, key, f"{value:.9g}") for key, value in metrics.items())
+            self._file.flush()
+            os.stat(self.path)  # a file that was deleted takes rows all the same
         for key, value in metrics.items():
             if self._scalar is not None:
                 self._scalar(key, value, counts[0])
             if self._tensorboard is not None:
-                self._tensorboard.add_scalar(key, value, counts[0])
+                with self._writing(self._events):
+                    self._tensorboard.add_scalar(key, value, counts[0])
 
     @property
     def position(self) -> int:
         """Bytes written so far."""
         return self._file.tell()
 
+    def secure(self) -> int:
+        """Bring all rows to the disk; returns the bytes written so far.
+
+        Raises:
+            UserError: if the disk does not take them.
+        """
+        with self._writing(self.path):
+            os.fsync(self._file.fileno())
+        return self.position
+
     def close(self) -> None:
-        """Flush and close."""
-        self._file.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+        """Flush and close.
+
+        Raises:
+            UserError: if something could not be written and nobody has been told yet.
+        """
+        already_told = self._failed
+        try:
+            try:
+                with self._writing(self.path):
+                    self._file.close()
+            finally:
+                if self._tensorboard is not None:
+                    with self._writing(self._events):
+                        self._tensorboard.close()
+        except UserError:
+            if not already_told:
+                raise
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self._failed = True
+            raise UserError(
+                f"{path} cannot be written ({reason(error)}). Free space or make the folder "
+                f"writable; from its last checkpoint the run goes on with "
+                f"`with resume={self.path.parent}`."
+            ) from error
 
 
 def opponent_label(env_args: Mapping[str, Any]) -> str:

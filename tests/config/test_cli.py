@@ -23,13 +23,19 @@ from utils.errors import ConfigError
         ("--list", Command(action="list")),
         ("--env-config=topk --check-env", Command(env="topk", action="check_env")),
         ("--config=agp --print-config", Command(alg="agp", action="print_config")),
+        ("--mongo=mongodb://ann:pw@host", Command(mongo="mongodb://ann:pw@host")),
+        ("--sync-mongo results/a --mongo b", Command(mongo="b", sync_mongo="results/a")),
     ],
 )
 def test_parse(line: str, command: Command) -> None:
     assert parse(line.split()) == command
 
 
-FLAGS = "Flags: --config, --env-config, --help, -h, --list, --check-env, --print-config."
+FLAGS = (
+    "Flags: --config, --env-config, --mongo, --sync-mongo, --help, -h, --list, --check-env, "
+    "--print-config."
+)
+URL = "mongodb://ann:pw@host"
 
 
 @pytest.mark.parametrize(
@@ -48,6 +54,22 @@ FLAGS = "Flags: --config, --env-config, --help, -h, --list, --check-env, --print
         ("--config=a --config=b", "--config is given twice, 'a' and 'b'. Keep one."),
         ("--list=all", "--list takes no value, but '--list=all' gives one. Write --list."),
         ("--list --help", "help and list exclude each other. Ask for one."),
+        (
+            "--sync-mongo",
+            "--sync-mongo has no value. Write --sync-mongo=<folder of a run>.",
+        ),
+        (
+            "--sync-mongo=a with mongo_db=b",
+            "--sync-mongo goes with --mongo only: it reads the run's own settings.",
+        ),
+        (
+            f"--mongo={URL} --mongo={URL}",
+            "--mongo is given twice, 'mongodb://***@host' and 'mongodb://***@host'. Keep one.",
+        ),
+        (
+            f"with name={URL}",
+            "name: a URL with a password is for --mongo. Leave it out here.",
+        ),
         ("seed=3", "settings come after `with`. Write `with seed=3`."),
         (
             "agp",

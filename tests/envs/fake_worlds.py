@@ -264,3 +264,20 @@ class Field(gymnasium.Env[Any, Any]):
 
 gymnasium.register("fake/Field-v0", entry_point=Field)
 gymnasium.register("fake/Limited-v0", entry_point=Field, max_episode_steps=3, kwargs={"length": 0})
+
+
+class Diary(Island):
+    """An island that writes down the seed of every episode and takes its time."""
+
+    def __init__(self, path: str, seconds: float = 0.0, **settings: Any):
+        super().__init__(**settings)
+        self.path, self.seconds = path, seconds
+
+    def reset(self, seed: int | None = None, options: Any = None) -> Any:
+        with open(self.path, "a") as file:
+            file.write(f"{seed}\n")
+        return super().reset(seed, options)
+
+    def step(self, actions: dict[Any, Any]) -> Any:
+        time.sleep(self.seconds)
+        return super().step(actions)

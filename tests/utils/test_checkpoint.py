@@ -1,5 +1,6 @@
 import os
 import pickle
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +12,15 @@ from tests.runs import differences
 from torch import nn
 
 from utils.checkpoint import (
+    BEST,
     LATEST,
+    PREVIOUS,
+    all_checkpoints,
     find_checkpoint,
     fingerprint,
     load_checkpoint,
     load_into,
+    resumption,
     run_folder,
     save_checkpoint,
 )
@@ -33,6 +38,7 @@ STATE: dict[str, Any] = {
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
     return tmp_path / "run" / "checkpoints" / LATEST
 
 
@@ -158,6 +164,47 @@ def test_a_run_folder_means_its_latest_checkpoint(path: Path) -> None:
 def test_a_folder_without_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"no checkpoint at {tmp_path}"):
         find_checkpoint(tmp_path)
+
+
+def test_the_file_from_before_is_kept(path: Path) -> None:
+    previous = path.with_name(PREVIOUS)
+    for n in range(3):
+        save_checkpoint(path, {**STATE, "n": n}, previous)
+    assert (load_checkpoint(path)["n"], load_checkpoint(previous)["n"]) == (2, 1)
+    path.unlink()  # as if the process had died between two renamings
+    assert find_checkpoint(path.parents[1]) == previous
+
+
+def test_checkpoints_are_offered_best_first(path: Path) -> None:
+    path.parent.mkdir()
+    names = [LATEST, PREVIOUS, "000000000064.pt", "000000000032.pt", BEST]
+    for name in reversed(names):
+        (path.parent / name).touch()
+    (path.parent / ".latest.pt.7.7.tmp").touch()
+    assert [p.name for p in all_checkpoints(path.parents[1])] == names
+
+
+def test_a_folder_that_is_gone_is_not_made_again(path: Path) -> None:
+    path.parents[1].rmdir()
+    with pytest.raises(UserError, match=r"could not be written \(No such file"):
+        save_checkpoint(path, STATE)
+    assert not path.parents[1].exists()
+
+
+def test_a_single_wrong_bit_is_found(path: Path) -> None:
+    save_checkpoint(path, STATE)
+    data = bytearray(path.read_bytes())
+    at = data.index(struct.pack("<ff", 1.0, 2.0))  # within the weights
+    data[at] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"is damaged .*wrong checksum"):
+        load_checkpoint(path)
+
+
+def test_what_is_said_of_a_run_that_goes_on(path: Path) -> None:
+    state = {"counters": {"env_steps": 1200}, "replay": {"episodes": {}}}
+    assert resumption(path, state).endswith("after 1,200 environment steps.")
+    assert "replay begins empty" in resumption(path, {**state, "replay": {}})
 
 
 def test_another_architecture_is_named(path: Path) -> None:

@@ -1,11 +1,13 @@
 import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from utils.errors import UserError
-from utils.run_dir import create_run_dir, require_writable
+from utils.run_dir import create_run_dir, locked, remove_unfinished, require_writable
 
 
 def make(results: str) -> Path:
@@ -66,3 +68,62 @@ def test_a_run_that_is_to_go_on_must_be_writable(
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(UserError, match="cannot be written, so this run cannot go on"):
         require_writable(tmp_path)
+
+
+def test_a_folder_is_locked_for_one_at_a_time(tmp_path: Path) -> None:
+    with locked(tmp_path):
+        said = f"trained right now, by process {os.getpid()} on "
+        with pytest.raises(UserError, match=said), locked(tmp_path):
+            pass
+    with locked(tmp_path):
+        pass
+
+
+def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
+        "from utils.run_dir import locked\n"
+        "with locked(pathlib.Path(sys.argv[2])):\n"
+        "    print('locked', flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    src = Path(__file__).resolve().parents[2] / "src"
+    command = [sys.executable, "-c", code, str(src), str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
+        with pytest.raises(UserError, match=f"process {process.pid} on"), locked(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+        with locked(tmp_path):
+            pass
+
+
+def test_a_file_system_without_locks_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("utils.run_dir.fcntl.flock", none)
+    with locked(tmp_path):
+        assert "cannot be locked (Function not implemented)" in capsys.readouterr().err
+
+
+def test_a_lock_in_a_folder_that_is_gone(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match=r"lock cannot be written \(No such"),
+        locked(tmp_path / "x"),
+    ):
+        pass
+
+
+def test_what_killed_processes_left_unfinished_is_deleted(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    kept, rest = tmp_path / "checkpoints" / "latest.pt", tmp_path / "checkpoints" / ".a.pt.7.7.tmp"
+    kept.touch()
+    rest.touch()
+    (tmp_path / ".config.yaml.7.7.tmp").touch()
+    remove_unfinished(tmp_path)
+    assert sorted(tmp_path.rglob("*")) == [kept.parent, kept]

@@ -1,6 +1,8 @@
 import csv
+import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,6 +72,50 @@ def test_metrics_also_go_to_the_scalar(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"metrics\.csv cannot be written \(No such file"):
         RunLog(tmp_path / "gone")
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    RunLog(tmp_path).close()
+    (tmp_path / "metrics.csv").unlink()
+    (tmp_path / "metrics.csv").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"\(No space left on device\).*`with resume="):
+        RunLog(tmp_path)
+    (tmp_path / "metrics.csv").unlink()
+    log = RunLog(tmp_path)
+    os.dup2(os.open("/dev/full", os.O_WRONLY), log._file.fileno())
+    with pytest.raises(UserError, match="No space left on device"):
+        log.write((8, 4, 2), 1.0, {"loss": 1.0})
+    log.close()
+
+
+def test_a_file_that_vanishes_is_missed(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    (tmp_path / "metrics.csv").unlink()
+    with pytest.raises(UserError, match=r"metrics\.csv cannot be written \(No such file"):
+        log.write((8, 4, 2), 1.0, {"loss": 1.0})
+    log.close()
+
+
+def test_rows_can_be_brought_to_the_disk(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    log.write((8, 4, 2), 1.0, {"loss": 1.0})
+    assert log.secure() == log.position == (tmp_path / "metrics.csv").stat().st_size
+    log.close()
+
+
+def test_tensorboard_hides_what_came_after_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purged = []
+
+    def writer(folder: str, purge_step: int | None) -> SimpleNamespace:
+        purged.append(purge_step)
+        return SimpleNamespace(close=lambda: None)
+
+    monkeypatch.setattr("utils.run_log.tensorboard_writer", lambda: writer)
+    RunLog(tmp_path, use_tensorboard=True).close()
+    RunLog(tmp_path, use_tensorboard=True, position=0, env_steps=64).close()
+    assert purged == [None, 65]
 
 
 def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

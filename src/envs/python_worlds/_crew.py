@@ -24,7 +24,7 @@ import numpy as np
 
 from envs.python_worlds._arrays import Array, Arrays, Layout
 from envs.python_worlds._copies import CLOSE, Copies, CopyFailure, MakeWorld, Rules
-from envs.python_worlds._worker import Task, work
+from envs.python_worlds._worker import Task, signals_blocked, work
 
 STARTING = 120.0  # seconds that imports and constructors may take besides the timeout
 LIFE_CHECK = 0.2  # seconds between two looks whether a worker still lives
@@ -142,7 +142,7 @@ class Workers:
             n = firsts[w + 1] - first
             task = Task(w, make, rules, layout, shared, first, n, go, done, theirs)
             process = context.Process(target=work, args=(task,), daemon=True)
-            with _without_main():
+            with _without_main(), signals_blocked():
                 process.start()
             theirs.close()
             self._members.append(_Member(process, go, done, ours))
