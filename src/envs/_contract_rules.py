@@ -110,6 +110,8 @@ class Rules:
         sizes = {"B": batch_size, "N": info.n_agents, "A": info.n_actions, "O": info.obs_dim}
         sizes |= {"S": info.state_dim, "F": info.action_feature_dim}
         before = len(self.found)
+        if step.lost is not None:
+            self.fail("lost", f"An episode was lost by a fault {self.where}: see the warning.")
         for name, (axes, dtype, advice) in FIELDS.items():
             value = getattr(step, name)
             promise = PROMISED.get(name)

@@ -83,7 +83,8 @@ class ReferenceWorld(World):
             action_masks=False,
             fixed_length=True,
         )
-        self._env = PythonEnv(settings, make, task, batch_size, device, seed, stream)
+        sizes = (batch_size, device, seed, stream)
+        self._env = PythonEnv(settings, make, task, *sizes, raw_state=True)
         _refuse_another_task(task, self._env.info, scenario)
         self._reported = ReportedSight(scenario, self._env.info)
         super().__init__(scenario, batch_size, device, sight=self._reported)
