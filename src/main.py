@@ -4,6 +4,7 @@ python src/main.py --config=agp --env-config=topk with seed=3 env_args.n_agents=
 """
 
 import logging
+import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -111,6 +112,18 @@ def resolve(command: Command) -> RunConfig:
     return config
 
 
+def git_answers() -> bool:
+    """Whether git knows the commit that is run; Sacred fails where it is missing or refuses."""
+    command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+    try:
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return True
+    except OSError:
+        pass
+    print("git does not say which commit this is, so no record will tell.", file=sys.stderr)
+    return False
+
+
 def run_with_sacred(config: RunConfig) -> None:
     """Train under Sacred's eyes, recorded in the run's own folder."""
     from config.load import to_dict
@@ -134,7 +147,7 @@ def run_with_sacred(config: RunConfig) -> None:
 
         SETTINGS.CAPTURE_MODE = "no"  # rich owns the console; metrics.csv has the numbers
         logging.getLogger(name).setLevel(logging.WARNING)  # "Running command ...", and the like
-        experiment = Experiment(name, base_dir=str(REPOSITORY))
+        experiment = Experiment(name, base_dir=str(REPOSITORY), save_git_info=git_answers())
     experiment.observers.append(FileStorageObserver(run_dir / "sacred"))
     experiment.add_config(to_dict(config))
 
