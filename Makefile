@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.setup-done
 AT_LEAST_3_11 = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help setup agp smoke test test-slow lint types docs docs-check bench clean
+.PHONY: help setup agp smoke test test-slow lint types docs docs-check bench docker clean
 
 help:  ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.12] [VENV=.venv]'
@@ -53,9 +53,11 @@ test: setup  ## run the fast tests; choose some with ARGS="tests/modules -k qmix
 test-slow: setup  ## run the tests that train for minutes
 	"$(BIN)/python" -m pytest -n 2 -m slow $(ARGS)
 
-lint: setup  ## check style and formatting
+lint: setup  ## check style and formatting, shell scripts and the Dockerfile
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
+	"$(BIN)/shellcheck" docker/*.sh .ci/run
+	"$(BIN)/hadolint" docker/Dockerfile
 
 types: setup  ## check types
 	"$(BIN)/mypy"
@@ -68,6 +70,9 @@ docs-check: setup  ## fail if a generated page of docs/ is out of date
 
 bench: setup  ## measure environment steps per second, by phase
 	"$(BIN)/python" benchmarks/throughput.py $(ARGS)
+
+docker:  ## build the container image, in which docker/run.sh runs commands; ARGS=cu130 for CUDA
+	docker/build.sh $(ARGS)
 
 clean:  ## delete caches; results and the virtual environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -81,6 +81,16 @@ def test_a_command_on_the_cpu(place: Place) -> None:
     assert "--tty" not in asked  # there is no terminal
 
 
+def test_a_terminal_is_handed_over(place: Place) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    command = ["docker/run.sh", "cpu", "true"]
+    subprocess.run(command, cwd=place.root, env=place.env, stdin=theirs, stdout=theirs, check=True)
+    os.close(theirs)
+    os.close(ours)
+    assert {"--interactive", "--tty"} <= set(place.asked()[-1])
+
+
 @pytest.mark.parametrize(
     ("where", "gpus"),
     [
