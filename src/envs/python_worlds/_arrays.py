@@ -98,8 +98,8 @@ class Layout:
         )
 
 
-def blank(arrays: Arrays, copies: slice, action_counts: Sequence[int]) -> None:
-    """Let copies show nothing, with every action available, as the end of an episode."""
+def blank(arrays: Arrays, copies: Array, action_counts: Sequence[int]) -> None:
+    """Let copies, [B] bool, show nothing, every action available, as the end of an episode."""
     for name in ("obs", "state", "reward", "metrics"):
         getattr(arrays, name)[copies] = 0
     real = np.arange(arrays.avail.shape[2]) < np.array(action_counts)[:, None]  # [N, A]

@@ -146,9 +146,10 @@ class Workers:
             self._members.append(self._begin(w))
         self._wait_until_built(range(n_workers))
 
-    def copies_of(self, worker: int) -> slice:
-        """Places of a worker's copies."""
-        return slice(self._firsts[worker], self._firsts[worker + 1])
+    def is_of(self, worker: int) -> Array:
+        """Which copies are a worker's, [B] bool."""
+        places = np.arange(self._firsts[-1])
+        return (places >= self._firsts[worker]) & (places < self._firsts[worker + 1])
 
     def run(self, command: int) -> list[CrewFailure]:
         """See `Crew`."""
@@ -173,15 +174,15 @@ class Workers:
     def _begin(self, worker: int) -> _Member:
         ours, theirs = self._context.Pipe(duplex=False)
         go, done = self._context.Semaphore(0), self._context.Semaphore(0)
-        copies = self.copies_of(worker)
+        first = self._firsts[worker]
         task = Task(
             worker=worker,
             make=self._make,
             rules=self._rules,
             layout=self._layout,
             block=self._block,
-            first=copies.start,
-            n=copies.stop - copies.start,
+            first=first,
+            n=self._firsts[worker + 1] - first,
             go=go,
             done=done,
             failures=theirs,

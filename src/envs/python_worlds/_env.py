@@ -4,20 +4,21 @@ Every reset of a copy gets a seed of its own, made from (run's seed, stream, cop
 episode); so an episode depends neither on the number of workers nor on what was played before, and
 a resumed run goes on with the episodes it would have had.
 
-With `on_worker_error: restart` a worker that fails is put in its place anew at once. Its copies'
-episodes are lost (`EnvStep.lost`) and the copies rest until the next reset, whose seeds are those
-of the next episode as ever: no seed is played twice.
+With `on_worker_error: restart` a worker that fails is put in its place anew at once. Those of its
+copies' episodes that had not ended are lost (`EnvStep.lost`), and the copies rest until the next
+reset, whose seeds are those of the next episode as ever: no seed is played twice.
 """
 
 import logging
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep
-from envs.python_worlds._arrays import Layout, blank
+from envs.python_worlds._arrays import Array, Layout, blank
 from envs.python_worlds._copies import RESET, STEP, CopyFailure, MakeWorld, Rules
 from envs.python_worlds._crew import Crew, CrewFailure, Here, Workers
 from envs.python_worlds._world import WorldInfo
@@ -143,17 +144,21 @@ class PythonEnv:
 
     def _run(self, command: int) -> EnvStep:
         self._crew.arrays.control[1] = self._step
+        alive = np.ones(self.batch_size, dtype=np.bool_)
+        if command == STEP:
+            alive &= ~self._crew.arrays.ended.any(axis=1)
         for failure in self._crew.run(command):
             where = "reset" if command == RESET else f"step {self._step}"
             seed = int(self._crew.arrays.seeds[failure.copy])
             self._restart(
                 failure,
+                alive,
                 f"{self.label} failed in {where} of copy {failure.copy}, whose episode began with "
                 f"reset(seed={seed}): {failure.text}",
             )
         return self._shown()
 
-    def _restart(self, failure: CrewFailure, said: str) -> None:
+    def _restart(self, failure: CrewFailure, alive: Array, said: str) -> None:
         """Give up the episodes of the worker that failed, or everything."""
         if not self._restarting or failure.is_final:
             self.close()
@@ -166,12 +171,11 @@ class PythonEnv:
             )
         assert isinstance(self._crew, Workers)  # the settings see to it
         self._restarts += 1
-        copies = self._crew.copies_of(failure.worker)
-        n_lost = copies.stop - copies.start
+        lost = alive & self._crew.is_of(failure.worker)
         logging.getLogger(__name__).warning(
             f"{said}\nThe worker is restarted ({self._restarts} of env_args.max_restarts="
             f"{self._max_restarts}). Episodes lost with it, which nothing is learnt from and which "
-            f"no statistics count: {n_lost}."
+            f"no statistics count: {lost.sum()}."
         )
         try:
             self._crew.restart(failure.worker)
@@ -179,10 +183,10 @@ class PythonEnv:
             raise EnvironmentFailure(
                 f"{self.label} failed while copy {again.copy} was built again: {again.text}"
             ) from None
-        blank(self._crew.arrays, copies, self.info.action_counts)
-        lost = torch.zeros(self.batch_size, dtype=torch.bool, device=self.device)
-        lost[copies] = True
-        self._lost = lost if self._lost is None else lost | self._lost
+        blank(self._crew.arrays, lost, self.info.action_counts)
+        self._crew.arrays.reward[self._crew.is_of(failure.worker)] = 0
+        now = torch.from_numpy(lost).to(self.device)
+        self._lost = now if self._lost is None else now | self._lost
 
     def _shown(self) -> EnvStep:
         """What the arrays hold now, as new tensors: workers will write into the old ones again."""
