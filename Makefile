@@ -10,7 +10,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.setup-done
 AT_LEAST_3_11 = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help setup agp smoke test test-slow test-mongo lint types docs docs-check bench clean
+.PHONY: help setup agp smoke test test-slow test-mongo lint types docs docs-check bench docker clean
 
 help:  ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.12] [VENV=.venv]'
@@ -66,9 +66,11 @@ test-mongo: setup  ## run the tests of MongoDB over a real socket; MONGO_PYTHON=
 	@[ -n "$$TEST_MONGO_URL" ] || export TEST_MONGO_PYTHON="$(MONGO_VENV)/bin/python"; \
 	  "$(BIN)/python" -m pytest tests/mongodb $(ARGS)
 
-lint: setup  ## check style and formatting
+lint: setup  ## check style and formatting, shell scripts and the Dockerfile
 	"$(BIN)/ruff" check .
 	"$(BIN)/ruff" format --check .
+	"$(BIN)/shellcheck" docker/*.sh .ci/run
+	"$(BIN)/hadolint" docker/Dockerfile
 
 types: setup  ## check types
 	"$(BIN)/mypy"
@@ -81,6 +83,9 @@ docs-check: setup  ## fail if a generated page of docs/ is out of date
 
 bench: setup  ## measure environment steps per second, by phase
 	"$(BIN)/python" benchmarks/throughput.py $(ARGS)
+
+docker:  ## build the container image, in which docker/run.sh runs commands; ARGS=cu130 for CUDA
+	docker/build.sh $(ARGS)
 
 clean:  ## delete caches; results and the virtual environment stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage

@@ -34,9 +34,11 @@ HARMLESS = (
 def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:
     """Play `n_episodes` greedily; metrics with the prefix `test_`."""
     statistics = Statistics(runner.env.info.metric_ratios)
-    for _ in range(-(-n_episodes // runner.env.batch_size)):
+    played = 0
+    while played < n_episodes:
         rollout = runner.collect(env_steps, greedy=True)
-        statistics.add(rollout.returns, rollout.lengths, rollout.metrics)
+        statistics.add(rollout.returns, rollout.lengths, rollout.metrics, rollout.n_lost)
+        played += rollout.batch.n_episodes
     return statistics.means(n_episodes, prefix="test_")
 
 

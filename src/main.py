@@ -5,6 +5,7 @@ python src/main.py --config=agp --env-config=topk with seed=3 env_args.n_agents=
 
 import dataclasses
 import logging
+import subprocess
 import sys
 import warnings
 from contextlib import ExitStack
@@ -143,6 +144,18 @@ def resolve(command: Command) -> RunConfig:
     return config
 
 
+def git_answers() -> bool:
+    """Whether git knows the commit that is run; Sacred fails where it is missing or refuses."""
+    command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
+    try:
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return True
+    except OSError:
+        pass
+    print("git does not say which commit this is, so no record will tell.", file=sys.stderr)
+    return False
+
+
 def train(config: RunConfig, signals: StopSignals, mongo: str | None) -> None:
     """Train in the run's own folder, which nobody else trains in meanwhile."""
     from mongodb.recording import checked_server, mirrored
@@ -194,7 +207,7 @@ def run_with_sacred(run: "Run", run_dir: Path, signals: StopSignals) -> None:
         SETTINGS.CONFIG.ENFORCE_KEYS_MONGO_COMPATIBLE = False  # mongodb/documents.py changes them
         SETTINGS.CAPTURE_MODE = "no"  # rich owns the console; metrics.csv has the numbers
         logging.getLogger(name).setLevel(logging.WARNING)  # "Running command ...", and the like
-        experiment = Experiment(name, base_dir=str(REPOSITORY))
+        experiment = Experiment(name, base_dir=str(REPOSITORY), save_git_info=git_answers())
     record = DiskRecord(run_dir / "sacred")
     experiment.observers.append(record)
     experiment.add_config(to_dict(config))

@@ -174,7 +174,7 @@ class Run:
         started = perf_counter()
         self.learner.observe(rollout.batch)
         self.replay.add(rollout.batch)
-        self.statistics.add(rollout.returns, rollout.lengths, rollout.metrics)
+        self.statistics.add(rollout.returns, rollout.lengths, rollout.metrics, rollout.n_lost)
         self.runner.seconds["store"] += perf_counter() - started
         self.counters.env_steps += rollout.n_steps
         self.counters.episodes += rollout.batch.n_episodes

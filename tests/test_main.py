@@ -57,6 +57,16 @@ def refused(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) ->
 # What good input does.
 
 
+def test_without_git_a_run_is_recorded_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert train(tmp_path) == 0
+    assert "git does not say which commit this is" in capsys.readouterr().err
+    record = tmp_path / "topk" / "agp" / "agp_seed1_1" / "sacred" / "1" / "run.json"
+    assert json.loads(record.read_text())["status"] == "COMPLETED"
+
+
 def test_a_run_leaves_what_the_figures_need(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
     assert names == {"config.yaml", "metrics.csv", "checkpoints", "sacred", "lock"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.envs.fake_worlds import HERE
 from tests.runs import differences, final_state, rows, tiny, train
 
 from config.load import load_recorded
@@ -91,6 +92,27 @@ def test_teams_that_vary_go_on_too(env: str, tmp_path: Path) -> None:
     assert differences(final_state(parts), final_state(whole)) == []
     assert {"value_ratio", "speed_ratio"} & {row["key"] for row in rows(parts)}
     assert "action_features" in final_state(parts)["replay"]["episodes"]
+
+
+def test_lost_episodes_are_lost_in_the_same_places(tmp_path: Path) -> None:
+    """Workers fail where their seeds say so: the same ones, whether or not the run was stopped."""
+    world = "{fault: kill, above: 0.95, length: 3}"
+    settings = [f"env_args.task={HERE}:Island", f"env_args.kwargs={world}", "seed=5"]
+    settings += ["env_args.n_workers=2", "env_args.on_worker_error=restart"]
+    promises = ["varying_team=True", "action_masks=True", "fixed_length=False"]
+    config = tiny("vdn", "pettingzoo", *settings, *(f"env_args.{text}" for text in promises))
+    whole = train(config, tmp_path / "whole")
+    parts = tmp_path / "parts"
+    train_until_killed(config, parts, env_steps=40)
+    resume(parts)
+    assert rows(parts) == rows(whole)
+    assert differences(final_state(parts), final_state(whole)) == []
+    by_key = {row["key"]: row for row in rows(whole)}
+    assert float(by_key["lost_episodes"]["value"]) > 0
+    assert float(by_key["test_lost_episodes"]["value"]) > 0
+    episodes = int(by_key["return_mean"]["episodes"])
+    lost = sum(float(r["value"]) for r in rows(whole) if r["key"] == "lost_episodes")
+    assert (episodes + lost) % 8 == 0
 
 
 @pytest.mark.parametrize("opponent", ["scripted", "path"])

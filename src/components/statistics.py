@@ -18,15 +18,20 @@ class Statistics:
         self._ratios = ratios or {}
         self._parts: list[tuple[Tensor, ...]] = []
         self._names: tuple[str, ...] = ()
+        self._n_lost = 0
 
-    def add(self, returns: Tensor, lengths: Tensor, metrics: dict[str, Tensor]) -> None:
+    def add(
+        self, returns: Tensor, lengths: Tensor, metrics: dict[str, Tensor], n_lost: int = 0
+    ) -> None:
         """Remember B episodes.
 
         Args:
             returns: [B, R], undiscounted; NaN for an agent that took no part.
             lengths: [B], in environment steps.
             metrics: {name: [B]}, the environment's own.
+            n_lost: episodes that were lost beside these.
         """
+        self._n_lost += n_lost
         self._names = tuple(metrics)
         self._parts.append((returns, lengths, *metrics.values()))
 
@@ -46,15 +51,17 @@ class Statistics:
         for name, (above, below) in self._ratios.items():
             divisor = out[f"{below}_mean"]
             out[name] = out[f"{above}_mean"] / divisor if divisor else float("nan")
-        self._parts = []
+        if self._n_lost:
+            out["lost_episodes"] = self._n_lost
+        self._parts, self._n_lost = [], 0
         return {prefix + key: value for key, value in out.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """What was added since the last `means`."""
         columns = [torch.cat(parts).clone() for parts in zip(*self._parts, strict=True)]
-        return {"names": list(self._names), "columns": columns}
+        return {"names": list(self._names), "columns": columns, "n_lost": self._n_lost}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self._names = tuple(state["names"])
+        self._names, self._n_lost = tuple(state["names"]), int(state["n_lost"])
         self._parts = [tuple(state["columns"])] if state["columns"] else []

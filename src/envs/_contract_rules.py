@@ -98,10 +98,9 @@ class Rules:
                 f"info.action_types has rows of {[len(row) for row in types]} entries; it needs "
                 f"n_agents={n} rows of n_actions={a} numbers. Fill unused places with any number.",
             )
-        for name in TAKEN_NAMES:
-            if name in info.metric_descriptions:
-                text = f"A metric is called '{name}', as one that every run logs. Rename it."
-                self.fail("metric_name", text)
+        for name in {*TAKEN_NAMES} & {*info.metric_descriptions}:
+            text = f"A metric is called '{name}', as one that every run logs. Rename it."
+            self.fail("metric_name", text)
         known = sorted({*info.metric_descriptions, *TAKEN_NAMES})
         for name, parts in info.metric_ratios.items():
             if name in known or not {*parts} <= {*known}:
@@ -115,6 +114,8 @@ class Rules:
         sizes = {"B": batch_size, "N": info.n_agents, "A": info.n_actions, "O": info.obs_dim}
         sizes |= {"S": info.state_dim, "F": info.action_feature_dim}
         before = len(self.found)
+        if step.lost is not None:
+            self.fail("lost", f"An episode was lost by a fault {self.where}: see the warning.")
         for name, (axes, dtype, advice) in FIELDS.items():
             value = getattr(step, name)
             promise = PROMISED.get(name)

@@ -78,6 +78,7 @@ class EnvStep:
     )  # name: [B]; at an episode's end, its result
     action_features: Tensor | None = None  # [B, N, A, F] float32, what each action *is*
     is_active: Tensor | None = None  # [B, N] bool, agents that take part (teams of varying size)
+    lost: Tensor | None = None  # [B] bool, truncated by a fault: an episode to forget; None: none
 
 
 class BatchedEnv(Protocol):

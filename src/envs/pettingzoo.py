@@ -12,8 +12,9 @@ from typing import Any
 
 import torch
 
-from envs.python_worlds._env import PythonEnv, PythonEnvSettings
+from envs.python_worlds._env import PythonEnv
 from envs.python_worlds._pettingzoo import PettingZooWorld
+from envs.python_worlds._settings import PythonEnvSettings
 from utils.registry import ENVS
 
 

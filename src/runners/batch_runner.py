@@ -29,6 +29,7 @@ class Rollout:
     returns: Tensor  # [B, R], undiscounted; NaN for an agent that took no part in the episode
     lengths: Tensor  # [B] int64
     metrics: dict[str, Tensor]  # name: [B], the environment's own, at each episode's end
+    n_lost: int = 0  # episodes that were lost besides (`EnvStep.lost`)
 
 
 @RUNNERS.register("batch_runner")
@@ -65,7 +66,7 @@ class BatchRunner:
         self.seconds = {"act": 0.0, "env": 0.0, "store": 0.0}
 
     def collect(self, env_steps: int, greedy: bool = False) -> Rollout:
-        """Play one episode in each copy.
+        """Play one episode in each copy; those that are lost are left out, unless all are.
 
         Args:
             env_steps: environment steps so far, for the exploration schedule.
@@ -74,32 +75,46 @@ class BatchRunner:
         Raises:
             NumericalError: if a reward is not finite.
         """
+        n_lost = 0
+        while True:
+            rollout = self._collect(env_steps, greedy)
+            n_lost += self.env.batch_size - rollout.batch.n_episodes
+            if rollout.batch.n_episodes:
+                rollout.n_lost = n_lost
+                return rollout
+
+    def _collect(self, env_steps: int, greedy: bool) -> Rollout:
         env, info = self.env, self.env.info
         batch = EpisodeBatch.zeros(
             info, env.batch_size, env.device, env.n_rewards, self.controller.noise_dim
         )
         with torch.inference_mode():
-            metrics, n_steps = self._play(batch, env_steps, greedy)
-            returns = batch.reward.sum(dim=1)  # [B, R]
-            if not torch.isfinite(returns).all():
-                t = int((~torch.isfinite(batch.reward)).flatten(2).any(2).any(0).int().argmax())
-                raise NumericalError(
-                    f"The reward is not finite at step {t} of an episode begun at environment step "
-                    f"{env_steps}. Training stopped; the last checkpoint is intact. "
-                    f"Check the environment."
-                )
-            if batch.is_active is not None and env.n_rewards > 1:
-                took_part = (batch.is_active[:, :-1] & batch.valid).any(dim=1)  # [B, N]
-                returns = returns.masked_fill(~took_part, torch.nan)
-            if info.fixed_length:
-                lengths = torch.full((env.batch_size,), info.episode_limit)
-            else:
-                lengths = batch.valid.sum(dim=(1, 2)).cpu()
-        return Rollout(batch, n_steps, returns, lengths, metrics)
+            metrics, lost = self._play(batch, env_steps, greedy)
+        if lost is not None:
+            kept = (~lost).nonzero().squeeze(1)
+            batch = batch.select(kept)
+            metrics = {name: value[kept] for name, value in metrics.items()}
+        returns = batch.reward.sum(dim=1)  # [B, R]
+        if not torch.isfinite(returns).all():
+            t = int((~torch.isfinite(batch.reward)).flatten(2).any(2).any(0).int().argmax())
+            raise NumericalError(
+                f"The reward is not finite at step {t} of an episode begun at environment step "
+                f"{env_steps}. Training stopped; the last checkpoint is intact. "
+                f"Check the environment."
+            )
+        if batch.is_active is not None and env.n_rewards > 1:
+            took_part = (batch.is_active[:, :-1] & batch.valid).any(dim=1)  # [B, N]
+            returns = returns.masked_fill(~took_part, torch.nan)
+        if info.fixed_length:
+            lengths = torch.full((batch.n_episodes,), info.episode_limit)
+        else:
+            lengths = batch.valid.sum(dim=(1, 2)).cpu()
+        return Rollout(batch, int(lengths.sum()), returns, lengths, metrics)
 
     def _play(
         self, batch: EpisodeBatch, env_steps: int, greedy: bool
-    ) -> tuple[dict[str, Tensor], int]:
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Fill `batch`; returns metrics and which episodes are lost."""
         env, info, controller = self.env, self.env.info, self.controller
         seconds, clock = self.seconds, perf_counter
 
@@ -110,7 +125,6 @@ class BatchRunner:
         hidden: Tensor | None = None
         actions: Tensor | None = None
         metrics: dict[str, Tensor] = {}
-        n_steps = 0
         t0 = clock()
         step = env.reset()
         t1 = clock()
@@ -127,7 +141,6 @@ class BatchRunner:
             seconds["env"] += t4 - t3
             metrics = _keep_final(metrics, step.metrics, alive, info.fixed_length)
             alive = self._store_done(batch, t, actions, step, alive)
-            n_steps += env.batch_size
             t1 = clock()
             seconds["store"] += (t3 - t2) + (t1 - t4)
             if not info.fixed_length and not alive.any():
@@ -135,10 +148,9 @@ class BatchRunner:
         noise = controller.draw_noise(env.batch_size, self.generator)
         self._store_seen(batch, t + 1, step, noise)
         if not info.fixed_length:
-            n_steps = int(batch.valid.sum())
             _clean_padding(batch)
         seconds["store"] += clock() - t1
-        return metrics, n_steps
+        return metrics, step.lost
 
     @staticmethod
     def _store_seen(batch: EpisodeBatch, t: int, step: EnvStep, noise: Tensor | None) -> None:

@@ -39,6 +39,9 @@ RUN_METRICS = {
     "test_ep_length_mean": "as ep_length_mean, over the episodes of a greedy test",
     "test_<metric>_mean": "mean of an environment's metric over the episodes of a greedy test",
     "test_<ratio>": "as <ratio>, over the episodes of a greedy test",
+    "lost_episodes": "episodes lost by faults of environment workers since the last row, in no "
+    "other number; only where there are some",
+    "test_lost_episodes": "as lost_episodes, in a greedy test",
     "steps_per_s": "environment steps per second of wall time since the last row, with training",
     "startup_cpu_seconds": "CPU seconds from the start of the process to the first environment "
     "step, once",

@@ -3,8 +3,11 @@
 Nothing here needs more than gymnasium. Workers import this module by its name.
 """
 
+import ctypes
 import os
+import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -44,6 +47,8 @@ class Island:
         self.closed = False
         if faults.get("at") == "build":
             raise RuntimeError("the island sank")
+        if faults.get("at") == "rebuild" and Path(faults["mark"]).exists():
+            raise RuntimeError("the island had sunk")
 
     def observation_space(self, agent: Any) -> Any:
         return self.observations[self.possible_agents.index(agent)]
@@ -59,6 +64,8 @@ class Island:
         if self.random_length:
             self.length = int(self.random.integers(1, self.max_cycles + 1))
         self.last = dict.fromkeys(self.agents, 0)
+        if self.faults.get("at") == "reset":
+            self.misbehave(None)
         return self.seen(), self.infos()
 
     def seen(self) -> dict[Any, Any]:
@@ -103,18 +110,40 @@ class Island:
         """For islands on which agents die."""
 
     def misbehave(self, shown: Any) -> Any:
-        observations, rewards, *rest = shown
         fault = self.faults.get("fault")
+        if self.faults.get("at") == "rebuild":
+            Path(self.faults["mark"]).touch()
         if fault == "crash":
             raise RuntimeError("a wave took the scout")
         if fault == "die":
             os._exit(3)
+        if fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault == "segfault":
+            ctypes.string_at(0)
         if fault == "hang":
             time.sleep(1000)
+        observations, rewards, *rest = shown
         if fault == "shape":
             observations["scout"] = np.zeros(1)
         if fault == "nan":
             observations["scout"][1] = np.nan
+        if fault == "words":
+            observations["scout"] = ["1", "2", "3", "4"]
+        if fault == "fraction":
+            observations["digger"] = 1.5
+        if fault == "long":
+            observations["cook"]["observation"] = np.zeros(7, dtype=int)
+        if fault == "endless":
+            rewards["scout"] = 1e40
+        if fault == "ended":
+            rest[0]["scout"] = "no"
+        if fault == "nothing":
+            observations = None
+        if fault == "range":
+            observations["cook"]["action_mask"][2] = 7
+        if fault == "metric":
+            rest[2]["scout"]["wood"] = np.nan
         if fault == "missing":
             del observations["scout"]
         if fault == "mask":
@@ -128,6 +157,8 @@ class Island:
         return (observations, rewards, *rest)
 
     def state(self) -> Any:
+        if self.faults.get("fault") == "state" and self.t == 2:
+            return np.array([[np.nan, self.t]])
         return np.array([[self.weather, self.t]])
 
     def close(self) -> None:

@@ -192,6 +192,10 @@ STRUCTURE = {
         type("Broken", (shows(is_active=lambda s, w: torch.ones(1)),), {"info": PLAIN}),
         "is_active is given after reset, episode 1 of 8 copies, but info.varying_team is False.",
     ),
+    "lost episodes": (
+        shows(lost=lambda s, w: torch.ones(8, dtype=torch.bool)),
+        "An episode was lost by a fault after reset, episode 1 of 8 copies: see the warning.",
+    ),
     "team shape": (
         shows(is_active=lambda s, w: s.is_active[:, 0]),
         "is_active after reset, episode 1 of 8 copies has shape [8], not [B, N] = [8, 2]. ",

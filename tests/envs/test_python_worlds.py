@@ -5,7 +5,11 @@ import multiprocessing
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -63,6 +67,19 @@ def same(a: list[EnvStep], b: list[EnvStep]) -> bool:
         for x, y in zip(a, b, strict=True)
         for name in names
     )
+
+
+def process_of(env: PythonEnv, worker: int) -> int:
+    pid: int = env._crew._members[worker].process.pid  # type: ignore[attr-defined]
+    return pid
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """No process outlives its environment, whatever has happened to it."""
+    yield
+    gc.collect()
+    assert not multiprocessing.active_children()
 
 
 def failure(**settings: Any) -> str:
@@ -326,8 +343,11 @@ def test_metrics_at_the_end():
 
 
 def test_settings_out_of_range():
+    config = ENVS.get("pettingzoo").config
     with pytest.raises(SettingsError, match=r"n_workers: -1 .*timeout: -2"):
-        ENVS.get("pettingzoo").config(n_workers=-1, timeout=-2)
+        config(n_workers=-1, timeout=-2)
+    with pytest.raises(SettingsError, match=r"on_worker_error: 'restart' needs workers"):
+        config(on_worker_error="restart")
 
 
 # What goes wrong
@@ -354,26 +374,48 @@ def test_a_crash_is_told_with_its_place(n_workers):
         ("nan", r"observation of agent 0 is not finite at 1"),
         ("missing", r"no observation for 'scout'"),
         ("mask", r"action_mask of 'cook' allows no action"),
-        ("none", r"reward of agent 0 is nan"),
+        ("none", r"the reward is no array of numbers, but of type object"),
         ("stranger", r"env.agents has 'stranger'"),
         ("four", r"step returned 4 values"),
+        ("words", r"observation is no array of numbers, but of type <U1"),
+        ("fraction", r"observation is 1.5; its space has 5 values"),
+        ("long", r"observation has 7 entries; its space has 2"),
+        ("endless", r"reward of agent 0 is inf"),
+        ("ended", r"terminated is 'no', neither true nor false"),
+        ("nothing", r"TypeError: argument of type 'NoneType'"),
+        ("range", r"action_mask of 'cook' is \[1, 1, 7, 1, 1, 1\]; it must be 6 flags"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")
 def test_nonsense_is_told(fault, said):
-    assert re.search(said, failure(kwargs={"fault": fault}))
+    text = failure(kwargs={"fault": fault})
+    assert re.search(said, text)
+    assert re.search(r"step 2 of copy \d, whose episode began with reset\(seed=\d+\): Trace", text)
 
 
-def test_a_worker_that_dies_is_told():
-    text = failure(n_workers=2, kwargs={"fault": "die", "above": 0})
+def test_nonsense_in_states_and_metrics_is_told():
+    assert "the state is nan at 0" in failure(kwargs={"fault": "state"}, state="env")
+    settings = {"kwargs": {"fault": "metric", "length": 2}, "metrics": {"wood": "logs"}}
+    assert "the metric 'wood' is nan" in failure(**settings)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("die", r"\(exit code 3\)$"),
+        ("segfault", r"(?s)\(killed by SIGSEGV\):\n.*fake_worlds.py\", line \d+ in misbehave"),
+    ],
+)
+def test_a_worker_that_dies_is_told(fault, said):
+    text = failure(n_workers=2, kwargs={"fault": fault, "above": 0})
     assert re.search(r"step 2 of copy \d, .*reset\(seed=\d+\): its worker process died", text)
-    assert "exit code 3" in text
-    assert not multiprocessing.active_children()
+    assert re.search(said, text)
 
 
 def test_a_worker_that_is_killed_is_told():
     env = build(n_workers=2)
     env.reset()
-    os.kill(env._crew._members[1].process.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    os.kill(process_of(env, 1), signal.SIGKILL)
     with pytest.raises(EnvironmentFailure, match="killed by SIGKILL"):
         play(env)
 
@@ -383,8 +425,8 @@ def test_a_worker_that_hangs_is_told():
     text = failure(n_workers=2, timeout=0.5, kwargs={"fault": "hang", "above": 0})
     assert re.search(r"step 2 of copy 0.*no answer within 0.5 seconds", text)
     assert "env_args.timeout" in text
+    assert re.search(r"fake_worlds.py\", line \d+ in misbehave", text)  # where it hangs
     assert time.monotonic() - started < 15
-    assert not multiprocessing.active_children()
 
 
 def test_a_constructor_that_fails_is_told():
@@ -424,6 +466,128 @@ def test_broken_promises_are_told():
 )
 def test_what_cannot_work_is_told(settings, said):
     assert said in failure(**settings)
+
+
+# Workers that are restarted
+
+
+def build_restarting(fault: str, **settings: Any) -> PythonEnv:
+    """Two copies in each of two workers; the world fails in step 2 where the weather is bad."""
+    kwargs = {"fault": fault, "above": 0.7, "random_length": True, **settings.pop("kwargs", {})}
+    given = {"b": 4, "n_workers": 2, "on_worker_error": "restart", **settings}
+    return build(kwargs=kwargs, **given)
+
+
+@pytest.mark.parametrize("fault", ["crash", "kill", "hang"])
+def test_a_worker_is_restarted_and_its_episodes_are_lost(fault, caplog):
+    env = build_restarting(fault, seed=5, timeout=1.0 if fault == "hang" else 60.0)
+    calm = build(b=4, seed=5, kwargs={"random_length": True})
+    pids = {process_of(env, w) for w in range(2)}
+    n_faults = n_kept = 0
+    for _ in range(3):
+        step, expected = env.reset(), calm.reset()
+        assert env._crew.arrays.seeds.tolist() == calm._crew.arrays.seeds.tolist()
+        assert step.lost is None
+        bad = (expected.obs[:, 0, 0] > 0.7).view(2, 2).any(dim=1).repeat_interleave(2)
+        for t in range(1, 6):
+            actions = first_actions(expected)
+            step, expected = env.step(actions), calm.step(actions)
+            lost = step.lost if step.lost is not None else torch.zeros(4, dtype=torch.bool)
+            assert not (lost & ~bad).any()
+            for name in ("obs", "state", "avail", "reward", "terminated", "truncated"):
+                shown, wanted = getattr(step, name), getattr(expected, name)
+                assert torch.equal(shown[~lost], wanted[~lost]), name
+            for name in ("obs", "state", "reward", "terminated"):
+                assert not getattr(step, name)[lost].any()
+            assert step.truncated[lost].all()
+            assert (step.avail[lost].sum(dim=2) == torch.tensor(env.info.action_counts)).all()
+            assert t > 1 or not lost.any()
+        n_faults += int(lost.view(2, 2).any(dim=1).sum())
+        n_kept += int((lost.view(2, 2).sum(dim=1) == 1).sum())  # whose episode had ended
+    assert n_faults == len(caplog.records) > n_kept > 0
+    text = caplog.text
+    for said in ("(1 of env_args.max_restarts=20)", "no statistics count: 2.", "in step 2 of copy"):
+        assert said in text
+    assert "SIGKILL" in text if fault == "kill" else "in misbehave" in text
+    assert {process_of(env, w) for w in range(2)} != pids
+    assert env.state_dict() == calm.state_dict()  # what a resumed run goes on with
+    env.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"kwargs": {"at": "reset"}}, r"in reset of copy 0.*restarted 2 times before"),
+        ({"kwargs": {"above": 0}, "max_restarts": 0}, r"in step 2 .* allows no more"),
+        ({"kwargs": {"at": "rebuild", "above": 0}}, r"while copy . was built again.*had sunk"),
+    ],
+)
+def test_a_worker_that_keeps_failing_ends_it(settings, said, tmp_path):
+    settings["kwargs"]["mark"] = str(tmp_path / "mark")
+    env = build_restarting("crash", **{"max_restarts": 2, **settings})
+    with pytest.raises(EnvironmentFailure, match=f"(?s){said}"):
+        play(env, 5)
+
+
+def test_a_broken_promise_is_not_tried_again(caplog):
+    env = build_restarting("", fixed_length=True)
+    with pytest.raises(EnvironmentFailure, match=r"Write env_args.fixed_length=false\.$"):
+        play(env, 5)
+    assert not caplog.records
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs Linux")
+def test_no_shared_memory_is_left():
+    def semaphores(env: PythonEnv) -> set[Path]:
+        members = env._crew._members  # type: ignore[attr-defined]
+        names = [lock._semlock.name for member in members for lock in (member.go, member.done)]
+        return {Path(f"/dev/shm/sem.{name.removeprefix('/')}") for name in names}
+
+    env = build_restarting("kill", n_workers=1, b=1, kwargs={"above": 0})
+    first = semaphores(env)
+    play(env)
+    second = semaphores(env)
+    assert not [path for path in first if path.exists()]
+    assert all(path.exists() for path in second)
+    env.close()
+    assert not [path for path in second if path.exists()]
+    assert not list(Path("/dev/shm").glob(f"pym-{os.getpid()}-*"))  # the block has no name
+
+
+def test_signals_that_stop_a_job_are_left_to_the_run():
+    env = build(n_workers=2)
+    env.reset()
+    server: Any = multiprocessing.forkserver._forkserver  # type: ignore[attr-defined]
+    for pid in (
+        server._forkserver_pid,
+        *(child.pid for child in multiprocessing.active_children()),
+    ):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(pid, number)
+    assert play(env)[5].truncated.all()
+    env.close()
+
+
+def test_an_environment_left_open_does_not_hold_up_the_end():
+    program = (
+        "import weakref\nfinalizer = weakref.finalize(weakref, int)\n"  # before the workers' own
+        "import torch\n"
+        "from envs.pettingzoo import PettingZoo, PettingZooConfig\n"
+        f"config = PettingZooConfig(task='{HERE}:Island', n_workers=1)\n"
+        "env = PettingZoo(config, 1, torch.device('cpu'), 1, 'test')\n"
+        "env.reset()\nprint('done')"
+    )
+    root = Path(__file__).resolve().parents[2]
+    path = os.pathsep.join([str(root), str(root / "src")])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
 
 
 def test_closing():

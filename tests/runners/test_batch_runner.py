@@ -6,7 +6,7 @@ from tests.fake_envs import GARBAGE, MIXED, RICH, FakeEnv, fake_info, make_contr
 
 from components.action_selectors import Categorical, EpsilonGreedy, EpsilonGreedyConfig
 from components.settings import InputSettings
-from envs.base import EnvInfo
+from envs.base import EnvInfo, EnvStep
 from modules.action_graph.graph import ActionGraphConfig
 from modules.agents.agp_agent import AGPAgentConfig
 from modules.agents.rnn_agent import RNNAgentConfig
@@ -121,6 +121,47 @@ def test_fixed_length() -> None:
     assert rollout.metrics["score"].tolist() == [6, 106]
     assert rollout.batch.truncated[:, :, 0].nonzero().tolist() == [[0, 5]]
     assert rollout.batch.terminated[:, :, 0].nonzero().tolist() == [[1, 5]]
+
+
+class Losing(FakeEnv):
+    """Loses the copies that `plan` names, one tuple for each reset, from step 1 on."""
+
+    def __init__(self, info: EnvInfo, ends: Any, *plan: tuple[int, ...]):
+        super().__init__(info, ends)
+        self.plan, self.episode = plan, -1
+
+    def reset(self) -> EnvStep:
+        self.episode += 1
+        return super().reset()
+
+    def step(self, actions: torch.Tensor) -> EnvStep:
+        step = super().step(actions)
+        gone = list(self.plan[self.episode])
+        if gone:
+            step.lost = torch.zeros(self.batch_size, dtype=torch.bool)
+            step.lost[gone] = step.truncated[gone] = True
+            step.reward[gone] = torch.nan
+        return step
+
+
+@pytest.mark.parametrize("fixed_length", [True, False])
+def test_lost_episodes_are_left_out(fixed_length: bool) -> None:
+    info, ends = (FIXED, FIXED_ENDS) if fixed_length else (INFO, MIXED)
+    whole = make(FakeEnv(info, ends)).collect(0)
+    rollout = make(Losing(info, ends, (0,))).collect(0)
+    assert rollout.n_lost == 1
+    assert rollout.n_steps == int(rollout.lengths.sum()) == int(whole.lengths[1:].sum())
+    assert torch.equal(rollout.returns, whole.returns[1:])
+    assert rollout.metrics["score"].tolist() == whole.metrics["score"][1:].tolist()
+    assert torch.equal(rollout.batch.valid, whole.batch.valid[1:])
+    assert torch.equal(rollout.batch.obs, whole.batch.obs[1:])
+    assert not rollout.batch.obs.is_inference()
+
+
+def test_if_all_are_lost_others_are_played() -> None:
+    rollout = make(Losing(FIXED, FIXED_ENDS, (0, 1), (1, 0), (1,))).collect(0)
+    assert rollout.n_lost == 5
+    assert (rollout.batch.n_episodes, rollout.n_steps) == (1, 6)
 
 
 @pytest.mark.parametrize("greedy", [True, False])

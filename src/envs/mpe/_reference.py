@@ -17,8 +17,9 @@ from envs.mpe._mpe2 import TASKS
 from envs.mpe._scenario import Scenario
 from envs.mpe._sight import Rows, Sight
 from envs.mpe._world import World
-from envs.python_worlds._env import PythonEnv, PythonEnvSettings
+from envs.python_worlds._env import PythonEnv
 from envs.python_worlds._pettingzoo import PettingZooWorld
+from envs.python_worlds._settings import PythonEnvSettings
 from utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class ReferenceWorld(World):
             action_masks=False,
             fixed_length=True,
         )
-        self._env = PythonEnv(settings, make, task, batch_size, device, seed, stream)
+        sizes = (batch_size, device, seed, stream)
+        self._env = PythonEnv(settings, make, task, *sizes, raw_state=True)
         _refuse_another_task(task, self._env.info, scenario)
         self._reported = ReportedSight(scenario, self._env.info)
         super().__init__(scenario, batch_size, device, sight=self._reported)

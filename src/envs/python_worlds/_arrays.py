@@ -1,5 +1,6 @@
 """The arrays through which a parent and its workers talk: one block of memory, one row per copy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -95,6 +96,16 @@ class Layout:
                 for name, place in self.places.items()
             }
         )
+
+
+def blank(arrays: Arrays, copies: Array, action_counts: Sequence[int]) -> None:
+    """Let copies, [B] bool, show nothing, every action available, as the end of an episode."""
+    for name in ("obs", "state", "reward", "metrics"):
+        getattr(arrays, name)[copies] = 0
+    real = np.arange(arrays.avail.shape[2]) < np.array(action_counts)[:, None]  # [N, A]
+    arrays.avail[copies] = real
+    arrays.is_active[copies] = True
+    arrays.ended[copies] = (False, True)
 
 
 def rows_of(arrays: Arrays, copy: int) -> Rows:

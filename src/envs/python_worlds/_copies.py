@@ -27,6 +27,7 @@ class Rules:
     varying_team: bool = True  # false: an agent that leaves is an error
     fixed_length: bool = False  # true: an episode that ends before the limit is an error
     rebuild: bool = False  # build a copy anew for each episode
+    raw_state: bool = False  # true: the state's bits mean something else than float32
 
 
 class CopyFailure(Exception):
@@ -35,12 +36,13 @@ class CopyFailure(Exception):
     Attributes:
         copy: which.
         text: the traceback, or one sentence if the user can mend the matter.
+        mendable: whether the user can; then it would happen again and again.
     """
 
     def __init__(self, copy: int, error: Exception):
-        self.copy = copy
-        mendable = isinstance(error, UserError)
-        self.text = str(error) if mendable else "".join(traceback.format_exception(error)).strip()
+        self.copy, self.mendable = copy, isinstance(error, UserError)
+        trace = "".join(traceback.format_exception(error)).strip()
+        self.text = str(error) if self.mendable else trace
         super().__init__(copy, self.text)
 
 
@@ -136,6 +138,12 @@ class Copies:
         if not np.isfinite(rows.reward).all():
             i = int(np.argmin(np.isfinite(rows.reward)))
             raise ValueError(f"the reward of agent {i} is {rows.reward[i]}")
+        if not self.rules.raw_state and not np.isfinite(rows.state).all():
+            i = int(np.argmin(np.isfinite(rows.state)))
+            raise ValueError(f"the state is {rows.state[i]} at {i}")
+        if not np.isfinite(rows.metrics).all():
+            i = int(np.argmin(np.isfinite(rows.metrics)))
+            raise ValueError(f"the metric '{self.rules.metrics[i]}' is {rows.metrics[i]}")
         if not self.rules.varying_team and not rows.is_active.all():
             raise UserError(
                 "an agent left before the others, although env_args.varying_team is false. Write "

@@ -3,53 +3,30 @@
 Every reset of a copy gets a seed of its own, made from (run's seed, stream, copy, number of the
 episode); so an episode depends neither on the number of workers nor on what was played before, and
 a resumed run goes on with the episodes it would have had.
+
+With `on_worker_error: restart` a worker that fails is put in its place anew at once. Those of its
+copies' episodes that had not ended are lost (`EnvStep.lost`), and the copies rest until the next
+reset, whose seeds are those of the next episode as ever: no seed is played twice.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+import logging
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep
-from envs.python_worlds._arrays import Layout
+from envs.python_worlds._arrays import Array, Layout, blank
 from envs.python_worlds._copies import RESET, STEP, CopyFailure, MakeWorld, Rules
 from envs.python_worlds._crew import Crew, CrewFailure, Here, Workers
+from envs.python_worlds._settings import PythonEnvSettings
 from envs.python_worlds._world import WorldInfo
 from envs.scene import Scene
-from utils.errors import UserError, refuse
+from utils.errors import UserError
 from utils.seeding import seed_number
 
 SEED_BITS = 31  # kept of 63: some environments take no more
-
-
-@dataclass(frozen=True)
-class PythonEnvSettings:
-    """Settings of every environment of another library."""
-
-    n_workers: int = 0  # processes that step the copies, at most one per copy; 0: this process
-    timeout: float = 60.0  # seconds a worker may take for one step of its copies; 0: any time
-    time_limit: int = 0  # steps after which an episode is truncated; 0: the environment's own limit
-    state: Literal["concat", "env"] = "concat"  # padded observations in a row, or the env's own
-    varying_team: bool = True  # agents may leave early; false is faster, and an error if one does
-    action_masks: bool = (
-        True  # masks may exclude actions; false is faster, and an error if one does
-    )
-    fixed_length: bool = False  # every episode lasts to the limit; true is faster, if it is so
-    rebuild: bool = False  # build a copy anew for each episode: for one that remembers the last
-    metrics: dict[str, str] = field(
-        default_factory=dict
-    )  # {entry of the last info: its meaning}, logged for each episode
-
-    def __post_init__(self) -> None:
-        refuse(*self.problems())
-
-    def problems(self) -> list[tuple[bool, str, str]]:
-        """For `refuse`: (is it wrong, setting, sentence)."""
-        return [
-            (getattr(self, name) < 0, name, f"{getattr(self, name)} must not be negative.")
-            for name in ("n_workers", "timeout", "time_limit")
-        ]
 
 
 class EnvironmentFailure(UserError):
@@ -64,6 +41,7 @@ class PythonEnv:
         make: builds one copy; it must be able to travel to another process.
         label: what messages call the environment.
         batch_size, device, seed, stream: see `make_env`.
+        raw_state: the bits of the environment's own state mean something else than float32.
 
     Raises:
         UserError: if the environment cannot be built.
@@ -78,15 +56,27 @@ class PythonEnv:
         device: torch.device,
         seed: int,
         stream: str,
+        raw_state: bool = False,
     ):
         self.batch_size, self.device, self.label = batch_size, torch.device(device), label
         self._seed, self._stream = seed, stream
         self._episode = self._step = 0
+        self._lost: Tensor | None = None  # [B] bool, see `EnvStep`
+        self._restarts, self._max_restarts = 0, settings.max_restarts
+        self._restarting = settings.on_worker_error == "restart"
         found = _describe(make, label)
         self.info = info = _env_info(found, settings, label)
         self._own_state = found.state_dim > 0
         self._metric_names = tuple(settings.metrics)
-        self._crew = _crew(make, found, info, settings, batch_size, label)
+        rules = Rules(
+            info.episode_limit,
+            self._metric_names,
+            settings.varying_team,
+            settings.fixed_length,
+            settings.rebuild,
+            raw_state,
+        )
+        self._crew = _crew(make, rules, found, info, settings, batch_size, label)
         arrays = self._crew.arrays
         self._actions = torch.from_numpy(arrays.actions)
         self._live = {name: torch.from_numpy(getattr(arrays, name)) for name in self._shown_names()}
@@ -98,7 +88,7 @@ class PythonEnv:
 
     def reset(self) -> EnvStep:
         """See `BatchedEnv`."""
-        self._step = 0
+        self._step, self._lost = 0, None
         self._crew.arrays.seeds[:] = [self._reset_seed(b) for b in range(self.batch_size)]
         self._episode += 1
         return self._run(RESET)
@@ -113,19 +103,50 @@ class PythonEnv:
         return seed_number(self._seed, self._stream, copy, self._episode) >> (63 - SEED_BITS)
 
     def _run(self, command: int) -> EnvStep:
-        arrays = self._crew.arrays
-        arrays.control[1] = self._step
-        try:
-            self._crew.run(command)
-        except CrewFailure as failure:
+        self._crew.arrays.control[1] = self._step
+        alive = np.ones(self.batch_size, dtype=np.bool_)
+        if command == STEP:
+            alive &= ~self._crew.arrays.ended.any(axis=1)
+        for failure in self._crew.run(command):
             where = "reset" if command == RESET else f"step {self._step}"
-            seed = int(arrays.seeds[failure.copy])
+            seed = int(self._crew.arrays.seeds[failure.copy])
+            self._restart(
+                failure,
+                alive,
+                f"{self.label} failed in {where} of copy {failure.copy}, whose episode began with "
+                f"reset(seed={seed}): {failure.text}",
+            )
+        return self._shown()
+
+    def _restart(self, failure: CrewFailure, alive: Array, said: str) -> None:
+        """Give up the episodes of the worker that failed, or everything."""
+        if not self._restarting or failure.is_final:
+            self.close()
+            raise EnvironmentFailure(said)
+        if self._restarts == self._max_restarts:
             self.close()
             raise EnvironmentFailure(
-                f"{self.label} failed in {where} of copy {failure.copy}, whose episode began with "
-                f"reset(seed={seed}): {failure.text}"
+                f"{said}\nWorkers were restarted {self._restarts} times before, and "
+                f"env_args.max_restarts allows no more. Mend the environment, or raise it."
+            )
+        assert isinstance(self._crew, Workers)  # the settings see to it
+        self._restarts += 1
+        lost = alive & self._crew.is_of(failure.worker)
+        logging.getLogger(__name__).warning(
+            f"{said}\nThe worker is restarted ({self._restarts} of env_args.max_restarts="
+            f"{self._max_restarts}). Episodes lost with it, which nothing is learnt from and which "
+            f"no statistics count: {lost.sum()}."
+        )
+        try:
+            self._crew.restart(failure.worker)
+        except CrewFailure as again:
+            raise EnvironmentFailure(
+                f"{self.label} failed while copy {again.copy} was built again: {again.text}"
             ) from None
-        return self._shown()
+        blank(self._crew.arrays, lost, self.info.action_counts)
+        self._crew.arrays.reward[self._crew.is_of(failure.worker)] = 0
+        now = torch.from_numpy(lost).to(self.device)
+        self._lost = now if self._lost is None else now | self._lost
 
     def _shown(self) -> EnvStep:
         """What the arrays hold now, as new tensors: workers will write into the old ones again."""
@@ -139,6 +160,7 @@ class PythonEnv:
             truncated=x["ended"][:, 1],
             metrics={name: x["metrics"][:, m] for m, name in enumerate(self._metric_names)},
             is_active=x.get("is_active"),
+            lost=self._lost,
         )
 
     def _shown_names(self) -> list[str]:
@@ -193,6 +215,7 @@ def _describe(make: MakeWorld, label: str) -> WorldInfo:
 
 def _crew(
     make: MakeWorld,
+    rules: Rules,
     found: WorldInfo,
     info: EnvInfo,
     settings: PythonEnvSettings,
@@ -209,13 +232,6 @@ def _crew(
         s=found.state_dim,
         m=len(settings.metrics),
         w=max(n_workers, 1),
-    )
-    rules = Rules(
-        info.episode_limit,
-        tuple(settings.metrics),
-        settings.varying_team,
-        settings.fixed_length,
-        settings.rebuild,
     )
     try:
         if n_workers:

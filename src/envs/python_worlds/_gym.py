@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 
 from envs.python_worlds._arrays import Rows
-from envs.python_worlds._spaces import MASK
+from envs.python_worlds._spaces import MASK, flag, numbers, write_numbers
 from envs.python_worlds._tasks import load_module
 from envs.python_worlds._world import Seats, WorldInfo, flat_state, mask_of, number, picture_of
 from utils.errors import UserError
@@ -82,7 +82,7 @@ class GymWorld:
         observations, rewards, terminated, truncated, info = shown
         if np.ndim(rewards) and len(rewards) != self.n_agents:
             raise ValueError(f"step returned {len(rewards)} rewards for {self.n_agents} agents")
-        rows.reward[:] = rewards  # a single reward is everybody's
+        rows.reward[:] = numbers(rewards, "the reward")  # a single one is everybody's
         ends = self._ends(terminated, truncated)
         self._show(rows, observations, info)
         return ends
@@ -90,10 +90,10 @@ class GymWorld:
     def _ends(self, terminated: Any, truncated: Any) -> tuple[bool, bool]:
         """Whether the episode has ended, and how; flags may be single or one per agent."""
         if not np.ndim(terminated) and not np.ndim(truncated):
-            return bool(terminated), bool(truncated)
+            return flag(terminated, "terminated"), flag(truncated, "truncated")
         n, present = self.n_agents, np.array(self._present)
-        dead = np.broadcast_to(np.asarray(terminated, dtype=bool), n) & present
-        cut = np.broadcast_to(np.asarray(truncated, dtype=bool), n) & present
+        dead = np.broadcast_to(_flags(terminated, "terminated"), n) & present
+        cut = np.broadcast_to(_flags(truncated, "truncated"), n) & present
         over = bool((dead | cut)[present].all())
         all_dead = bool(dead[present].all())
         if self.varying_team and not all_dead:
@@ -117,7 +117,7 @@ class GymWorld:
             ],
         )
         if self.own_state:
-            rows.state[:] = flat_state(self.env.unwrapped, STATE_METHODS)
+            write_numbers(flat_state(self.env.unwrapped, STATE_METHODS), rows.state, "the state")
         self._info = info
 
     def result(self, name: str) -> float:
@@ -131,6 +131,10 @@ class GymWorld:
     def close(self) -> None:
         """See `World`."""
         self.env.close()
+
+
+def _flags(x: Any, what: str) -> list[bool]:
+    return [flag(one, what) for one in np.ravel(x)]
 
 
 def _make(key: str, kwargs: dict[str, Any], time_limit: int) -> gymnasium.Env[Any, Any]:

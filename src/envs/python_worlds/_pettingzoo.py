@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from envs.python_worlds._arrays import Rows
+from envs.python_worlds._spaces import flag, numbers, write_numbers
 from envs.python_worlds._tasks import load_function
 from envs.python_worlds._world import Seats, WorldInfo, flat_state, mask_of, number, picture_of
 from utils.errors import UserError
@@ -75,11 +76,10 @@ class PettingZooWorld:
                 f"rewards, terminations, truncations, infos"
             )
         observations, rewards, terminations, truncations, infos = shown
-        for i, agent in enumerate(agents):
-            rows.reward[i] = rewards.get(agent, 0)
+        rows.reward[:] = numbers([rewards.get(agent, 0) for agent in agents], "the reward")
         listed = self._places(self.env.agents)
-        cut = {i for i, agent in enumerate(agents) if truncations.get(agent)}
-        dead = {i for i, agent in enumerate(agents) if terminations.get(agent)}
+        cut = _flagged(truncations, agents, "truncated")
+        dead = _flagged(terminations, agents, "terminated")
         dead |= set(self._acting) - set(listed) - cut  # left without a word
         staying = [i for i in listed if i not in dead and i not in cut]
         if staying:
@@ -108,7 +108,7 @@ class PettingZooWorld:
             seen[i] = observation, mask_of(observation, infos.get(agent))
         self.seats.show(rows, seen)
         if self.own_state:
-            rows.state[:] = flat_state(self.env, ("state",))
+            write_numbers(flat_state(self.env, ("state",)), rows.state, "the state")
         self._acting, self._infos = acting, infos
 
     def result(self, name: str) -> float:
@@ -127,3 +127,8 @@ class PettingZooWorld:
     def close(self) -> None:
         """See `World`."""
         self.env.close()
+
+
+def _flagged(flags: dict[Any, Any], agents: Sequence[Any], what: str) -> set[int]:
+    """Places of the agents whose flag is set."""
+    return {i for i, agent in enumerate(agents) if flag(flags.get(agent, False), what)}

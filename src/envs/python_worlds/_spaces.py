@@ -42,13 +42,13 @@ def encoder(space: Any, owner: str) -> Encoder:
         UserError: if the space has no fixed number of entries.
     """
     if isinstance(space, spaces.Box | spaces.MultiBinary):
-        return Encoder(int(np.prod(space.shape)), _write_numbers)
+        return Encoder(int(np.prod(space.shape)), write_numbers)
     if isinstance(space, spaces.Discrete):
         return _one_hot(int(space.n), int(space.start))
     if isinstance(space, spaces.MultiDiscrete):
         parts = [_one_hot(int(n), 0) for n in np.ravel(space.nvec)]
         inner = _concatenation(parts, range(len(parts)))
-        return Encoder(inner.size, lambda x, out: inner.write(np.ravel(x), out))
+        return Encoder(inner.size, lambda x, out: inner.write(_vector(x, len(parts)), out))
     if isinstance(space, spaces.Dict):
         keys = [key for key in space.spaces if key != MASK]
         return _concatenation([encoder(space.spaces[key], owner) for key in keys], keys)
@@ -62,20 +62,50 @@ def encoder(space: Any, owner: str) -> Encoder:
     )
 
 
-def _write_numbers(x: Any, out: Array) -> None:
-    numbers = np.asarray(x)
-    if numbers.size != out.size:  # a single number would spread over the whole row
+def numbers(x: Any, what: str) -> Array:
+    """`x` as an array of numbers.
+
+    Raises:
+        TypeError: if it is something else: NumPy would make numbers of words and of None.
+    """
+    array = np.asarray(x)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{what} is no array of numbers, but of type {array.dtype}: {x!r:.200}")
+    return array
+
+
+def write_numbers(x: Any, out: Array, what: str = "an observation") -> None:
+    """Write `x` into a float array of as many entries."""
+    array = numbers(x, what)
+    if array.size != out.size:  # a single number would spread over the whole row
         raise ValueError(
-            f"an observation of shape {numbers.shape} has {numbers.size} entries; "
-            f"its space has {out.size}"
+            f"{what} of shape {array.shape} has {array.size} entries; its space has {out.size}"
         )
-    out[:] = numbers.reshape(-1)
+    out[:] = array.reshape(-1)
+
+
+def flag(x: Any, what: str) -> bool:
+    """`x` as a bool.
+
+    Raises:
+        TypeError: if it is neither true nor false: nearly everything would pass for true.
+    """
+    if x not in (True, False):
+        raise TypeError(f"{what} is {x!r:.200}, neither true nor false")
+    return bool(x)
+
+
+def _vector(x: Any, n: int) -> Array:
+    vector = np.ravel(x)
+    if vector.size != n:
+        raise ValueError(f"an observation has {vector.size} entries; its space has {n}")
+    return vector
 
 
 def _one_hot(n: int, start: int) -> Encoder:
     def write(x: Any, out: Array) -> None:
         place = int(x) - start
-        if not 0 <= place < n:
+        if not 0 <= place < n or place + start != x:
             raise ValueError(f"an observation is {x}; its space has {n} values from {start} on")
         out[:] = 0
         out[place] = 1

@@ -3,7 +3,9 @@
 This module and what it imports know nothing of torch, so that a worker starts quickly.
 """
 
+import faulthandler
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from envs.python_worlds._copies import CLOSE, Copies, CopyFailure, MakeWorld, Ru
 
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 PARENT_CHECK = 5.0  # seconds between two looks whether the parent still lives
+TELLS_STACK = os.name == "posix"  # whether a worker that dies or hangs can say where it was
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,15 @@ class Task:
     n: int  # how many copies it has
     go: Semaphore  # the parent gives a command
     done: Semaphore  # the worker has obeyed
-    failures: Connection  # where it sends (copy, text) after setting `failed`
+    failures: Connection  # where it sends (text, mendable) of a failure after setting `failed`
 
 
 def work(task: Task) -> None:
     """The life of a worker."""
     leave_signals_to_parent()
+    if TELLS_STACK:
+        faulthandler.enable(task.failures.fileno(), all_threads=False)
+        faulthandler.register(signal.SIGUSR1, task.failures.fileno(), all_threads=False)
     arrays = task.layout.views(np.frombuffer(task.block, dtype=np.uint8))
 
     def report(action: Callable[[], Any]) -> Any:
@@ -48,7 +54,7 @@ def work(task: Task) -> None:
         except CopyFailure as failure:
             arrays.failed[task.worker] = 1
             task.done.release()  # first, so that the parent reads while a long text is sent
-            task.failures.send((failure.copy, failure.text))
+            task.failures.send((failure.text, failure.mendable))
             return None
         task.done.release()
         return result

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from envs.python_worlds._arrays import Rows
-from envs.python_worlds._spaces import MASK, Actions, Encoder, actions, encoder
+from envs.python_worlds._spaces import MASK, Actions, Encoder, actions, encoder, numbers
 from utils.errors import UserError
 
 
@@ -109,17 +109,21 @@ class Seats:
             rows.avail[i, :count] = True if mask is None else self._checked(mask, i)
 
     def _checked(self, mask: Any, i: int) -> Any:
-        flags = np.asarray(mask).astype(bool)
-        count = self.actions[i].count
-        if flags.shape != (count,) or not flags.any():
-            what = "allows no action" if flags.shape == (count,) else f"has shape {flags.shape}"
-            raise ValueError(
-                f"the {MASK} of '{self.names[i]}' {what}; it must be {count} flags, at least one "
-                f"of them true"
-            )
+        name = f"the {MASK} of '{self.names[i]}'"
+        given, count = numbers(mask, name), self.actions[i].count
+        flags = given.astype(bool)
+        wrong = ""
+        if flags.shape != (count,):
+            wrong = f"has shape {flags.shape}"
+        elif (given != flags).any():
+            wrong = f"is {given.tolist()}"
+        elif not flags.any():
+            wrong = "allows no action"
+        if wrong:
+            raise ValueError(f"{name} {wrong}; it must be {count} flags, at least one of them true")
         if not self.action_masks and not flags.all():
             raise UserError(
-                f"the {MASK} of '{self.names[i]}' excludes an action, although "
+                f"{name} excludes an action, although "
                 f"env_args.action_masks is false. Write env_args.action_masks=true."
             )
         return flags
@@ -141,7 +145,7 @@ def flat_state(env: Any, functions: Sequence[str]) -> Any:
     for name in functions:
         function = getattr(env, name, None)
         if callable(function):
-            return np.asarray(function(), dtype=np.float32).reshape(-1)
+            return numbers(function(), "the state").reshape(-1)
     raise UserError(
         f"env_args.state=env asks for the environment's own state, but it has no method "
         f"{' or '.join(functions)}. Write env_args.state=concat: all observations in a row."
