@@ -8,7 +8,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.setup-done
 AT_LEAST_3_11 = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help setup agp smoke test test-slow lint types docs docs-check bench clean
+.PHONY: help setup agp smoke test test-slow test-faults lint types docs docs-check bench clean
 
 help:  ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.12] [VENV=.venv]'
@@ -52,6 +52,9 @@ test: setup  ## run the fast tests; choose some with ARGS="tests/modules -k qmix
 
 test-slow: setup  ## run the tests that train for minutes
 	"$(BIN)/python" -m pytest -n 2 -m slow $(ARGS)
+
+test-faults: setup  ## kill, stop and fuzz runs; FAULT_SEED=<number> repeats the moments of a failure
+	"$(BIN)/python" -m pytest -n 2 -m faults tests/faults $(ARGS)
 
 lint: setup  ## check style and formatting
 	"$(BIN)/ruff" check .

@@ -61,7 +61,7 @@ class RunConfig(InputSettings, TrainingSettings):
     log_interval: int = 10_000  # environment steps between two rows of training metrics
     checkpoint_interval: int = 500_000  # environment steps between two checkpoints
     checkpoint_replay: bool = (
-        True  # keep the replay buffer in `latest`, needed to resume bit for bit
+        True  # keep replay in `latest`, needed to resume bit for bit; its size is told at the start
     )
     keep_numbered_checkpoints: bool = (
         False  # keep one checkpoint per interval besides `latest` and `best`
@@ -71,7 +71,7 @@ class RunConfig(InputSettings, TrainingSettings):
     show_progress: bool = True  # progress bar when the console is a terminal
 
     # Instead of training from scratch
-    resume: str = ""  # folder of the run to continue
+    resume: str = ""  # run folder or checkpoint to continue; auto: the newest run of these settings
     evaluate: bool = False  # only test the checkpoint at checkpoint_path, and print a table
     checkpoint_path: str = ""  # run folder (its latest checkpoint) or checkpoint file to start from
 
