@@ -54,7 +54,7 @@ test-slow: setup  ## run the tests that train for minutes
 	"$(BIN)/python" -m pytest -n 2 -m slow $(ARGS)
 
 test-faults: setup  ## kill, stop and fuzz runs; FAULT_SEED=<number> repeats the moments of a failure
-	"$(BIN)/python" -m pytest -n 2 -m faults tests/faults $(ARGS)
+	"$(BIN)/python" -m pytest -n 2 --dist loadgroup -m faults tests/faults $(ARGS)
 
 lint: setup  ## check style and formatting
 	"$(BIN)/ruff" check .

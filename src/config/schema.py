@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from components.settings import InputSettings, TrainingSettings
-from utils.errors import refuse
+from utils.errors import outside, refuse
 
 # Settings of films. No training reads them, so a run's record may lack them.
 FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
@@ -98,17 +98,10 @@ class RunConfig(InputSettings, TrainingSettings):
         )
         refuse(
             *self.problems(),
-            *(
-                (getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.")
-                for k in at_least_one
-            ),
+            *outside(self, 1, 10**15, *at_least_one),
+            *outside(self, 0, 10**15, "test_batch_size_run"),
             (self.threads > 1024, "threads", f"{self.threads} is more than 1024."),
             (not 0 <= self.seed < 2**32, "seed", f"{self.seed} must lie in [0, 2^32)."),
-            (
-                self.test_batch_size_run < 0,
-                "test_batch_size_run",
-                f"{self.test_batch_size_run} must not be negative.",
-            ),
             (
                 self.batch_size > self.buffer_size,
                 "batch_size",

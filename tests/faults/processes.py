@@ -25,13 +25,13 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "agp_topk": (
         "agp",
         "topk",
-        ("t_max=1600", "agent_args={hidden_dim: 16, graph: {embed_dim: 16}}"),
+        ("t_max=1200", "agent_args={hidden_dim: 16, graph: {embed_dim: 16}}"),
     ),
     "qmix_spread": (
         "qmix",
         "mpe_spread",
         (
-            *("t_max=2000", "batch_size_run=4", "batch_size=4", "env_args.max_cycles=5"),
+            *("t_max=1600", "batch_size_run=4", "batch_size=4", "env_args.max_cycles=5"),
             *("log_interval=20", "agent_args={hidden_dim: 16, use_rnn: true}"),
         ),
     ),
@@ -40,7 +40,7 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "vdn",
         "pettingzoo",
         (
-            *("t_max=1600", "batch_size_run=4", "batch_size=4", "log_interval=20"),
+            *("t_max=1200", "batch_size_run=4", "batch_size=4", "log_interval=20"),
             *("env_args.n_workers=2", "env_args.varying_team=True", "env_args.action_masks=True"),
             f"env_args.task={HERE}:Diary",
         ),

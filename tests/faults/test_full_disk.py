@@ -33,7 +33,7 @@ def in_namespace(script: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 FULL = """
 disk=$0; whole=$1; shift
-mount -t tmpfs -o size=900k tmpfs "$disk"
+mount -t tmpfs -o size=3200k tmpfs "$disk"
 "$@" results_dir="$disk"; echo "exit $?"
 ls -A "$disk"/topk/agp/agp_seed1_1/checkpoints
 mount -o remount,size=64m "$disk"
@@ -57,6 +57,7 @@ def test_a_full_disk_stops_a_run_that_goes_on_once_there_is_room(
     assert "Traceback" not in done.stderr, done.stderr
     assert done.stderr.count("No space left on device") == 1
     assert done.stderr.count("Read-only file system") == 2
+    assert "latest.pt" in done.stdout
     assert ".tmp" not in done.stdout
     whole = [*COMMAND, f"results_dir={tmp_path / 'whole'}"]
     subprocess.run(whole, cwd=ROOT, stdout=subprocess.DEVNULL, check=True)

@@ -6,27 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.faults.processes import CASES, Job, new_seed, t_max, unlike
+from tests.faults.processes import Job, new_seed, t_max, unlike
 
 from utils.checkpoint import LATEST, fingerprint, load_checkpoint
 
 pytestmark = pytest.mark.faults
 RUNS_PER_CASE = 8
-Whole = Callable[[str], Job]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    """The uninterrupted run of a case."""
-    jobs: dict[str, Job] = {}
-
-    def of(case: str) -> Job:
-        if case not in jobs:
-            jobs[case] = job = Job(case, tmp_path_factory.mktemp(case))
-            assert job.end(job.start()) == 0, job.output
-        return jobs[case]
-
-    return of
 
 
 def weights(job: Job) -> str:
@@ -34,16 +19,14 @@ def weights(job: Job) -> str:
     return fingerprint(state["learner"]["online"])
 
 
-@pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("number", range(RUNS_PER_CASE))
 def test_sigkill_at_random_moments(
-    case: str,
     number: int,
-    whole: Whole,
+    whole: Job,
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    seed = new_seed()
+    seed, case = new_seed(), whole.case
     draw = random.Random(f"{seed} {case} {number}")
     job, moments = Job(case, tmp_path), []
     for _ in range(draw.randint(1, 2)):
@@ -64,6 +47,6 @@ def test_sigkill_at_random_moments(
         f"{case} {number}, FAULT_SEED={seed}: SIGKILL {', '.join(moments)}; "
         f"{n_left} unfinished files left, {job.n_starts} starts",
     )
-    assert unlike(job, whole(case)) == []
-    assert weights(job) == weights(whole(case))
+    assert unlike(job, whole) == []
+    assert weights(job) == weights(whole)
     assert not list(job.run_dir.rglob(".*.tmp"))

@@ -17,7 +17,7 @@ from envs.python_worlds._copies import RESET, STEP, CopyFailure, MakeWorld, Rule
 from envs.python_worlds._crew import Crew, CrewFailure, Here, Workers
 from envs.python_worlds._world import WorldInfo
 from envs.scene import Scene
-from utils.errors import UserError, refuse
+from utils.errors import UserError, outside, refuse
 from utils.seeding import seed_number
 
 SEED_BITS = 31  # kept of 63: some environments take no more
@@ -47,8 +47,9 @@ class PythonEnvSettings:
     def problems(self) -> list[tuple[bool, str, str]]:
         """For `refuse`: (is it wrong, setting, sentence)."""
         return [
-            (getattr(self, name) < 0, name, f"{getattr(self, name)} must not be negative.")
-            for name in ("n_workers", "timeout", "time_limit")
+            *outside(self, 0, 1_000, "n_workers"),
+            *outside(self, 0, 1_000_000, "time_limit"),
+            (self.timeout < 0, "timeout", f"{self.timeout} must not be negative."),
         ]
 
 
