@@ -8,7 +8,7 @@ from tests.faults.processes import CASES, Job
     scope="session", params=[pytest.param(c, marks=pytest.mark.xdist_group(c)) for c in CASES]
 )
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """The run of a case that nothing happens to; every test that takes it is made for every case."""
+    """The run of a case that nothing happens to; a test that takes it is made for every case."""
     job = Job(request.param, tmp_path_factory.mktemp(request.param))
     assert job.end(job.start()) == 0, job.output
     return job
