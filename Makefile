@@ -10,7 +10,7 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.setup-done
 AT_LEAST_3_11 = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help setup agp smoke test test-slow test-mongo lint types docs docs-check bench docker clean
+.PHONY: help setup agp smoke test test-slow test-faults test-mongo lint types docs docs-check bench docker clean
 
 help:  ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.12] [VENV=.venv]'
@@ -54,6 +54,9 @@ test: setup  ## run the fast tests; choose some with ARGS="tests/modules -k qmix
 
 test-slow: setup  ## run the tests that train for minutes
 	"$(BIN)/python" -m pytest -n 2 -m slow $(ARGS)
+
+test-faults: setup  ## kill, stop and fuzz runs; FAULT_SEED=<number> repeats the moments of a failure
+	"$(BIN)/python" -m pytest -n 2 --dist loadgroup -m faults tests/faults $(ARGS)
 
 # The server is a stand-in that speaks MongoDB's protocol, in an environment of its own (Python 3.13 or newer), or,
 # with TEST_MONGO_URL=mongodb://..., a real one; the tests drop the databases that they make there.

@@ -64,7 +64,8 @@ def is_out_of_memory(error: Exception) -> bool:
     """Whether an allocation failed, on the host or on the device."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    return "can't allocate memory" in str(error)
+    texts = ("can't allocate memory", "Storage size calculation overflowed")
+    return any(text in str(error) for text in texts)
 
 
 def dispatch(command: Command, signals: StopSignals) -> int:

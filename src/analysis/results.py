@@ -27,7 +27,7 @@ class RunRecord:
         config: what `config.yaml` says.
         metrics: {key: (environment steps, values)}, in the order of the steps.
         evaluations: {key: value} of the last `evaluate=True` of its latest checkpoint under its own
-            settings, empty without one.
+            settings, empty without one. An evaluation made before the run went on does not count.
     """
 
     path: Path
@@ -78,11 +78,14 @@ def read_run(path: Path) -> RunRecord:
     }
     evaluations: dict[str, float] = {}
     if (path / "evaluations.csv").is_file():
+        end = max((steps[-1] for steps, _ in metrics.values()), default=0)
         with (path / "evaluations.csv").open(newline="") as file:
             evaluations = {
                 row["key"]: float(row["value"])
                 for row in csv.DictReader(file)
-                if row["checkpoint"] == "latest.pt" and not row["changes"]
+                if row["checkpoint"] == "latest.pt"
+                and not row["changes"]
+                and float(row["env_steps"]) >= end
             }
     return RunRecord(path, config, metrics, evaluations)
 

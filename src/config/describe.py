@@ -33,6 +33,10 @@ Examples:
   python src/main.py --config=agp --env-config=topk
   python src/main.py --config=qmix --env-config=topk with seed=3 env_args.n_agents=8
   python src/main.py --config=qmix --env-config=topk with mixer=vdn lr=1e-3 --print-config
+  python src/main.py --config=agp --env-config=topk with seed=3 resume=auto
+
+Exit codes: 0 finished; 2 something to mend; 143 after SIGTERM and 130 after SIGINT (Ctrl-C), which
+let a run finish its step and save: `resume` goes on from there (docs/resuming.md).
 """
 
 

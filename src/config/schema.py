@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from components.settings import InputSettings, TrainingSettings
-from utils.errors import refuse
+from utils.errors import outside, refuse
 from utils.mongo_url import holds_secret
 
 # Settings of films and of MongoDB. No training reads them, so a run's record may lack them.
@@ -63,7 +63,7 @@ class RunConfig(InputSettings, TrainingSettings):
     log_interval: int = 10_000  # environment steps between two rows of training metrics
     checkpoint_interval: int = 500_000  # environment steps between two checkpoints
     checkpoint_replay: bool = (
-        True  # keep the replay buffer in `latest`, needed to resume bit for bit
+        True  # keep replay in `latest`, needed to resume bit for bit; its size is told at the start
     )
     keep_numbered_checkpoints: bool = (
         False  # keep one checkpoint per interval besides `latest` and `best`
@@ -77,7 +77,7 @@ class RunConfig(InputSettings, TrainingSettings):
     mongo_db: str = ""  # database; empty: the one that the URL names, or sacred
 
     # Instead of training from scratch
-    resume: str = ""  # folder of the run to continue
+    resume: str = ""  # run folder or checkpoint to continue; auto: the newest run of these settings
     evaluate: bool = False  # only test the checkpoint at checkpoint_path, and print a table
     checkpoint_path: str = ""  # run folder (its latest checkpoint) or checkpoint file to start from
 
@@ -104,17 +104,10 @@ class RunConfig(InputSettings, TrainingSettings):
         )
         refuse(
             *self.problems(),
-            *(
-                (getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.")
-                for k in at_least_one
-            ),
+            *outside(self, 1, 10**15, *at_least_one),
+            *outside(self, 0, 10**15, "test_batch_size_run"),
             (self.threads > 1024, "threads", f"{self.threads} is more than 1024."),
             (not 0 <= self.seed < 2**32, "seed", f"{self.seed} must lie in [0, 2^32)."),
-            (
-                self.test_batch_size_run < 0,
-                "test_batch_size_run",
-                f"{self.test_batch_size_run} must not be negative.",
-            ),
             (
                 self.batch_size > self.buffer_size,
                 "batch_size",

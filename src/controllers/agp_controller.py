@@ -17,7 +17,7 @@ from components.episode_batch import EpisodeBatch
 from components.settings import InputSettings
 from controllers.basic_controller import BasicController, BasicControllerConfig
 from envs.base import EnvInfo
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import CONTROLLERS
 
 
@@ -29,7 +29,7 @@ class AGPControllerConfig(BasicControllerConfig):
     common_noise_rows: Literal["shared", "per_agent"] = "shared"  # the same K for all, or K each
 
     def __post_init__(self) -> None:
-        refuse((self.common_noise < 0, "common_noise", f"{self.common_noise} is negative."))
+        refuse(*outside(self, 0, LARGEST_LAYER, "common_noise"))
 
 
 @CONTROLLERS.register("agp_controller", config=AGPControllerConfig)

@@ -26,7 +26,7 @@ from modules.agents.base import HasFeatures
 from modules.coordination_graph.factors import CoordinationGraph, Factors, PairPayoffs
 from modules.coordination_graph.inference import Enumeration, MaxSum
 from modules.coordination_graph.topology import Topology, edge_list, longest_path
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import CONTROLLERS
 from utils.seeding import numpy_generator, seeded_initialisation
 
@@ -46,15 +46,9 @@ class DCGControllerConfig(BasicControllerConfig):
 
     def __post_init__(self) -> None:
         refuse(
-            *(
-                (getattr(self, k) < 0, k, f"{getattr(self, k)} must not be negative.")
-                for k in ("payoff_rank", "payoff_hidden_dim", "msg_iterations")
-            ),
-            (
-                self.dueling_hidden_dim < 1,
-                "dueling_hidden_dim",
-                f"{self.dueling_hidden_dim} must be at least 1.",
-            ),
+            *outside(self, 0, LARGEST_LAYER, "payoff_rank", "payoff_hidden_dim"),
+            *outside(self, 1, LARGEST_LAYER, "dueling_hidden_dim"),
+            *outside(self, 0, 10_000, "msg_iterations"),
             (
                 not 0 <= self.msg_damping < 1,
                 "msg_damping",

@@ -16,7 +16,7 @@ from controllers.basic_controller import BasicController, BasicControllerConfig,
 from envs.base import EnvStep
 from modules.agents.base import HasFeatures
 from modules.dependence import DependentNetwork
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import CONTROLLERS
 
 
@@ -28,7 +28,7 @@ class MACPFControllerConfig(BasicControllerConfig):
     execution: Literal["independent", "dependent"] = "independent"  # which policies tests use
 
     def __post_init__(self) -> None:
-        refuse((self.message_dim < 1, "message_dim", f"{self.message_dim} must be at least 1."))
+        refuse(*outside(self, 1, LARGEST_LAYER, "message_dim"))
 
 
 @CONTROLLERS.register("macpf_controller", config=MACPFControllerConfig)

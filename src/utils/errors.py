@@ -6,6 +6,9 @@ seen and what to do next.
 """
 
 from collections.abc import Iterable
+from typing import Any
+
+LARGEST_LAYER = 65_536  # features, in any network
 
 
 class UserError(Exception):
@@ -44,6 +47,19 @@ def refuse(*cases: tuple[bool, str, str]) -> None:
     problems = [(name, text) for is_wrong, name, text in cases if is_wrong]
     if problems:
         raise SettingsError(problems)
+
+
+def outside(settings: Any, least: int, most: int, *names: str) -> list[tuple[bool, str, str]]:
+    """Cases for `refuse`: whole numbers that do not lie between two bounds.
+
+    An upper bound that nobody needs keeps a slip of the hand from taking all memory, or for ever.
+    """
+    values = [(name, getattr(settings, name)) for name in names]
+    below = f"must be at least {least}." if least else "must not be negative."
+    return [
+        *((x < least, name, f"{x} {below}") for name, x in values),
+        *((x > most, name, f"{x} is more than {most:,}.") for name, x in values),
+    ]
 
 
 class NumericalError(UserError):

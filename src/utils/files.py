@@ -38,5 +38,14 @@ def replacing(path: Path, keep_as: Path | None = None) -> Iterator[BinaryIO]:
 
 
 def reason(error: BaseException) -> str:
-    """Why something could not be read or written, on one short line."""
-    return getattr(error, "strerror", None) or str(error).split("\n")[0][:200]
+    """Why something could not be read or written, on one short line.
+
+    What the operating system said counts most, even where a library has wrapped it in an error of
+    its own.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__context__
+    return str(error).split("\n")[0][:200]

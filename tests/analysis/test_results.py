@@ -53,6 +53,13 @@ def test_the_last_evaluation_of_the_latest_checkpoint_under_its_own_settings_cou
     assert read_run(root / "agp" / "agp_seed2_1").evaluations == {"test_success_mean": 0.9}
 
 
+def test_an_evaluation_from_before_the_run_went_on_does_not_count(root):
+    folder = root / "agp" / "agp_seed2_1"
+    with (folder / "metrics.csv").open("a") as file:
+        file.write("300,300,3,3.00,test_success_mean,0.9\n")
+    assert read_run(folder).evaluations == {}
+
+
 def test_a_run_with_a_name_is_a_method_of_its_own(tmp_path):
     make_run(tmp_path, "agp", 1, [0.0], name="ids")
     assert list(by_method(find_runs(tmp_path))) == ["agp (ids)"]

@@ -99,5 +99,5 @@ def test_attention_of_whole_episodes() -> None:
 
 
 def test_negative_noise() -> None:
-    with pytest.raises(SettingsError, match="common_noise: -1 is negative"):
+    with pytest.raises(SettingsError, match="common_noise: -1 must not be negative"):
         AGPControllerConfig(common_noise=-1)

@@ -39,3 +39,15 @@ def test_a_folder_that_is_gone(tmp_path: Path) -> None:
         write(tmp_path / "gone" / "a", "x")
     assert reason(caught.value) == "No such file or directory"
     assert reason(RuntimeError("first line\nsecond")) == "first line"
+
+
+def test_what_the_operating_system_said_counts_most() -> None:
+    def fail() -> None:
+        try:
+            raise OSError(28, "No space left on device")
+        finally:
+            raise RuntimeError("unexpected pos 64 vs 0")
+
+    with pytest.raises(RuntimeError) as caught:
+        fail()
+    assert reason(caught.value) == "No space left on device"

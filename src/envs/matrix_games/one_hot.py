@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from envs.matrix_games._one_step import OneStepGame
-from utils.errors import refuse
+from utils.errors import outside, refuse
 from utils.registry import ENVS
 
 
@@ -21,10 +21,10 @@ from utils.registry import ENVS
 class OneHotConfig:
     """Settings of `one_hot`."""
 
-    n_agents: int = 4  # N, at least 1
+    n_agents: int = 4  # N, 1 to 10,000
 
     def __post_init__(self) -> None:
-        refuse((self.n_agents < 1, "n_agents", f"{self.n_agents} must be at least 1."))
+        refuse(*outside(self, 1, 10_000, "n_agents"))
 
 
 @ENVS.register("one_hot", config=OneHotConfig)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from envs.matrix_games._one_step import OneStepGame
-from utils.errors import refuse
+from utils.errors import outside, refuse
 from utils.registry import ENVS
 
 
@@ -19,10 +19,10 @@ from utils.registry import ENVS
 class ParityConfig:
     """Settings of `parity`."""
 
-    n_agents: int = 3  # N, at least 1
+    n_agents: int = 3  # N, 1 to 10,000
 
     def __post_init__(self) -> None:
-        refuse((self.n_agents < 1, "n_agents", f"{self.n_agents} must be at least 1."))
+        refuse(*outside(self, 1, 10_000, "n_agents"))
 
 
 @ENVS.register("parity", config=ParityConfig)

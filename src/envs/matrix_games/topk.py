@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from envs.matrix_games._one_step import OneStepGame
-from utils.errors import refuse
+from utils.errors import outside, refuse
 from utils.registry import ENVS
 
 
@@ -21,12 +21,12 @@ from utils.registry import ENVS
 class TopKConfig:
     """Settings of `topk`."""
 
-    n_agents: int = 6  # N, at least 1
+    n_agents: int = 6  # N, 1 to 10,000
     k: int = 2  # K, how many agents must act, 0 to N
 
     def __post_init__(self) -> None:
         refuse(
-            (self.n_agents < 1, "n_agents", f"{self.n_agents} must be at least 1."),
+            *outside(self, 1, 10_000, "n_agents"),
             (
                 not 0 <= self.k <= self.n_agents,
                 "k",

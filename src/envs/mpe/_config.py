@@ -5,7 +5,7 @@ from typing import Literal
 
 from envs.mpe._mpe2 import problems
 from envs.mpe._scenario import SCENARIOS, Scenario
-from utils.errors import refuse
+from utils.errors import outside, refuse
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class MpeConfig:
     n_workers: int = 0  # processes that step mpe2, at most one per copy; 0: this process
 
     def __post_init__(self) -> None:
-        refuse((self.max_cycles < 1, "max_cycles", f"{self.max_cycles} must be at least 1."))
+        refuse(*outside(self, 1, 1_000_000, "max_cycles"))
         known = self.scenario in SCENARIOS.names()
         refuse((not known, "scenario", SCENARIOS.unknown(self.scenario)))
         scenario: type[Scenario] = SCENARIOS.get(self.scenario).cls

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from utils.errors import refuse
+from utils.errors import outside, refuse
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class PythonEnvSettings:
     def problems(self) -> list[tuple[bool, str, str]]:
         """For `refuse`: (is it wrong, setting, sentence)."""
         return [
-            (getattr(self, name) < 0, name, f"{getattr(self, name)} must not be negative.")
-            for name in ("n_workers", "timeout", "time_limit", "max_restarts")
-        ] + [
+            *outside(self, 0, 1_000, "n_workers"),
+            *outside(self, 0, 1_000_000, "time_limit", "max_restarts"),
+            (self.timeout < 0, "timeout", f"{self.timeout} must not be negative."),
             (
                 self.on_worker_error == "restart" and self.n_workers == 0,
                 "on_worker_error",
                 "'restart' needs workers to restart. Write n_workers=1, or more, or "
                 "on_worker_error=raise.",
-            )
+            ),
         ]

@@ -19,7 +19,7 @@ from modules.action_graph.attention import DotAttention, GATAttention, make_atte
 from modules.action_graph.edges import EdgeSet, allowed_edges, edge_mask
 from modules.action_graph.nodes import NodeEncoder, NodeLayout, NodeMap
 from modules.agents.base import AgentSizes
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,8 @@ class ActionGraphConfig:
 
     def __post_init__(self) -> None:
         refuse(
-            (self.embed_dim < 1, "embed_dim", f"{self.embed_dim} must be at least 1."),
-            (self.layers < 0, "layers", f"{self.layers} must not be negative."),
-            (self.heads < 1, "heads", f"{self.heads} must be at least 1."),
+            *outside(self, 1, LARGEST_LAYER, "embed_dim", "heads"),
+            *outside(self, 0, 100, "layers"),
             (
                 self.heads >= 1 and self.embed_dim % self.heads != 0,
                 "heads",

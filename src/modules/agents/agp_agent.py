@@ -16,7 +16,7 @@ from torch.nn import functional
 from modules.action_graph.graph import ActionGraph, ActionGraphConfig, empty_context
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.layers import SequenceGRU, parameter_count
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import AGENTS
 
 
@@ -32,7 +32,7 @@ class AGPAgentConfig:
 
     def __post_init__(self) -> None:
         refuse(
-            (self.hidden_dim < 1, "hidden_dim", f"{self.hidden_dim} must be at least 1."),
+            *outside(self, 1, LARGEST_LAYER, "hidden_dim"),
             (
                 self.head == "node" and not (self.graph.enabled and self.graph.nodes == "actions"),
                 "head",

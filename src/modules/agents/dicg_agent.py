@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.agents.rnn_agent import RNNAgent, RNNAgentConfig
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import AGENTS
 
 AttentionForm = Literal["general", "dot", "diff", "identity", "uniform"]
@@ -48,11 +48,9 @@ class DICGAgentConfig:
 
     def __post_init__(self) -> None:
         refuse(
-            (self.embed_dim < 0, "embed_dim", f"{self.embed_dim} must not be negative."),
-            *(
-                (getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.")
-                for k in ("encoder_dim", "layers", "hidden_dim")
-            ),
+            *outside(self, 0, LARGEST_LAYER, "embed_dim"),
+            *outside(self, 1, LARGEST_LAYER, "encoder_dim", "hidden_dim"),
+            *outside(self, 1, 100, "layers"),
         )
 
 

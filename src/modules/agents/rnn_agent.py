@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.layers import AgentwiseGRU, AgentwiseLinear, SequenceGRU
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import AGENTS
 
 
@@ -25,7 +25,7 @@ class RNNAgentConfig:
     share_parameters: bool = True  # false: separate weights for each agent
 
     def __post_init__(self) -> None:
-        refuse((self.hidden_dim < 1, "hidden_dim", f"{self.hidden_dim} must be at least 1."))
+        refuse(*outside(self, 1, LARGEST_LAYER, "hidden_dim"))
 
 
 @AGENTS.register("rnn_agent", config=RNNAgentConfig)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modules.layers import AgentwiseLinear
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import MIXERS
 from utils.shapes import check
 
@@ -44,9 +44,9 @@ class FOPMixerConfig:
     attention_reg: float = 1e-3  # weight of the squared attention logits in the loss, at least 0
 
     def __post_init__(self) -> None:
-        sizes = ("embed_dim", "hypernet_embed", "heads")
         refuse(
-            *((getattr(self, k) < 1, k, f"{getattr(self, k)} must be at least 1.") for k in sizes),
+            *outside(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"),
+            *outside(self, 1, 1_000, "heads"),
             (self.attention_reg < 0, "attention_reg", f"{self.attention_reg} is negative."),
         )
 

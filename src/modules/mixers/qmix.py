@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import MIXERS
 from utils.shapes import check
 
@@ -29,14 +29,7 @@ class QMixConfig:
     use_state: bool = True  # false: weights from a constant instead of the state, a control
 
     def __post_init__(self) -> None:
-        refuse(
-            (self.embed_dim < 1, "embed_dim", f"{self.embed_dim} must be at least 1."),
-            (
-                self.hypernet_embed < 1,
-                "hypernet_embed",
-                f"{self.hypernet_embed} must be at least 1.",
-            ),
-        )
+        refuse(*outside(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"))
 
 
 POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {

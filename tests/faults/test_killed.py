@@ -1,0 +1,52 @@
+"""Runs that are killed at random moments and started again end like runs that never were."""
+
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.faults.processes import Job, new_seed, t_max, unlike
+
+from utils.checkpoint import LATEST, fingerprint, load_checkpoint
+
+pytestmark = pytest.mark.faults
+RUNS_PER_CASE = 8
+
+
+def weights(job: Job) -> str:
+    state = load_checkpoint(job.run_dir / "checkpoints" / LATEST)
+    return fingerprint(state["learner"]["online"])
+
+
+@pytest.mark.parametrize("number", range(RUNS_PER_CASE))
+def test_sigkill_at_random_moments(
+    number: int,
+    whole: Job,
+    tmp_path: Path,
+    record_property: Callable[[str, object], None],
+) -> None:
+    seed, case = new_seed(), whole.case
+    draw = random.Random(f"{seed} {case} {number}")
+    job, moments = Job(case, tmp_path), []
+    for _ in range(draw.randint(1, 2)):
+        process = job.start()
+        if draw.random() < 0.15:
+            time.sleep(draw.uniform(0.0, 3.0))
+            moments.append(f"at the start (step {job.env_steps()})")
+        else:
+            job.reach(process, draw.randrange(job.env_steps(), t_max(case)))
+            time.sleep(draw.uniform(0.0, 0.05))  # somewhere within a step, a test, a checkpoint
+            moments.append(f"after step {job.env_steps()}")
+        process.kill()
+        job.end(process)
+    n_left = len(list(tmp_path.rglob(".*.tmp")))
+    assert job.end(job.start()) == 0, job.output
+    record_property(
+        "fault",
+        f"{case} {number}, FAULT_SEED={seed}: SIGKILL {', '.join(moments)}; "
+        f"{n_left} unfinished files left, {job.n_starts} starts",
+    )
+    assert unlike(job, whole) == []
+    assert weights(job) == weights(whole)
+    assert not list(job.run_dir.rglob(".*.tmp"))

@@ -1,0 +1,27 @@
+"""Whatever stands in a configuration: two updates, or a message of ours."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from tests.fuzz import commands, outcome
+
+EXAMPLES = 60
+
+
+@settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(argv=commands())
+def test_any_configuration_trains_or_is_refused_in_words(argv: list[str]) -> None:
+    assert outcome(argv) in ("trains", "refused")
+
+
+def test_a_buffer_beyond_all_memory_is_refused_and_not_attempted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    argv = ["--config=agp", "--env-config=topk", "with", "buffer_size=1e12"]
+    assert outcome(argv) == "refused"
+    assert "GiB" in capsys.readouterr().err
