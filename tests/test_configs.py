@@ -15,6 +15,7 @@ from config.load import dump, load_config, load_recorded
 from config.schema import RunConfig
 from evaluate import evaluate
 from policy import load_policy
+from run import Run
 from suite import SUITES as SUITES_DIR
 from suite import read_suite
 from utils.errors import UserError
@@ -24,7 +25,9 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 ALGS, ENVS = available("algs"), available("envs")
 SUITES = sorted(SUITES_DIR.glob("*.yaml"))
 EVERYWHERE = ("agp", "qmix")
-PAIRS = [(alg, "topk") for alg in ALGS]
+DESCRIBED = ("assignment", "capacity", "formation")  # environments with action features
+PAIRS = [(alg, "topk") for alg in ALGS if alg != "agp_structured"]
+PAIRS += [("agp_structured", env) for env in DESCRIBED]
 PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env != "topk"]
 # Methods with parts of their own, where agents differ in observations and actions.
 PAIRS += [(alg, env) for alg in ("dcg", "dicg") for env in ("climbing", "mpe_speaker_listener")]
@@ -62,6 +65,18 @@ def test_a_policy_can_be_tested_on_teams_of_another_size(
     test = ["evaluate=True", f"checkpoint_path={run_dir}", "test_nepisode=8"]
     evaluate(load_recorded(run_dir, [*test, "env_args.n_agents=[5, 7]"]))
     assert "env_args.n_agents=[5, 7]" in (run_dir / "evaluations.csv").read_text()
+
+
+def test_a_structured_policy_plays_games_of_any_size(tmp_path: Path) -> None:
+    run_dir = train(tiny("agp_structured", "assignment", "t_max=16"), tmp_path)
+    test = ["evaluate=True", f"checkpoint_path={run_dir}", "test_nepisode=8"]
+    sizes = ["env_args.n_agents=[2, 7]", "env_args.n_resources=9"]
+    assert "value_ratio" in evaluate(load_recorded(run_dir, [*test, *sizes]))
+
+
+def test_a_structured_policy_needs_action_features() -> None:
+    with pytest.raises(UserError, match="Use assignment, capacity or formation"):
+        Run(tiny("agp_structured", "topk"))
 
 
 @pytest.mark.parametrize("alg", ALGS)

@@ -7,7 +7,7 @@ from tests.fake_envs import RICH, fake_batch, fake_info, make_controller, rng
 from components.settings import InputSettings
 from controllers.agp_controller import AGPController, AGPControllerConfig
 from envs.base import EnvStep
-from modules.action_graph.graph import ActionGraphConfig
+from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.agp_agent import AGPAgentConfig
 from utils.errors import SettingsError
 

@@ -23,7 +23,7 @@ from components.settings import TargetUpdate, TrainingSettings
 from envs.base import EnvInfo
 from learners.base import masked_mean
 from learners.q_learner import QLearner, QLearnerConfig
-from modules.action_graph.graph import ActionGraphConfig
+from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.agp_agent import AGPAgentConfig
 from modules.agents.rnn_agent import RNNAgentConfig
 from modules.mixers.none import NoMixer

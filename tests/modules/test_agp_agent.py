@@ -7,7 +7,7 @@ import torch
 from tests.fake_envs import fake_inputs, fake_sizes
 
 from config.load import load_config
-from modules.action_graph.graph import ActionGraphConfig
+from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.agp_agent import AGPAgent, AGPAgentConfig
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.layers import parameter_count
@@ -24,11 +24,14 @@ GRAPHS: list[dict[str, Any]] = [
     {"edges": "within_agent"},
     {"attention": "gatv2", "ffn": True},
     {"residual": False, "layernorm": "none", "project_values": False},
+    {"edges": "axial"},
+    {"inputs": "features", "edges": "axial", "ffn": True},
 ]
 FORMS = [
     (recurrent, head, graph)
     for recurrent, head, graph in product(RECURRENT, ("vector", "node"), GRAPHS)
-    if head == "vector" or (graph.get("enabled", True) and "nodes" not in graph)
+    if (head == "vector" or (graph.get("enabled", True) and "nodes" not in graph))
+    and (recurrent == "none" or "inputs" not in graph)
 ]
 every_form = pytest.mark.parametrize(("recurrent", "head", "graph"), FORMS)
 
@@ -117,9 +120,10 @@ def test_inactive_agents_have_no_influence(
 ) -> None:
     inputs = fake_inputs(RICH)
     inputs.is_active[:] = torch.tensor([True, False, True])
-    inputs.x.requires_grad_()
+    read = inputs.action_features if graph.get("inputs") == "features" else inputs.x
+    read.requires_grad_()
     out = make(recurrent, head, graph)(inputs, None)[0]
-    (gradient,) = torch.autograd.grad(out[:, :, [0, 2]].square().sum(), inputs.x)
+    (gradient,) = torch.autograd.grad(out[:, :, [0, 2]].square().sum(), read)
     assert (gradient[:, :, 1] == 0).all()
     assert gradient[:, :, 0].abs().sum() > 0
 

@@ -7,7 +7,7 @@ from tests.fake_envs import GARBAGE, MIXED, RICH, FakeEnv, fake_info, make_contr
 from components.action_selectors import Categorical, EpsilonGreedy, EpsilonGreedyConfig
 from components.settings import InputSettings
 from envs.base import EnvInfo, EnvStep
-from modules.action_graph.graph import ActionGraphConfig
+from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.agp_agent import AGPAgentConfig
 from modules.agents.rnn_agent import RNNAgentConfig
 from runners.batch_runner import BatchRunner, Rollout

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from modules.action_graph.edges import RELATIONS
 from modules.layers import orthogonal_linear
 
 
@@ -32,16 +33,21 @@ class DotAttention(nn.Module):
         heads: number of heads.
         project_values: false leaves out value and output projections: the message is the mean over
             heads of sum_j alpha_ij z_j, Eq. 14 of the AGP paper as printed.
-        last: unused here; `gat` and `gatv2` treat the last layer differently.
+        relations: [P, P] kinds of edges, for a learnt bias on the scores per head and kind; None:
+            no bias.
     """
 
-    def __init__(self, embed_dim: int, heads: int, project_values: bool, last: bool):
+    def __init__(
+        self, embed_dim: int, heads: int, project_values: bool, relations: Tensor | None = None
+    ):
         super().__init__()
-        del last
         self.heads, self.project_values = heads, project_values
         parts = 3 if project_values else 2
         self.project_in = orthogonal_linear(embed_dim, parts * embed_dim, parts=parts)
         self.project_out = orthogonal_linear(embed_dim, embed_dim) if project_values else None
+        self.register_buffer("relations", relations, persistent=False)
+        self.relations: Tensor | None
+        self.bias = None if relations is None else nn.Parameter(torch.zeros(heads, len(RELATIONS)))
 
     def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:
         """Messages before the output projection; see the module's text."""
@@ -49,6 +55,9 @@ class DotAttention(nn.Module):
             return self.weights(z, allowed).mean(dim=1) @ z
         q, k, v = self._split(z)
         mask = allowed.unsqueeze(1) if allowed is not None and allowed.dim() == 3 else allowed
+        if self.bias is not None:
+            bias = self._bias()
+            mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
         out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         return out.transpose(1, 2).flatten(2)  # [R, P, d]
 
@@ -59,7 +68,14 @@ class DotAttention(nn.Module):
     def weights(self, z: Tensor, allowed: Tensor | None) -> Tensor:
         """See the module's text."""
         q, k = self._split(z)[:2]
-        return masked_softmax(q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5, allowed)
+        scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
+        return masked_softmax(scores if self.bias is None else scores + self._bias(), allowed)
+
+    def _bias(self) -> Tensor:
+        """Bias on the scores, [heads, P, P]."""
+        assert self.bias is not None
+        assert self.relations is not None
+        return self.bias[:, self.relations]
 
     def _split(self, z: Tensor) -> tuple[Tensor, ...]:
         parts = self.project_in(z).split(z.shape[2], dim=2)  # each [R, P, d]
@@ -125,9 +141,14 @@ class GATAttention(nn.Module):
 
 
 def make_attention(
-    form: str, embed_dim: int, heads: int, project_values: bool, last: bool
+    form: str,
+    embed_dim: int,
+    heads: int,
+    project_values: bool,
+    last: bool,
+    relations: Tensor | None = None,
 ) -> DotAttention | GATAttention:
-    """The attention called `dot`, `gat` or `gatv2`."""
+    """The attention called `dot`, `gat` or `gatv2`; only `dot` knows relations."""
     if form == "dot":
-        return DotAttention(embed_dim, heads, project_values, last)
+        return DotAttention(embed_dim, heads, project_values, relations)
     return GATAttention(embed_dim, heads, project_values, last, v2=form == "gatv2")

@@ -14,6 +14,7 @@ from torch import Tensor
 from modules.action_graph.nodes import NodeLayout
 
 EdgeSet = Literal["full", "within_agent", "cross_agent", "same_action", "rook", "self"]
+RELATIONS = ("self", "same_agent", "same_action", "other")
 
 
 def edge_mask(layout: NodeLayout, edges: EdgeSet) -> Tensor | None:
@@ -46,6 +47,18 @@ def edge_mask(layout: NodeLayout, edges: EdgeSet) -> Tensor | None:
     if edges == "self":
         return itself
     raise ValueError(f"unknown edge set '{edges}'; choose one of {', '.join(get_args(EdgeSet))}.")
+
+
+def relations(layout: NodeLayout) -> Tensor:
+    """What each pair of nodes is to each other, [P, P]: an index into `RELATIONS`."""
+    agent, kind = torch.tensor(layout.agent), torch.tensor(layout.action_type)
+    same_agent = agent.unsqueeze(0) == agent.unsqueeze(1)
+    same_action = kind.unsqueeze(0) == kind.unsqueeze(1)
+    relation = torch.full_like(same_agent, RELATIONS.index("other"), dtype=torch.long)
+    relation[same_action] = RELATIONS.index("same_action")
+    relation[same_agent] = RELATIONS.index("same_agent")
+    relation.fill_diagonal_(RELATIONS.index("self"))
+    return relation
 
 
 def allowed_edges(edges: Tensor | None, node_avail: Tensor | None) -> Tensor | None:

@@ -9,83 +9,18 @@ the others at full strength (docs/results/particle_tasks.md).
 """
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.action_graph.attention import DotAttention, GATAttention, make_attention
-from modules.action_graph.edges import EdgeSet, allowed_edges, edge_mask
+from modules.action_graph.axial import AxialEdges, AxialLayer
+from modules.action_graph.edges import allowed_edges, edge_mask, relations
+from modules.action_graph.layer import ActionGraphConfig, GraphLayer, node_norm
 from modules.action_graph.nodes import NodeEncoder, NodeLayout, NodeMap
 from modules.agents.base import AgentSizes
-from utils.errors import LARGEST_LAYER, outside, refuse
-
-
-@dataclass(frozen=True)
-class ActionGraphConfig:
-    """Settings of the action graph (key `graph` of `agp_agent`)."""
-
-    enabled: bool = True  # false: every coordination context is zero (the paper's ablation 2)
-    nodes: Literal["actions", "agents"] = "actions"  # agents: one node per agent, the control
-    compact: bool = True  # leave out nodes of actions that an agent can never take
-    embed_dim: int = 64  # d, features of a node; divisible by heads
-    layers: int = 2  # L, rounds of message passing
-    heads: int = 4  # attention heads
-    attention: Literal["dot", "gat", "gatv2"] = "dot"  # form of the attention
-    edges: EdgeSet = "full"  # who attends to whom; within_agent is the paper's ablation 1
-    residual: bool = True  # add a layer's message to its input; false replaces the input
-    layernorm: Literal["pre", "none"] = (
-        "pre"  # pre: normalise what the attention reads and what the head reads
-    )
-    project_values: bool = True  # false: messages are averages of the nodes themselves (Eq. 14)
-    ffn: bool = False  # a feed-forward block (2d wide) after each attention
-    pool: Literal["mean", "sum", "max"] = "mean"  # over an agent's available action nodes
-
-    def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "embed_dim", "heads"),
-            *outside(self, 0, 100, "layers"),
-            (
-                self.heads >= 1 and self.embed_dim % self.heads != 0,
-                "heads",
-                f"{self.heads} heads do not divide embed_dim={self.embed_dim}.",
-            ),
-        )
-
-
-class GraphLayer(nn.Module):
-    """One round of message passing.
-
-    Shapes:
-        z: [R, P, d];  allowed: [R, P, P] bool or None;  out: [R, P, d]
-    """
-
-    attention: DotAttention | GATAttention
-
-    def __init__(self, config: ActionGraphConfig, last: bool):
-        super().__init__()
-        d = config.embed_dim
-        self.residual = config.residual
-        self.norm = _norm(config)
-        self.attention = make_attention(
-            config.attention, d, config.heads, config.project_values, last
-        )
-        self.ffn = (
-            nn.Sequential(nn.LayerNorm(d), nn.Linear(d, 2 * d), nn.ReLU(), nn.Linear(2 * d, d))
-            if config.ffn
-            else None
-        )
-
-    def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:
-        """See the class."""
-        return self.finish(z, self.attention(self.norm(z), allowed))
-
-    def finish(self, z: Tensor, messages: Tensor) -> Tensor:
-        """What follows the exchange of messages; works node by node. z, messages: [..., d]."""
-        out = self.attention.output(messages)
-        z = z + out if self.residual else out
-        return z if self.ffn is None else z + self.ffn(z)
+from utils.errors import UserError
 
 
 @dataclass(slots=True)
@@ -94,7 +29,7 @@ class GraphOutput:
 
     context: Tensor  # [R, N, d], each agent's coordination context kappa_i
     nodes: Tensor | None  # [R, N, A, d], h_(i,a), where the head needs them
-    attention: list[Tensor] | None  # per layer [R, heads, P, P], where asked for
+    attention: list[Tensor] | None  # per exchange [R, heads, P, P], where asked for
 
 
 class ActionGraph(nn.Module):
@@ -106,6 +41,9 @@ class ActionGraph(nn.Module):
         input_dim: features of the agents' inputs to the encoder.
         keep_nodes: also return the nodes' features.
 
+    Raises:
+        UserError: if nodes should hold action features and the environment has none.
+
     Shapes:
         x: [R, N, F];  avail: [R, N, A] bool;  action_features: [R, N, A, F'];  is_active: [R, N]
             bool
@@ -115,24 +53,39 @@ class ActionGraph(nn.Module):
         self, config: ActionGraphConfig, sizes: AgentSizes, input_dim: int, keep_nodes: bool
     ):
         super().__init__()
+        if config.inputs == "features" and not sizes.action_feature_dim:
+            raise UserError(
+                "agent_args.graph.inputs=features needs an environment that describes its actions "
+                "(action_features), and this one does not. Use assignment, capacity or formation, "
+                "or agent_args.graph.inputs=all."
+            )
         self.config, self.keep_nodes = config, keep_nodes
         self.layout = NodeLayout.build(sizes, config.nodes == "actions", config.compact)
         self.node_map = NodeMap(self.layout)
         self.encoder = NodeEncoder(
-            self.node_map, input_dim, sizes.action_feature_dim, config.embed_dim
+            self.node_map,
+            input_dim if config.inputs == "all" else 0,
+            sizes.action_feature_dim,
+            config.embed_dim,
         )
+        axial = config.edges == "axial"
+        kinds = relations(self.layout) if config.relation_bias else None
         self.layers = nn.ModuleList(
-            GraphLayer(config, last=i == config.layers - 1) for i in range(config.layers)
+            AxialLayer(config, self.node_map)
+            if axial
+            else GraphLayer(config, last=i == config.layers - 1, relations=kinds)
+            for i in range(config.layers)
         )
-        self.norm = _norm(config)
-        self.register_buffer("edges", edge_mask(self.layout, config.edges), persistent=False)
+        self.norm = node_norm(config)
+        edges = None if config.edges == "axial" else edge_mask(self.layout, config.edges)
+        self.register_buffer("edges", edges, persistent=False)
         self.edges: Tensor | None
         every_node_real = self.layout.n_nodes == sum(sizes.action_counts)
         self.always_available = not (sizes.dynamic_avail or sizes.varying_team) and (
             config.nodes == "agents" or every_node_real
         )
         self.pool_early = (
-            config.pool == "mean" and not config.ffn and not keep_nodes and config.layers > 0
+            config.pool == "mean" and not (config.ffn or keep_nodes or axial) and config.layers > 0
         )
 
     def forward(
@@ -146,12 +99,16 @@ class ActionGraph(nn.Module):
         """See the class."""
         z = self.encoder(x, action_features)  # [R, P, d]
         node_avail = self._node_avail(avail, is_active)
-        allowed = allowed_edges(self.edges, node_avail)
+        allowed: Any = (
+            AxialEdges.of(self.node_map, node_avail, len(z))
+            if self.config.edges == "axial"
+            else allowed_edges(self.edges, node_avail)
+        )
         attention: list[Tensor] | None = [] if return_attention else None
         layers = cast(list[GraphLayer], list(self.layers))
         for layer in layers[:-1] if self.pool_early else layers:
             if attention is not None:
-                attention.append(layer.attention.weights(layer.norm(z), allowed))
+                attention += layer.weights(z, allowed)
             z = layer(z, allowed)
         if not self.pool_early:
             h = self.node_map.scatter(z)  # [R, N, A, d]
@@ -159,12 +116,10 @@ class ActionGraph(nn.Module):
             nodes = self.node_map.scatter(self.norm(z)) if self.keep_nodes else None
             return GraphOutput(context, nodes, attention)
         last = layers[-1]
-        normed = last.norm(z)
         if attention is not None:
-            attention.append(last.attention.weights(normed, allowed))
-        messages = self._pool(
-            self.node_map.scatter(last.attention(normed, allowed)), node_avail
-        )  # [R, N, d]
+            attention += last.weights(z, allowed)
+        sent = last.attention(last.norm(z), allowed)
+        messages = self._pool(self.node_map.scatter(sent), node_avail)  # [R, N, d]
         before = self._pool(self.node_map.scatter(z), node_avail) if last.residual else messages
         context = self._normalised(last.finish(before, messages), node_avail)
         return GraphOutput(context, None, attention)
@@ -207,10 +162,6 @@ class ActionGraph(nn.Module):
         if self.config.pool == "sum":
             return total
         return total / keep.sum(dim=2).clamp(min=1)
-
-
-def _norm(config: ActionGraphConfig) -> nn.Module:
-    return nn.LayerNorm(config.embed_dim) if config.layernorm == "pre" else nn.Identity()
 
 
 def empty_context(x: Tensor, embed_dim: int) -> Tensor:

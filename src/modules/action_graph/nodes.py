@@ -93,8 +93,9 @@ class NodeEncoder(nn.Module):
     is computed once per agent instead of once per node.
 
     Args:
-        layout: which nodes there are.
-        input_dim: F of the agents' inputs.
+        node_map: which nodes there are.
+        input_dim: F of the agents' inputs; 0: nodes hold features alone (W_f f_(i,a) + b instead of
+            the sum), so that no weight depends on the number of agents or actions.
         action_feature_dim: F' of the action features, 0 without.
         embed_dim: d, features of a node.
 
@@ -107,14 +108,16 @@ class NodeEncoder(nn.Module):
         layout = node_map.layout
         self.node_map = node_map
         gain = 2**0.5
-        self.from_input = orthogonal_linear(input_dim, embed_dim, gain)
-        self.action_embedding = nn.Embedding(layout.slots, embed_dim) if layout.slots > 1 else None
+        self.from_input = orthogonal_linear(input_dim, embed_dim, gain) if input_dim else None
+        self.action_embedding = (
+            nn.Embedding(layout.slots, embed_dim) if layout.slots > 1 and input_dim else None
+        )
         if self.action_embedding is not None:  # as the columns of a linear layer on a one-hot
             nn.init.uniform_(
                 self.action_embedding.weight, -(layout.slots**-0.5), layout.slots**-0.5
             )
         self.from_features = (
-            nn.Linear(action_feature_dim, embed_dim, bias=False)
+            nn.Linear(action_feature_dim, embed_dim, bias=not input_dim)
             if action_feature_dim and layout.slots > 1
             else None
         )
@@ -123,10 +126,12 @@ class NodeEncoder(nn.Module):
 
     def forward(self, x: Tensor, action_features: Tensor | None) -> Tensor:
         """See the class."""
-        e = self.from_input(x).unsqueeze(2)  # [R, N, 1, d]
+        terms = []
+        if self.from_input is not None:
+            terms.append(self.from_input(x).unsqueeze(2))  # [R, N, 1, d]
         if self.action_embedding is not None:
-            e = e + self.action_embedding.weight  # [R, N, A, d]
+            terms.append(self.action_embedding.weight)  # [A, d]
         if self.from_features is not None and action_features is not None:
-            e = e + self.from_features(action_features)
-        e = functional.relu(self.node_map.gather(e))  # [R, P, d]
+            terms.append(self.from_features(action_features))  # [R, N, A, d]
+        e = functional.relu(self.node_map.gather(sum(terms[1:], terms[0])))  # [R, P, d]
         return self.project(functional.relu(self.second(e)))

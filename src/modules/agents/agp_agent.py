@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.action_graph.graph import ActionGraph, ActionGraphConfig, empty_context
+from modules.action_graph.graph import ActionGraph, empty_context
+from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.layers import SequenceGRU, parameter_count
 from utils.errors import LARGEST_LAYER, outside, refuse
@@ -43,6 +44,11 @@ class AGPAgentConfig:
                 self.match_params and self.graph.enabled,
                 "match_params",
                 "matching parameters only makes sense with graph.enabled=false.",
+            ),
+            (
+                self.graph.inputs == "features" and self.recurrent != "none",
+                "recurrent",
+                "a GRU reads observations; with graph.inputs=features there are none to read.",
             ),
         )
 
@@ -94,6 +100,8 @@ class AGPAgent(nn.Module):
         self.config = config
         h, d = config.hidden_dim, config.graph.embed_dim
         width = graph_width = h if config.recurrent == "pre" else sizes.input_dim
+        if config.graph.inputs == "features":
+            width = 0
         self.pre: nn.Module | None = None
         self.memory: SequenceGRU | None = None
         if config.recurrent == "pre":
@@ -153,6 +161,8 @@ class AGPAgent(nn.Module):
             joined = torch.cat([rows, context], dim=-1).unflatten(0, (b, length))
             x, hidden = self._remember(joined, hidden)
             rows, context = x.flatten(0, 1), context[..., :0]
+        if self.config.graph.inputs == "features":
+            rows = rows[..., :0]
         outputs = self.head(rows, context, nodes)  # [R, N, A]
         return outputs.unflatten(0, (b, length)), hidden, attention
 

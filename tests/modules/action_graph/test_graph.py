@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from config.load import load_config
-from modules.action_graph.graph import ActionGraph, ActionGraphConfig, empty_context
+from modules.action_graph.graph import ActionGraph, empty_context
+from modules.action_graph.layer import ActionGraphConfig, GraphLayer
 from modules.agents.base import AgentSizes
 from modules.layers import parameter_count
 from utils.errors import SettingsError
@@ -32,14 +33,22 @@ FORMS: list[dict[str, Any]] = [
     {"layers": 1},
     {"layers": 0},
     {"edges": "rook"},
+    {"edges": "axial"},
+    {"edges": "axial", "ffn": True, "residual": False},
+    {"relation_bias": True},
     LITERAL,
 ]
+Node = tuple[int, int]
 
 
 def make(sizes: AgentSizes = DYNAMIC, keep_nodes: bool = False, **settings: Any) -> ActionGraph:
     config = ActionGraphConfig(**{"embed_dim": D, "heads": 2} | settings)
     with seeded_initialisation(0):
-        return ActionGraph(config, sizes, F, keep_nodes)
+        graph = ActionGraph(config, sizes, F, keep_nodes)
+    for name, p in graph.named_parameters():
+        if name.endswith("attention.bias"):  # zero at first, which would hide mistakes
+            p.data = normal(*p.shape, seed=2)
+    return graph
 
 
 def weigh(context: Tensor) -> Tensor:
@@ -58,6 +67,33 @@ def random_avail(sizes: AgentSizes = DYNAMIC) -> Tensor:
     return (avail & real) if sizes.dynamic_avail else real.expand(R, N, A)
 
 
+def hears(edges: str, p: Node, q: Node) -> bool:
+    """Whether node p attends to node q."""
+    same_agent, same_action = p[0] == q[0], p[1] == q[1]
+    return {
+        "full": True,
+        "rook": same_agent or same_action,
+        "within_agent": same_agent,
+        "same_action": same_action,
+    }[edges]
+
+
+def relation(p: Node, q: Node) -> int:
+    """Index of the learnt bias: itself, same agent, same action, other."""
+    return 0 if p == q else 1 if p[0] == q[0] else 2 if p[1] == q[1] else 3
+
+
+def slow_rounds(graph: ActionGraph) -> list[tuple[GraphLayer, str]]:
+    """Each exchange of messages and its edges."""
+    if graph.config.edges != "axial":
+        return [(layer, graph.config.edges) for layer in graph.layers]
+    return [
+        round_
+        for layer in graph.layers
+        for round_ in ((layer.own, "within_agent"), (layer.across, "same_action"))
+    ]
+
+
 def slow_context(graph: ActionGraph, x: Tensor, avail: Tensor, i: int) -> Tensor:
     """algorithms.md 6.2 for one row and agent, node by node, with pooling at the very end.
 
@@ -70,18 +106,19 @@ def slow_context(graph: ActionGraph, x: Tensor, avail: Tensor, i: int) -> Tensor
         e = functional.relu(enc.from_input(x[j]) + enc.action_embedding.weight[a])
         z[j, a] = enc.project(functional.relu(enc.second(e)))
     width = D // c.heads
-    for layer in graph.layers:
+    for layer, edges in slow_rounds(graph):
         normed = {p: layer.norm(z[p]) for p in nodes}
         qkv = {p: layer.attention.project_in(normed[p]).split(D) for p in nodes}
         new = {}
         for p in nodes:
-            keys = [q for q in nodes if q == p or avail[q]]
-            if c.edges == "rook":
-                keys = [q for q in keys if q[0] == p[0] or q[1] == p[1]]
+            keys = [q for q in nodes if q == p or (avail[q] and hears(edges, p, q))]
             heads, plain = [], torch.zeros(D)
             for h in range(c.heads):
                 part = slice(h * width, (h + 1) * width)
                 scores = [qkv[p][0][part] @ qkv[q][1][part] / width**0.5 for q in keys]
+                if c.relation_bias:
+                    bias = layer.attention.bias[h]
+                    scores = [s + bias[relation(p, q)] for s, q in zip(scores, keys, strict=True)]
                 alpha = torch.stack(scores).softmax(dim=0)
                 plain = plain + sum(w * normed[q] for w, q in zip(alpha, keys, strict=True))
                 if c.project_values:
@@ -143,7 +180,8 @@ def test_pooling_before_the_output_projection_is_the_same_function(
 ) -> None:
     early, late = make(sizes, **form), make(sizes, **form)
     late.pool_early = False
-    if form.get("pool", "mean") == "mean" and not form.get("ffn") and form.get("layers", 2):
+    plain = not form.get("ffn") and form.get("edges") != "axial"
+    if form.get("pool", "mean") == "mean" and plain and form.get("layers", 2):
         assert early.pool_early
     x, avail = normal(R, N, F), random_avail(sizes)
     if sizes.dynamic_avail:
@@ -209,9 +247,15 @@ def test_other_edges_read_every_agents_input(edges: str) -> None:
         assert (gradient.abs().sum(dim=(0, 2)) > 1e-6).all()
 
 
-@pytest.mark.parametrize("nodes", ["actions", "agents"])
-@pytest.mark.parametrize("form", FORMS, ids=name_of)
-def test_finite_where_nothing_is_available(form: dict[str, Any], nodes: str) -> None:
+@pytest.mark.parametrize(
+    ("nodes", "form"),
+    [
+        pytest.param(nodes, form, id=f"{nodes}, {name_of(form)}")
+        for nodes, form in product(("actions", "agents"), FORMS)
+        if nodes == "actions" or form.get("edges") != "axial"
+    ],
+)
+def test_finite_where_nothing_is_available(nodes: str, form: dict[str, Any]) -> None:
     graph = make(nodes=nodes, **form)
     avail = random_avail()
     avail[0] = False
@@ -251,22 +295,19 @@ def test_permuting_agents_permutes_contexts(form: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("attention", ["dot", "gat", "gatv2"])
-@pytest.mark.parametrize("edges", ["full", "within_agent", "same_action"])
+@pytest.mark.parametrize("edges", ["full", "within_agent", "same_action", "axial"])
 def test_attention_is_normalised_over_allowed_edges(edges: str, attention: str) -> None:
     graph, avail = make(edges=edges, attention=attention), random_avail()
     plain = graph(normal(R, N, F), avail)
     out = graph(normal(R, N, F), avail, return_attention=True)
     torch.testing.assert_close(out.context, plain.context)
-    assert [w.shape for w in out.attention] == [(R, 2, 9, 9)] * 2
-    layout = graph.layout
-    for w in out.attention:
+    exchanges = [e for _, e in slow_rounds(graph)]
+    assert [w.shape for w in out.attention] == [(R, 2, 9, 9)] * len(exchanges)
+    nodes = list(zip(graph.layout.agent, graph.layout.action, strict=True))
+    for w, of_round in zip(out.attention, exchanges, strict=True):
         torch.testing.assert_close(w.sum(dim=3), torch.ones(R, 2, 9))
         for r, p, q in product(range(R), range(9), range(9)):
-            allowed = p == q or (
-                avail[r, layout.agent[q], layout.action[q]]
-                and (edges != "within_agent" or layout.agent[p] == layout.agent[q])
-                and (edges != "same_action" or layout.action[p] == layout.action[q])
-            )
+            allowed = p == q or (avail[r][nodes[q]] and hears(of_round, nodes[p], nodes[q]))
             assert (w[r, :, p, q] > 0).all() == allowed
 
 

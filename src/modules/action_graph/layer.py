@@ -1,0 +1,112 @@
+"""Settings of the action graph, and one round of message passing."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from modules.action_graph.attention import DotAttention, GATAttention, make_attention
+from modules.action_graph.edges import EdgeSet
+from utils.errors import LARGEST_LAYER, outside, refuse
+
+
+@dataclass(frozen=True)
+class ActionGraphConfig:
+    """Settings of the action graph (key `graph` of `agp_agent`)."""
+
+    enabled: bool = True  # false: every coordination context is zero (the paper's ablation 2)
+    nodes: Literal["actions", "agents"] = "actions"  # agents: one node per agent, the control
+    compact: bool = True  # leave out nodes of actions that an agent can never take
+    embed_dim: int = 64  # d, features of a node; divisible by heads
+    layers: int = 2  # L, rounds of message passing
+    heads: int = 4  # attention heads
+    attention: Literal["dot", "gat", "gatv2"] = "dot"  # form of the attention
+    inputs: Literal["all", "features"] = "all"  # what nodes hold; features: action features alone
+    edges: EdgeSet | Literal["axial"] = (
+        "full"  # who attends to whom; within_agent is the paper's ablation 1; axial: own actions,
+        # then the same action of every agent, each with its own weights
+    )
+    relation_bias: bool = False  # a learnt bias on attention per head and kind of edge
+    residual: bool = True  # add a layer's message to its input; false replaces the input
+    layernorm: Literal["pre", "none"] = (
+        "pre"  # pre: normalise what the attention reads and what the head reads
+    )
+    project_values: bool = True  # false: messages are averages of the nodes themselves (Eq. 14)
+    ffn: bool = False  # a feed-forward block (2d wide) after each attention
+    pool: Literal["mean", "sum", "max"] = "mean"  # over an agent's available action nodes
+
+    def __post_init__(self) -> None:
+        refuse(
+            *outside(self, 1, LARGEST_LAYER, "embed_dim", "heads"),
+            *outside(self, 0, 100, "layers"),
+            (
+                self.heads >= 1 and self.embed_dim % self.heads != 0,
+                "heads",
+                f"{self.heads} heads do not divide embed_dim={self.embed_dim}.",
+            ),
+            (
+                self.relation_bias and (self.attention != "dot" or not self.project_values),
+                "relation_bias",
+                "it is added to the scores of attention=dot with project_values=true.",
+            ),
+            (
+                self.relation_bias and self.edges == "axial",
+                "relation_bias",
+                "edges=axial has weights of its own for each kind of edge.",
+            ),
+            (
+                self.nodes == "agents" and (self.edges == "axial" or self.inputs == "features"),
+                "nodes",
+                "one node per agent has no actions for edges=axial or inputs=features.",
+            ),
+        )
+
+
+class GraphLayer(nn.Module):
+    """One round of message passing.
+
+    Args:
+        config: see the class.
+        last: whether this is the last layer.
+        relations: [P, P] kinds of edges, for `relation_bias`.
+
+    Shapes:
+        z: [R, P, d];  allowed: [R, P, P] bool or None;  out: [R, P, d]
+    """
+
+    attention: DotAttention | GATAttention
+
+    def __init__(
+        self, config: ActionGraphConfig, last: bool = False, relations: Tensor | None = None
+    ):
+        super().__init__()
+        d = config.embed_dim
+        self.residual = config.residual
+        self.norm = node_norm(config)
+        self.attention = make_attention(
+            config.attention, d, config.heads, config.project_values, last, relations
+        )
+        self.ffn = (
+            nn.Sequential(nn.LayerNorm(d), nn.Linear(d, 2 * d), nn.ReLU(), nn.Linear(2 * d, d))
+            if config.ffn
+            else None
+        )
+
+    def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:
+        """See the class."""
+        return self.finish(z, self.attention(self.norm(z), allowed))
+
+    def weights(self, z: Tensor, allowed: Tensor | None) -> list[Tensor]:
+        """The attention that `forward` uses, [R, heads, P, P], once per exchange of messages."""
+        return [self.attention.weights(self.norm(z), allowed)]
+
+    def finish(self, z: Tensor, messages: Tensor) -> Tensor:
+        """What follows the exchange of messages; works node by node. z, messages: [..., d]."""
+        out = self.attention.output(messages)
+        z = z + out if self.residual else out
+        return z if self.ffn is None else z + self.ffn(z)
+
+
+def node_norm(config: ActionGraphConfig) -> nn.Module:
+    """A norm over a node's features, or nothing."""
+    return nn.LayerNorm(config.embed_dim) if config.layernorm == "pre" else nn.Identity()
