@@ -32,7 +32,7 @@ def test_runs_that_start_at_once_get_different_folders(tmp_path: Path) -> None:
     context.set_forkserver_preload(["utils.run_dir"])
     with context.Pool(4) as pool:
         paths = pool.map(make, [str(tmp_path)] * 16, chunksize=1)
-        # The server may block SIGTERM (environment workers start it so), and `terminate` would wait.
+        # The server may block SIGTERM (environment workers start it so); `terminate` would wait.
         pool.close()
         pool.join()
     assert len(set(paths)) == 16
