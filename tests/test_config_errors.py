@@ -285,3 +285,9 @@ def test_recorded_configuration_unreadable(tmp_path: Path) -> None:
     write(tmp_path, "config.yaml", "seed: [\n")
     with pytest.raises(ConfigError, match=r"config\.yaml: not valid YAML in line 2, column 1"):
         load_recorded(tmp_path, [])
+
+
+@pytest.mark.parametrize("key", [".", "a.b", ""])
+def test_keys_with_dots_inside_a_mapping_are_plain_keys(key: str) -> None:
+    with pytest.raises(ConfigError):
+        load_config("vdn", "topk", [f"action_selector={{'{key}': {{}}, a: null}}"])

@@ -111,7 +111,7 @@ def read_overrides(overrides: Iterable[str], problems: list[str]) -> Layer:
         problems += [f"{COMMAND_LINE}: {join(key, problem)}" for problem in found]
         for part in reversed(parts):
             data = {part: data}
-        merged.merge(data, COMMAND_LINE)
+        merged.merge(merged.data, data, COMMAND_LINE)
     return Layer(COMMAND_LINE, merged.data)
 
 
@@ -189,23 +189,23 @@ class Merged:
         for slot in REGISTRIES:
             args = f"{slot}_args"
             if slot in data and data[slot] != self.data.get(slot, defaults.get(slot)):
+                self.data.pop(args, None)
                 self._forget(args)
             if args in data and data[args] is None:  # `mixer_args:` with nothing behind it
                 data[args] = {}
-        self.merge(data, layer.label)
+        self.merge(self.data, data, layer.label)
 
-    def merge(self, data: dict[str, Any], label: str, path: str = "") -> None:
-        """Merge plain data below `path`, mapping into mapping; anything else replaces."""
-        target = self.data
-        for part in path.split(".") if path else ():
-            target = target[part]
+    def merge(
+        self, target: dict[str, Any], data: dict[str, Any], label: str, path: str = ""
+    ) -> None:
+        """Merge plain data into `target` at `path`, mapping into mapping; all else replaces."""
         for key, value in data.items():
             here = join(path, key)
             if isinstance(value, dict):
                 if not isinstance(target.get(key), dict):
                     self._forget(here)
                     target[key] = {}
-                self.merge(value, label, here)
+                self.merge(target[key], value, label, here)
             else:
                 self._forget(here)
                 target[key] = copy.deepcopy(value)
@@ -222,11 +222,6 @@ class Merged:
         return f"{label}: {problem.path}: {problem.text}"
 
     def _forget(self, path: str) -> None:
-        """Drop what has been merged at a path and below it."""
-        *parents, key = path.split(".")
-        target = self.data
-        for parent in parents:
-            target = target[parent]
-        target.pop(key, None)
+        """Drop where the values at a path and below it came from."""
         for known in [p for p in self.origin if p == path or p.startswith(path + ".")]:
             del self.origin[known]
