@@ -4,6 +4,7 @@ The same configuration: every setting that was recorded is the one asked for now
 `BESIDE_LEARNING`. Newest: the highest number at the end of the folder's name.
 """
 
+import json
 import re
 import sys
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from config.load import changes, load_recorded, to_dict
 from config.schema import FILM_SETTINGS, MONGO_SETTINGS, RunConfig
 from utils.checkpoint import all_checkpoints, load_checkpoint
 from utils.errors import UserError
-from utils.run_dir import folder_of_runs, locked, require_writable
+from utils.run_dir import folder_of_runs, locked, require_writable, sacred_records
 
 AUTO = "auto"
 # Settings that change no number of `metrics.csv`: where and how a run is recorded, what is shown.
@@ -69,7 +70,7 @@ def choose_run(config: RunConfig, held: ExitStack) -> Choice | None:
             except UserError as error:
                 _say(f"{error} The next best one is tried.")
                 continue
-            return Choice(run_dir, checkpoint, env_steps >= config.t_max)
+            return Choice(run_dir, checkpoint, env_steps >= config.t_max and _is_closed(run_dir))
         _say(f"{run_dir} is passed over: it has no checkpoint that can be read.")
         held.close()
     return None
@@ -84,6 +85,18 @@ def _runs(config: RunConfig) -> list[Path]:
     there = parent.iterdir() if parent.is_dir() else ()
     numbered = [(int(m[1]), path) for path in there if (m := pattern.fullmatch(path.name))]
     return [path for _, path in sorted(numbered, reverse=True) if (path / "config.yaml").is_file()]
+
+
+def _is_closed(run_dir: Path) -> bool:
+    """Whether the last process of a run lived long enough to say that it had finished."""
+    records = sacred_records(run_dir)
+    try:
+        return (
+            not records
+            or json.loads((records[-1] / "run.json").read_text())["status"] == "COMPLETED"
+        )
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def _say(text: str) -> None:

@@ -1,5 +1,6 @@
 """`resume=auto`: one command that goes on with a run for as long as there is something to do."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from tests.runs import TINY, differences, final_state, rows, snapshot
 
 from main import main
 from utils.checkpoint import LATEST, PREVIOUS, load_checkpoint, save_checkpoint
-from utils.run_dir import locked
+from utils.run_dir import locked, sacred_records
 
 # Four checkpoints, and a little left to do after each.
 AUTO = ["--config=vdn", "--env-config=topk", "with", *TINY, "seed=3", "checkpoint_interval=16"]
@@ -68,6 +69,18 @@ def test_a_finished_run_is_not_repeated(results: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr().out
     assert said == f"This run has been trained to its end. Everything is in {run_dir(results)}\n"
     assert snapshot(results) == before
+
+
+def test_a_run_killed_after_its_last_checkpoint_is_closed(results: Path, finished: Path) -> None:
+    record = run_dir(results) / "sacred" / "1"
+    (record / "run.json").write_text(json.dumps({"status": "RUNNING"}))
+    (record / ".run.json.7.7.tmp").touch()
+    assert auto(results) == 0
+    assert [path.name for path in sacred_records(run_dir(results))] == ["1", "2"]
+    assert json.loads((record.parent / "2" / "run.json").read_text())["status"] == "COMPLETED"
+    assert not (record / ".run.json.7.7.tmp").exists()
+    assert rows(run_dir(results)) == rows(run_dir(finished))
+    assert differences(final_state(run_dir(results)), final_state(run_dir(finished))) == []
 
 
 def test_a_stopped_run_goes_on(

@@ -85,7 +85,8 @@ class BatchedEnv(Protocol):
     """B copies of one task in lockstep.
 
     An agent that takes no part (`is_active` false) observes zeros, its actions have features of
-    zero, and whatever it does changes nothing.
+    zero, and whatever it does changes nothing. An action that an episode lacks has features of
+    zero; one that is only unavailable for now does not.
 
     A copy whose episode has ended stays ended until `reset`: it ignores its actions, its reward is
     zero, and its `terminated` and `truncated` keep their values.

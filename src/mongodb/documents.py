@@ -20,6 +20,7 @@ from bson import ObjectId
 
 from utils.errors import UserError
 from utils.mongo_url import MONGO_ID
+from utils.run_dir import sacred_records
 
 FORMAT = "MongoObserver-0.7.0"  # that of Sacred 0.8.7
 OPTIONAL = ("stop_time", "result", "fail_trace")  # absent until a run has come that far
@@ -52,10 +53,10 @@ def read_record(run_dir: Path) -> Record | None:
     Raises:
         UserError: if a file is missing or damaged.
     """
-    numbers = [int(path.parent.name) for path in run_dir.glob("sacred/[0-9]*/run.json")]
-    if not numbers:
+    records = sacred_records(run_dir)
+    if not records:
         return None
-    oldest, newest = (run_dir / "sacred" / str(n) for n in (min(numbers), max(numbers)))
+    oldest, newest = records[0], records[-1]
     sacred = _read_json(newest / "run.json")
     start = datetime.fromisoformat(_read_json(oldest / "run.json")["start_time"])
     mongo_id = remembered_id(run_dir)

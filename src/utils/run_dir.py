@@ -107,6 +107,12 @@ def _lock(run_dir: Path, path: Path, descriptor: int) -> None:
         )
 
 
+def sacred_records(run_dir: Path) -> list[Path]:
+    """Sacred's records of a run, one per start, the newest last; folders that hold a `run.json`."""
+    records = (path.parent for path in run_dir.glob("sacred/[0-9]*/run.json"))
+    return sorted(records, key=lambda path: int(path.name))
+
+
 def remove_unfinished(run_dir: Path) -> None:
     """Delete the temporary files that killed processes left; only for who holds the lock."""
     for path in run_dir.rglob(UNFINISHED):

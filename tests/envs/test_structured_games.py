@@ -379,15 +379,17 @@ def test_a_restored_stream_deals_the_same_episodes(name):
 @pytest.mark.parametrize(
     ("name", "settings", "text"),
     [
-        ("assignment", {"n_agents": 0}, "n_agents: 0 must be at least 1; a range is [lowest, high"),
-        ("assignment", {"n_agents": (5, 3)}, "n_agents: [5, 3] must be at least 1; a range is [lo"),
+        ("assignment", {"n_agents": 0}, "n_agents: 0 must be between 1 and 10000; a range is [l"),
+        ("assignment", {"n_agents": (5, 3)}, "n_agents: [5, 3] must be between 1 and 10000; a ran"),
         ("assignment", {"availability": 0.0}, "availability: 0.0 must be between 0.001 and 1;"),
         ("assignment", {"conflict_cost": -1.0}, "conflict_cost: -1.0 must not be negative."),
-        ("capacity", {"n_levels": (0, 3)}, "n_levels: [0, 3] must be at least 1;"),
+        ("capacity", {"n_levels": (0, 3)}, "n_levels: [0, 3] must be between 1 and 10000;"),
         ("capacity", {"budget": (0.5, 1.5)}, "budget: [0.5, 1.5] must be between 0.001 and 1;"),
         ("formation", {"n_marked": 5}, "n_marked: 5 cells cannot be occupied by n_agents=4."),
         ("formation", {"width": 2}, "width: 2 gives 4 cells, too few for 7 agents and marked"),
-        ("formation", {"n_steps": 0}, "n_steps: 0 must be at least 1."),
+        ("formation", {"n_steps": 0}, "n_steps: 0"),
+        ("formation", {"n_steps": 2**63 - 1}, "is more than 1,000,000."),
+        ("formation", {"width": 2**63 - 1}, "must be between 2 and 100;"),
     ],
 )
 def test_impossible_settings_are_refused(name, settings, text):

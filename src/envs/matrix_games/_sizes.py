@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 Size = int | tuple[int, int]  # 5: always five; [3, 8]: three to eight, each equally likely
+MOST = 10_000  # agents, or actions of one
 Share = float | tuple[float, float]  # 0.7: always that; [0.2, 0.6]: uniform between the two
 
 
@@ -21,8 +22,7 @@ def size_problem(name: str, size: Size | Share, least: float, most: float) -> tu
     """A case for `refuse`: sizes that do not lie in [least, most], or a range upside down."""
     low, high = ends(size)
     shown = list(size) if isinstance(size, tuple) else size
-    limits = f"at least {least}" if most == float("inf") else f"between {least} and {most}"
-    text = f"{shown} must be {limits}; a range is [lowest, highest]."
+    text = f"{shown} must be between {least} and {most}; a range is [lowest, highest]."
     return not least <= low <= high <= most, name, text
 
 

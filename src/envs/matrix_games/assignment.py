@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from envs.matrix_games._sizes import (
+    MOST,
     Share,
     Size,
     below,
@@ -42,8 +43,8 @@ class AssignmentConfig:
     def __post_init__(self) -> None:
         cost = self.conflict_cost
         refuse(
-            size_problem("n_agents", self.n_agents, 1, float("inf")),
-            size_problem("n_resources", self.n_resources, 1, float("inf")),
+            size_problem("n_agents", self.n_agents, 1, MOST),
+            size_problem("n_resources", self.n_resources, 1, MOST),
             size_problem("availability", self.availability, 0.001, 1),
             (cost < 0, "conflict_cost", f"{cost} must not be negative."),
         )

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from envs.matrix_games._sizes import (
+    MOST,
     Share,
     Size,
     below,
@@ -42,8 +43,8 @@ class CapacityConfig:
 
     def __post_init__(self) -> None:
         refuse(
-            size_problem("n_agents", self.n_agents, 1, float("inf")),
-            size_problem("n_levels", self.n_levels, 1, float("inf")),
+            size_problem("n_agents", self.n_agents, 1, MOST),
+            size_problem("n_levels", self.n_levels, 1, MOST),
             size_problem("budget", self.budget, 0.001, 1),
         )
 

@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from envs.base import EnvStep, uniform_info
-from envs.matrix_games._sizes import Size, below, draw_size, ends, largest, size_problem
-from utils.errors import refuse
+from envs.matrix_games._sizes import MOST, Size, below, draw_size, ends, largest, size_problem
+from utils.errors import outside, refuse
 from utils.registry import ENVS
 from utils.seeding import generator_state, restore_generator, torch_generator
 
@@ -45,9 +45,9 @@ class FormationConfig:
         n_cells, fewest = ends(self.width)[0] ** 2, ends(self.n_agents)[0]
         needed = largest(self.n_agents) + largest(self.n_marked)
         refuse(
-            size_problem("n_agents", self.n_agents, 1, float("inf")),
-            size_problem("n_marked", self.n_marked, 1, float("inf")),
-            size_problem("width", self.width, 2, float("inf")),
+            size_problem("n_agents", self.n_agents, 1, MOST),
+            size_problem("n_marked", self.n_marked, 1, MOST),
+            size_problem("width", self.width, 2, 100),
             (
                 largest(self.n_marked) > fewest,
                 "n_marked",
@@ -59,7 +59,7 @@ class FormationConfig:
                 f"{self.width} gives {n_cells:g} cells, too few for {needed} agents and marked "
                 f"cells apart from each other (n_agents, n_marked).",
             ),
-            (self.n_steps < 1, "n_steps", f"{self.n_steps} must be at least 1."),
+            *outside(self, 1, 1_000_000, "n_steps"),
         )
 
 

@@ -98,6 +98,8 @@ class ActionGraph(nn.Module):
     ) -> GraphOutput:
         """See the class."""
         z = self.encoder(x, action_features)  # [R, P, d]
+        if self.config.inputs == "features" and action_features is not None:
+            avail = (action_features != 0).any(dim=3)  # described: there to see
         node_avail = self._node_avail(avail, is_active)
         allowed: Any = (
             AxialEdges.of(self.node_map, node_avail, len(z))

@@ -21,7 +21,10 @@ class ActionGraphConfig:
     layers: int = 2  # L, rounds of message passing
     heads: int = 4  # attention heads
     attention: Literal["dot", "gat", "gatv2"] = "dot"  # form of the attention
-    inputs: Literal["all", "features"] = "all"  # what nodes hold; features: action features alone
+    inputs: Literal["all", "features"] = (
+        "all"  # what nodes hold; features: action features alone, and nodes count where any is not
+        # zero, available or not
+    )
     edges: EdgeSet | Literal["axial"] = (
         "full"  # who attends to whom; within_agent is the paper's ablation 1; axial: own actions,
         # then the same action of every agent, each with its own weights

@@ -227,6 +227,24 @@ def test_unavailable_nodes_have_no_influence(form: dict[str, Any]) -> None:
     assert gradient[avail].abs().sum() > 0
 
 
+@pytest.mark.parametrize("edges", ["axial", "full"])
+def test_described_nodes_are_seen_whether_available_or_not(edges: str) -> None:
+    sizes = fake_sizes(action_counts=(A,) * N, action_feature_dim=2)
+    graph = make(sizes, keep_nodes=True, inputs="features", edges=edges)
+    described = torch.rand(R, N, A, generator=rng(5)) < 0.7
+    described[..., 0] = True
+    features = torch.where(described.unsqueeze(3), normal(R, N, A, 2, seed=2), 0.0)
+    features.requires_grad_()
+    nothing = torch.zeros(R, N, A, dtype=torch.bool)
+    out, other = (graph(normal(R, N, 0), avail, features) for avail in (nothing, described))
+    assert torch.equal(out.context, other.context)
+    (gradient,) = torch.autograd.grad(
+        out.nodes[described].square().sum() + weigh(out.context), features
+    )
+    assert (gradient[~described] == 0).all()
+    assert (gradient[described].abs().sum(dim=1) > 0).all()
+
+
 @pytest.mark.parametrize("edges", ["within_agent", "self"])
 def test_own_edges_read_no_other_agents_input(edges: str) -> None:
     x = normal(R, N, F).requires_grad_()
