@@ -25,6 +25,7 @@ BESIDE_LEARNING = (
     "show_progress",
     "use_tensorboard",
     "checkpoint_interval",
+    "checkpoint_seconds",
     "checkpoint_replay",
     "keep_numbered_checkpoints",
     *FILM_SETTINGS,

@@ -135,6 +135,7 @@ class Run:
         ):
             dump(config, run_dir / "config.yaml")
             console.say(f"{self._announcement()}\n{run_dir}")
+            saved = perf_counter()
             if counters.env_steps == 0:
                 self._write({"startup_cpu_seconds": process_time()})
             while counters.env_steps < config.t_max:
@@ -149,8 +150,10 @@ class Run:
                     self._test(console)
                 stop = signals.received if signals is not None else None
                 due = counters.strikes("checkpoint", config.checkpoint_interval) or done
-                if due or stop:
+                late = 0 < config.checkpoint_seconds <= perf_counter() - saved
+                if due or late or stop:
                     self._save(numbered=due and config.keep_numbered_checkpoints)
+                    saved = perf_counter()
                 if stop and not done:
                     raise Interrupted(stop, farewell(run_dir, counters.env_steps))
             console.say(f"Finished. Everything is in {run_dir}")

@@ -132,6 +132,17 @@ def test_an_opponent_goes_on_too(opponent: str, tmp_path: Path) -> None:
     assert differences(final_state(parts), final_state(whole)) == []
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [("1e-9", 8), ("3600", 2), ("0", 2)])
+def test_checkpoints_come_by_time_too(
+    seconds: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = []
+    monkeypatch.setattr(Run, "_save", lambda self, numbered: saved.append(numbered))
+    settings = ("checkpoint_interval=1000", "keep_numbered_checkpoints=True")
+    train(tiny("vdn", "topk", *settings, f"checkpoint_seconds={seconds}"), tmp_path)
+    assert saved == [True, *(False,) * (expected - 2), True]  # at the first round and the last
+
+
 def test_rows_after_the_checkpoint_are_cut(tmp_path: Path) -> None:
     config = tiny("qmix", "topk", "checkpoint_interval=32", "log_interval=8")
     run_dir = tmp_path / "run"

@@ -62,6 +62,7 @@ class RunConfig(InputSettings, TrainingSettings):
     test_batch_size_run: int = 0  # test episodes run at once; 0: batch_size_run
     log_interval: int = 10_000  # environment steps between two rows of training metrics
     checkpoint_interval: int = 500_000  # environment steps between two checkpoints
+    checkpoint_seconds: float = 600.0  # or so many seconds, if they pass sooner; 0: never by time
     checkpoint_replay: bool = (
         True  # keep replay in `latest`, needed to resume bit for bit; its size is told at the start
     )
@@ -106,6 +107,11 @@ class RunConfig(InputSettings, TrainingSettings):
             *self.problems(),
             *outside(self, 1, 10**15, *at_least_one),
             *outside(self, 0, 10**15, "test_batch_size_run"),
+            (
+                not self.checkpoint_seconds >= 0,
+                "checkpoint_seconds",
+                f"{self.checkpoint_seconds} must not be negative.",
+            ),
             (self.threads > 1024, "threads", f"{self.threads} is more than 1024."),
             (not 0 <= self.seed < 2**32, "seed", f"{self.seed} must lie in [0, 2^32)."),
             (
