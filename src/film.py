@@ -117,10 +117,10 @@ def _required_graph(config: RunConfig, controller: BasicController) -> ActionGra
             f"render_attention=True needs an action graph, and {config.alg_name} has none. Leave "
             f"it out, or film a run of agp."
         )
-    n = len(graph.layers)
+    n = graph.n_exchanges
     if config.render_layer > n or n == 0:
         raise UserError(
             f"render_attention=True render_layer={config.render_layer} asks for attention of an "
-            f"action graph that has {n} layers. render_layer=0 is the last one."
+            f"action graph that has {n} rounds of it. render_layer=0 is the last one."
         )
     return graph

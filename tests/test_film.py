@@ -124,7 +124,7 @@ def test_what_cannot_be_filmed_is_refused(
 
 def test_there_must_be_such_a_layer(agp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(command(agp, "render=gif", "render_attention=true", "render_layer=3")) == 2
-    assert "action graph that has 2 layers" in capsys.readouterr().err
+    assert "action graph that has 2 rounds of it" in capsys.readouterr().err
 
 
 def test_films_are_of_trained_policies(capsys: pytest.CaptureFixture[str]) -> None:

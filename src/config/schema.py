@@ -86,7 +86,9 @@ class RunConfig(InputSettings, TrainingSettings):
     render: Literal["none", "gif", "mp4"] = "none"  # write a film into the run's folder
     render_episodes: int = 3  # episodes in it, at least 1
     render_attention: bool = False  # draw how much the agents attend to each other, for agp
-    render_layer: int = 0  # layer of that attention, 1 is the first; 0: the last
+    render_layer: int = (
+        0  # round of that attention, 1 is the first; 0: the last; axial layers have two
+    )
 
     def __post_init__(self) -> None:
         at_least_one = (

@@ -2,8 +2,10 @@
 
 A node (i, a) first attends to agent i's own actions (i, .), then to action a of every agent (., a),
 each with weights of its own: what competes within an agent and what competes between agents are
-different questions. Two rounds reach the whole board. A layer has N A (N + A) edges where full
-attention has (N A)^2, and both exchanges are batched attention over short sequences.
+different questions. A node attends to *others*: its own features come by the residual path, and
+what it competes with is not diluted by itself (docs/results/structured.md). Two rounds reach the
+whole board. A layer has about N A (N + A) edges where full attention has (N A)^2, and both
+exchanges are batched attention over short sequences.
 
 Source: axial attention, Ho et al., arXiv 1912.12180, with agents and actions for a picture's rows
 and columns; "same-action or same-agent" edges, Gupta et al., arXiv 2602.17009, appendix H.
@@ -20,26 +22,37 @@ from modules.action_graph.nodes import NodeMap
 
 @dataclass(slots=True)
 class AxialEdges:
-    """Which edges of the board count now; None: all."""
+    """Which edges of the board count now."""
 
-    own: Tensor | None  # [R * N, A, A] bool
-    across: Tensor | None  # [R * A, N, N] bool
+    own: Tensor  # [R * N, A, A] bool, or [A, A] if every node counts
+    across: Tensor  # [R * A, N, N] bool, or [N, N]
 
     @classmethod
     def of(cls, node_map: NodeMap, node_avail: Tensor | None, n_rows: int) -> "AxialEdges":
         """node_avail: [R, P] bool, None if all nodes always count; n_rows: R."""
+        layout = node_map.layout
         if node_avail is None:
-            if node_map.layout.is_dense:
-                return cls(None, None)
+            if layout.is_dense:
+                shape = (1, layout.n_agents, layout.slots)
+                own, across = cls._both(node_map.flat.new_ones(shape, dtype=torch.bool))
+                return cls(own[0], across[0])
             node_avail = torch.ones_like(node_map.flat, dtype=torch.bool).expand(n_rows, -1)
-        counts = node_map.scatter(node_avail.unsqueeze(2)).squeeze(3)  # [R, N, A]
-        return cls(_allowed(counts), _allowed(counts.transpose(1, 2)))
+        return cls(*cls._both(node_map.scatter(node_avail.unsqueeze(2)).squeeze(3)))
+
+    @staticmethod
+    def _both(counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Along rows and columns of the nodes that count, [R, N, A]."""
+        return _others(counts), _others(counts.transpose(1, 2))
 
 
-def _allowed(counts: Tensor) -> Tensor:
-    """Sequences [R, S, P] of nodes that count or not -> [R * S, P, P]; each hears itself."""
+def _others(counts: Tensor) -> Tensor:
+    """Sequences [R, S, P] of nodes that count or not -> [R * S, P, P]; who hears whom.
+
+    A node hears the others that count; without any it hears itself, so that a softmax has a term.
+    """
     itself = torch.eye(counts.shape[2], dtype=torch.bool, device=counts.device)
-    return counts.flatten(0, 1).unsqueeze(1) | itself
+    others = counts.flatten(0, 1).unsqueeze(1) & ~itself  # [R * S, P, P]
+    return others | (itself & ~others.any(dim=2, keepdim=True))
 
 
 class AxialLayer(nn.Module):

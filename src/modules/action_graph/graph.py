@@ -70,11 +70,12 @@ class ActionGraph(nn.Module):
         )
         axial = config.edges == "axial"
         kinds = relations(self.layout) if config.relation_bias else None
+        n_layers = min(config.layers, 1) if config.tied else config.layers
         self.layers = nn.ModuleList(
             AxialLayer(config, self.node_map)
             if axial
-            else GraphLayer(config, last=i == config.layers - 1, relations=kinds)
-            for i in range(config.layers)
+            else GraphLayer(config, last=i == n_layers - 1, relations=kinds)
+            for i in range(n_layers)
         )
         self.norm = node_norm(config)
         edges = None if config.edges == "axial" else edge_mask(self.layout, config.edges)
@@ -87,6 +88,11 @@ class ActionGraph(nn.Module):
         self.pool_early = (
             config.pool == "mean" and not (config.ffn or keep_nodes or axial) and config.layers > 0
         )
+
+    @property
+    def n_exchanges(self) -> int:
+        """How many times nodes attend to each other, for `GraphOutput.attention`."""
+        return self.config.layers * (2 if self.config.edges == "axial" else 1)
 
     def forward(
         self,
@@ -108,7 +114,8 @@ class ActionGraph(nn.Module):
         )
         attention: list[Tensor] | None = [] if return_attention else None
         layers = cast(list[GraphLayer], list(self.layers))
-        for layer in layers[:-1] if self.pool_early else layers:
+        rounds = layers * self.config.layers if self.config.tied else layers
+        for layer in rounds[:-1] if self.pool_early else rounds:
             if attention is not None:
                 attention += layer.weights(z, allowed)
             z = layer(z, allowed)
@@ -117,7 +124,7 @@ class ActionGraph(nn.Module):
             context = self._normalised(self._pool(h, node_avail), node_avail)
             nodes = self.node_map.scatter(self.norm(z)) if self.keep_nodes else None
             return GraphOutput(context, nodes, attention)
-        last = layers[-1]
+        last = rounds[-1]
         if attention is not None:
             attention += last.weights(z, allowed)
         sent = last.attention(last.norm(z), allowed)

@@ -19,6 +19,7 @@ class ActionGraphConfig:
     compact: bool = True  # leave out nodes of actions that an agent can never take
     embed_dim: int = 64  # d, features of a node; divisible by heads
     layers: int = 2  # L, rounds of message passing
+    tied: bool = False  # one layer's weights for all rounds; a trained graph may then do more
     heads: int = 4  # attention heads
     attention: Literal["dot", "gat", "gatv2"] = "dot"  # form of the attention
     inputs: Literal["all", "features"] = (

@@ -36,6 +36,8 @@ FORMS: list[dict[str, Any]] = [
     {"edges": "axial"},
     {"edges": "axial", "ffn": True, "residual": False},
     {"relation_bias": True},
+    {"tied": True, "layers": 3},
+    {"tied": True, "edges": "axial", "ffn": True},
     LITERAL,
 ]
 Node = tuple[int, int]
@@ -78,6 +80,14 @@ def hears(edges: str, p: Node, q: Node) -> bool:
     }[edges]
 
 
+def heard(graph: ActionGraph, edges: str, avail: Tensor, p: Node, nodes: list[Node]) -> list[Node]:
+    """The nodes that p attends to in one exchange; avail: [N, A] bool."""
+    others = [q for q in nodes if q != p and avail[q] and hears(edges, p, q)]
+    if graph.config.edges == "axial":
+        return others or [p]
+    return [p, *others]
+
+
 def relation(p: Node, q: Node) -> int:
     """Index of the learnt bias: itself, same agent, same action, other."""
     return 0 if p == q else 1 if p[0] == q[0] else 2 if p[1] == q[1] else 3
@@ -85,11 +95,12 @@ def relation(p: Node, q: Node) -> int:
 
 def slow_rounds(graph: ActionGraph) -> list[tuple[GraphLayer, str]]:
     """Each exchange of messages and its edges."""
+    layers = list(graph.layers) * (graph.config.layers if graph.config.tied else 1)
     if graph.config.edges != "axial":
-        return [(layer, graph.config.edges) for layer in graph.layers]
+        return [(layer, graph.config.edges) for layer in layers]
     return [
         round_
-        for layer in graph.layers
+        for layer in layers
         for round_ in ((layer.own, "within_agent"), (layer.across, "same_action"))
     ]
 
@@ -111,7 +122,7 @@ def slow_context(graph: ActionGraph, x: Tensor, avail: Tensor, i: int) -> Tensor
         qkv = {p: layer.attention.project_in(normed[p]).split(D) for p in nodes}
         new = {}
         for p in nodes:
-            keys = [q for q in nodes if q == p or (avail[q] and hears(edges, p, q))]
+            keys = heard(graph, edges, avail, p, nodes)
             heads, plain = [], torch.zeros(D)
             for h in range(c.heads):
                 part = slice(h * width, (h + 1) * width)
@@ -321,12 +332,13 @@ def test_attention_is_normalised_over_allowed_edges(edges: str, attention: str) 
     torch.testing.assert_close(out.context, plain.context)
     exchanges = [e for _, e in slow_rounds(graph)]
     assert [w.shape for w in out.attention] == [(R, 2, 9, 9)] * len(exchanges)
+    assert len(exchanges) == graph.n_exchanges
     nodes = list(zip(graph.layout.agent, graph.layout.action, strict=True))
     for w, of_round in zip(out.attention, exchanges, strict=True):
         torch.testing.assert_close(w.sum(dim=3), torch.ones(R, 2, 9))
-        for r, p, q in product(range(R), range(9), range(9)):
-            allowed = p == q or (avail[r][nodes[q]] and hears(of_round, nodes[p], nodes[q]))
-            assert (w[r, :, p, q] > 0).all() == allowed
+        for r, p in product(range(R), range(9)):
+            allowed = heard(graph, of_round, avail[r], nodes[p], nodes)
+            assert [q in allowed for q in nodes] == (w[r, :, p] > 0).all(dim=0).tolist()
 
 
 def test_static_availability_is_never_looked_at() -> None:
@@ -360,6 +372,17 @@ def test_gradient_reaches_every_parameter(form: dict[str, Any]) -> None:
     weigh(out.context).backward()
     for name, p in graph.named_parameters():
         assert p.grad.abs().sum() > 0, name
+
+
+def test_tied_rounds_have_the_weights_of_one() -> None:
+    counts = {
+        n: parameter_count(make(tied=True, edges="axial", ffn=True, layers=n)) for n in (1, 2, 8)
+    }
+    assert len(set(counts.values())) == 1
+    few, many = make(tied=True, layers=2), make(tied=True, layers=3)
+    many.load_state_dict(few.state_dict())
+    x, avail = normal(R, N, F), random_avail()
+    assert not torch.allclose(few(x, avail).context, many(x, avail).context)
 
 
 def test_parameter_counts() -> None:
