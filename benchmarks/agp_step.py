@@ -10,14 +10,13 @@ what is left is memory traffic, exponentials and bookkeeping.
 """
 
 import argparse
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from blocks import milliseconds
 from torch.profiler import ProfilerActivity, profile
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
@@ -34,21 +33,6 @@ GROUPS = {
     "layer norm": ("aten::native_layer_norm", "aten::native_layer_norm_backward"),
     "copies": ("aten::copy_", "aten::cat"),
 }
-BLOCKS, BLOCK_SECONDS = 7, 0.5
-
-
-def milliseconds(work: Callable[[], object]) -> float:
-    """Median CPU milliseconds of one call."""
-    started = time.process_time()
-    work()
-    n = max(1, int(BLOCK_SECONDS / max(time.process_time() - started, 1e-6)))
-    blocks = []
-    for _ in range(BLOCKS):
-        started = time.process_time()
-        for _ in range(n):
-            work()
-        blocks.append(1e3 * (time.process_time() - started) / n)
-    return statistics.median(blocks)
 
 
 def profiled(work: Callable[[], object]) -> Any:

@@ -17,15 +17,13 @@ blocks; memory is by how much one step raises the peak of a process of its own.
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from blocks import milliseconds
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from envs.base import uniform_info
@@ -41,22 +39,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "one node per agent": {"nodes": "agents"},
 }
 SIDES = (8, 16, 32, 64)  # N = A
-BLOCKS, BLOCK_SECONDS = 5, 0.5
 COLUMNS = ("forward ms", "step ms", "MiB")
-
-
-def milliseconds(work: Callable[[], object]) -> float:
-    """Median CPU milliseconds of one call."""
-    started = time.process_time()
-    work()
-    n = max(1, int(BLOCK_SECONDS / max(time.process_time() - started, 1e-6)))
-    blocks = []
-    for _ in range(BLOCKS):
-        started = time.process_time()
-        for _ in range(n):
-            work()
-        blocks.append(1e3 * (time.process_time() - started) / n)
-    return statistics.median(blocks)
 
 
 def peak_mib() -> float:
