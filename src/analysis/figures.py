@@ -5,10 +5,18 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from analysis.results import RunRecord, by_method, curves_on_grid
+from analysis.results import (
+    RunRecord,
+    by_method,
+    cpu_seconds,
+    curves_on_grid,
+    last_values,
+    n_weights,
+)
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 
 def learning_curves(
@@ -29,7 +37,6 @@ def learning_curves(
         lines: {label: level}, horizontal reference lines.
         bottom: lowest value shown; None: whatever there is.
     """
-    plt.rcParams["svg.hashsalt"] = "curves"
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     groups = by_method(runs)
     palette = "tab10" if len(groups) <= 10 else "tab20"
@@ -54,5 +61,46 @@ def learning_curves(
     axes.set_ylim(bottom=bottom)
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def costs(
+    runs: list[RunRecord], key: str, path: Path, title: str = "", bottom: float | None = None
+) -> None:
+    """The last value of each method against what it costs: weights, and CPU time of a run.
+
+    Args:
+        runs: runs of one environment.
+        key: the metric, such as `test_value_ratio`; dots are means, bars reach over all seeds.
+        path: file to write; its ending decides the format.
+        title: above the figure.
+        bottom: lowest value shown; None: whatever there is.
+
+    Raises:
+        UserError: if a run has no checkpoint to count the weights of.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained", sharey=True)
+    for method, group in by_method(runs).items():
+        values = last_values(group, key)
+        mean = values.mean()
+        spread = [[mean - values.min()], [values.max() - mean]]
+        for axis, cost in zip(axes, (n_weights(group[0]), cpu_seconds(group)), strict=True):
+            axis.errorbar([cost], [mean], yerr=spread, marker="o", linestyle="", capsize=3)
+            axis.annotate(
+                method, (cost, mean), xytext=(6, -3), textcoords="offset points", fontsize=8
+            )
+    for axis, label in zip(axes, ("weights", "CPU seconds of a run"), strict=True):
+        axis.set(xscale="log", xlabel=label)
+        axis.margins(x=0.25)
+        axis.grid(alpha=0.3)
+    axes[0].set(ylabel=key)
+    axes[0].set_ylim(bottom=bottom)
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write the same bytes for the same figure."""
+    plt.rcParams["svg.hashsalt"] = "curves"
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)

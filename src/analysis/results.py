@@ -98,6 +98,28 @@ def by_method(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     return dict(groups)
 
 
+def last_values(runs: list[RunRecord], key: str) -> np.ndarray:
+    """A metric of the last evaluation of each run, or of its last greedy test, [runs]."""
+    return np.array([r.evaluations.get(key, r.metrics[key][1][-1]) for r in runs])
+
+
+def cpu_seconds(runs: list[RunRecord]) -> float:
+    """CPU seconds of a whole run with its tests, the median."""
+    return float(np.median([run.metrics["cpu_seconds"][1][-1] for run in runs]))
+
+
+def n_weights(run: RunRecord) -> int:
+    """Weights that the run trains, those of its mixer and critics included.
+
+    Raises:
+        UserError: if the latest checkpoint is missing or damaged.
+    """
+    from utils.checkpoint import LATEST, load_checkpoint  # imports PyTorch
+
+    online = load_checkpoint(run.path / "checkpoints" / LATEST)["learner"]["online"]
+    return sum(weights.numel() for weights in online.values())
+
+
 def curves_on_grid(
     runs: list[RunRecord], key: str, n_points: int = 200
 ) -> tuple[np.ndarray, np.ndarray]:

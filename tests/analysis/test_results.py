@@ -1,10 +1,21 @@
 import numpy as np
 import pytest
+import torch
 import yaml
 
-from analysis.figures import learning_curves
-from analysis.results import by_method, curves_on_grid, find_runs, reached, read_run
+from analysis.figures import costs, learning_curves
+from analysis.results import (
+    by_method,
+    cpu_seconds,
+    curves_on_grid,
+    find_runs,
+    n_weights,
+    reached,
+    read_run,
+)
 from report import table
+from utils.checkpoint import LATEST, save_checkpoint
+from utils.errors import UserError
 
 HEAD = "env_steps,episodes,updates,seconds,key,value\n"
 
@@ -95,6 +106,27 @@ def test_table_puts_the_best_method_first_and_prefers_evaluations(root):
     assert rows[1].startswith("| vdn | 1 | 0.3000 |")
     assert rows[0].endswith("| 20 | 10 |")
     assert rows[1].endswith("| 20 | - |")
+
+
+def test_costs_are_counted_and_drawn(root, tmp_path):
+    runs = find_runs(root)
+    for run in runs:
+        online = {"a": torch.zeros(2, 3), "b": torch.zeros(5)}
+        save_checkpoint(run.path / "checkpoints" / LATEST, {"learner": {"online": online}})
+    assert n_weights(runs[0]) == 11
+    assert cpu_seconds(runs) == 20
+    text = table(runs, "test_success_mean", 0.5, with_weights=True).split("\n")
+    assert "| weights | CPU s |" in text[0]
+    assert "| 11 | 20 |" in text[2]
+    pictures = [tmp_path / "a.svg", tmp_path / "b.svg"]
+    for picture in pictures:
+        costs(runs, "test_success_mean", picture)
+    assert pictures[0].read_text() == pictures[1].read_text()
+
+
+def test_without_a_checkpoint_weights_cannot_be_counted(root):
+    with pytest.raises(UserError, match=r"latest\.pt"):
+        n_weights(find_runs(root)[0])
 
 
 def test_learning_curves_are_drawn_and_repeatable(root, tmp_path):
