@@ -74,6 +74,13 @@ def test_a_structured_policy_plays_games_of_any_size(tmp_path: Path) -> None:
     assert "value_ratio" in evaluate(load_recorded(run_dir, [*test, *sizes]))
 
 
+def test_tied_rounds_may_be_more_than_in_training(tmp_path: Path) -> None:
+    settings = ("t_max=16", "agent_args.graph.tied=True")
+    run_dir = train(tiny("agp_structured", "assignment", *settings), tmp_path)
+    test = ["evaluate=True", f"checkpoint_path={run_dir}", "test_nepisode=8"]
+    assert "value_ratio" in evaluate(load_recorded(run_dir, [*test, "agent_args.graph.layers=7"]))
+
+
 def test_a_structured_policy_needs_action_features() -> None:
     with pytest.raises(UserError, match="Use assignment, capacity or formation"):
         Run(tiny("agp_structured", "topk"))
