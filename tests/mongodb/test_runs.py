@@ -6,6 +6,7 @@ nor need its users run against a real one.
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
-from tests.mongodb.servers import StandIn, complete
+from tests.mongodb.servers import StandIn, complete, until
 from tests.runs import TINY, rows
 
 from main import main
@@ -113,6 +114,24 @@ def test_a_run_that_ends_early_is_recorded_as_such(
     assert run["status"] == status
     assert ("enough" in str(run.get("fail_trace"))) == (status == "FAILED")
     assert complete(database, tmp_path / "topk" / "agp" / "agp_seed1_1")
+
+
+def test_sigterm_completes_the_record_and_the_run_goes_on_with_it(
+    server: Server, database: Database[Any], tmp_path: Path
+) -> None:
+    command = [sys.executable, str(MAIN), f"--mongo={server.url}"]
+    settings = [*TINY, f"results_dir={tmp_path}", f"mongo_db={server.database}", "t_max=1000000"]
+    process = subprocess.Popen([*command, *FLAGS, "with", *settings], stdout=subprocess.DEVNULL)
+    run_dir = tmp_path / "topk" / "agp" / "agp_seed1_1"
+    until(lambda: (run_dir / "checkpoints").exists())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+    assert [run["status"] for run in database.runs.find()] == ["INTERRUPTED"]
+    assert complete(database, run_dir)
+    more = ["with", f"resume={run_dir}", f"t_max={int(rows(run_dir)[-1]['env_steps']) + 64}"]
+    subprocess.run([*command, *more], stdout=subprocess.DEVNULL, check=True)
+    assert [run["status"] for run in database.runs.find()] == ["COMPLETED"]
+    assert complete(database, run_dir)
 
 
 @pytest.mark.usefixtures("quick")
