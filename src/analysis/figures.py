@@ -17,6 +17,7 @@ from analysis.results import (
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 
 def learning_curves(
@@ -59,6 +60,7 @@ def learning_curves(
         )
     axes.set(xlabel="environment steps", ylabel=key, title=title)
     axes.set_ylim(bottom=bottom)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.grid(alpha=0.3)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     _save(figure, path)
@@ -79,20 +81,17 @@ def costs(
     Raises:
         UserError: if a run has no checkpoint to count the weights of.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4.5), layout="constrained", sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained", sharey=True)
     for method, group in by_method(runs).items():
         values = last_values(group, key)
         mean = values.mean()
         spread = [[mean - values.min()], [values.max() - mean]]
         for axis, cost in zip(axes, (n_weights(group[0]), cpu_seconds(group)), strict=True):
-            axis.errorbar([cost], [mean], yerr=spread, marker="o", linestyle="", capsize=3)
-            axis.annotate(
-                method, (cost, mean), xytext=(6, -3), textcoords="offset points", fontsize=8
-            )
+            axis.errorbar([cost], [mean], spread, marker="o", ls="", capsize=3, label=method)
     for axis, label in zip(axes, ("weights", "CPU seconds of a run"), strict=True):
         axis.set(xscale="log", xlabel=label)
-        axis.margins(x=0.25)
         axis.grid(alpha=0.3)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     axes[0].set(ylabel=key)
     axes[0].set_ylim(bottom=bottom)
     figure.suptitle(title)
