@@ -18,6 +18,7 @@ from unittest import mock
 
 import torch
 import yaml
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from tests.runs import TINY
 
@@ -37,6 +38,9 @@ COLLECTIONS = 4  # rounds of episodes after which a run that has not trained twi
 QUICK = [env for env in available("envs") if env != "gymma"]  # gymma's default needs a package
 # They write elsewhere, or start threads and processes.
 LEFT_ALONE = {"results_dir", "threads", "env_args.n_workers", "env_args.kwargs"}
+
+# A command takes as long as it takes, and every example counts.
+UNHURRIED = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 SMALL = st.integers(-2, 9)
 HUGE = st.sampled_from([2**31, 10**12, 10**18, 2**63 - 1, 2**63, 10**30])

@@ -1,19 +1,13 @@
 """Whatever stands in a configuration: two updates, or a message of ours."""
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from tests.fuzz import commands, outcome
+from hypothesis import given, settings
+from tests.fuzz import UNHURRIED, commands, outcome
 
 EXAMPLES = 60
 
 
-@settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    deadline=None,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
+@settings(UNHURRIED, max_examples=EXAMPLES, derandomize=True)
 @given(argv=commands())
 def test_any_configuration_trains_or_is_refused_in_words(argv: list[str]) -> None:
     assert outcome(argv) in ("trains", "refused")

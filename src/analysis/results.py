@@ -49,7 +49,7 @@ class RunRecord:
     @property
     def env_steps(self) -> int:
         """Environment steps of the last row."""
-        return int(max((steps[-1] for steps, _ in self.metrics.values()), default=0))
+        return _end(self.metrics)
 
 
 def find_runs(*roots: str | Path) -> list[RunRecord]:
@@ -78,16 +78,20 @@ def read_run(path: Path) -> RunRecord:
     }
     evaluations: dict[str, float] = {}
     if (path / "evaluations.csv").is_file():
-        end = max((steps[-1] for steps, _ in metrics.values()), default=0)
         with (path / "evaluations.csv").open(newline="") as file:
             evaluations = {
                 row["key"]: float(row["value"])
                 for row in csv.DictReader(file)
                 if row["checkpoint"] == "latest.pt"
                 and not row["changes"]
-                and float(row["env_steps"]) >= end
+                and float(row["env_steps"]) >= _end(metrics)
             }
     return RunRecord(path, config, metrics, evaluations)
+
+
+def _end(metrics: dict[str, Curve]) -> int:
+    """Environment steps of the last row."""
+    return int(max((steps[-1] for steps, _ in metrics.values()), default=0))
 
 
 def by_method(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:

@@ -8,11 +8,12 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.envs.fake_worlds import HERE
 from tests.runs import differences, final_state, rows
 
-from utils.checkpoint import LATEST, load_checkpoint
+from utils.checkpoint import LATEST, fingerprint, load_checkpoint
 from utils.run_log import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,8 +118,14 @@ class Job:
 
     def saved_steps(self) -> int:
         """Environment steps at the latest checkpoint."""
-        state = load_checkpoint(self.run_dir / "checkpoints" / LATEST)
-        return int(state["counters"]["env_steps"])
+        return int(self._latest()["counters"]["env_steps"])
+
+    def weights(self) -> str:
+        """A fingerprint of the latest checkpoint's weights."""
+        return fingerprint(self._latest()["learner"]["online"])
+
+    def _latest(self) -> dict[str, Any]:
+        return load_checkpoint(self.run_dir / "checkpoints" / LATEST)
 
     def reach(self, process: subprocess.Popen[str], env_steps: int) -> bool:
         """Wait until the run has come so far; false if it ended before."""
@@ -131,6 +138,12 @@ class Job:
     def episodes(self) -> list[str]:
         """Seeds of all episodes that the environment with workers has begun, in no order."""
         return sorted(self.diary.read_text().split()) if self.diary.exists() else []
+
+
+def begin(whole: Job, number: int, place: Path) -> tuple[int, random.Random, Job]:
+    """A seed, the source of moments that it gives, and a job like `whole` that has not begun."""
+    seed = new_seed()
+    return seed, random.Random(f"{seed} {whole.case} {number}"), Job(whole.case, place)
 
 
 def t_max(case: str) -> int:

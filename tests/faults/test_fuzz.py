@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import given, seed, settings
 from tests.faults.processes import new_seed
-from tests.fuzz import commands, kinds, outcome
+from tests.fuzz import UNHURRIED, commands, kinds, outcome
 from tests.runs import TINY
 
 pytestmark = pytest.mark.faults
@@ -40,12 +40,7 @@ def test_any_configuration_trains_or_is_refused_in_words(
     number, outcomes = new_seed(), Counter[str]()
 
     @seed(number + part)
-    @settings(
-        max_examples=EXAMPLES,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(UNHURRIED, max_examples=EXAMPLES)
     @given(argv=commands())
     def fuzz(argv: list[str]) -> None:
         outcomes[outcome(argv)] += 1

@@ -1,22 +1,14 @@
 """Runs that are killed at random moments and started again end like runs that never were."""
 
-import random
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.faults.processes import Job, new_seed, t_max, unlike
-
-from utils.checkpoint import LATEST, fingerprint, load_checkpoint
+from tests.faults.processes import Job, begin, t_max, unlike
 
 pytestmark = pytest.mark.faults
 RUNS_PER_CASE = 8
-
-
-def weights(job: Job) -> str:
-    state = load_checkpoint(job.run_dir / "checkpoints" / LATEST)
-    return fingerprint(state["learner"]["online"])
 
 
 @pytest.mark.parametrize("number", range(RUNS_PER_CASE))
@@ -26,9 +18,8 @@ def test_sigkill_at_random_moments(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    seed, case = new_seed(), whole.case
-    draw = random.Random(f"{seed} {case} {number}")
-    job, moments = Job(case, tmp_path), []
+    seed, draw, job = begin(whole, number, tmp_path)
+    case, moments = whole.case, []
     for _ in range(draw.randint(1, 2)):
         process = job.start()
         if draw.random() < 0.15:
@@ -49,5 +40,5 @@ def test_sigkill_at_random_moments(
         f"{n_left} unfinished files left, {job.n_starts} starts",
     )
     assert unlike(job, whole) == []
-    assert weights(job) == weights(whole)
+    assert job.weights() == whole.weights()
     assert not list(job.run_dir.rglob(".*.tmp"))

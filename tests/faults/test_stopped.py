@@ -1,15 +1,13 @@
 """Runs that are stopped by SIGTERM or SIGINT lose no episode and repeat none."""
 
 import os
-import random
 import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.faults.processes import Job, new_seed, t_max, unlike
-from tests.faults.test_killed import weights
+from tests.faults.processes import Job, begin, t_max, unlike
 
 pytestmark = pytest.mark.faults
 RUNS_PER_CASE = 4
@@ -22,15 +20,14 @@ def test_no_episode_is_lost_or_repeated(
     tmp_path: Path,
     record_property: Callable[[str, object], None],
 ) -> None:
-    seed, case = new_seed(), whole.case
-    draw = random.Random(f"{seed} {case} {number}")
+    seed, draw, job = begin(whole, number, tmp_path)
+    case, moments = whole.case, []
     received = signal.SIGTERM if number % 4 < 3 else signal.SIGINT
     to_group = bool(number % 2)  # as a terminal and some clusters do: workers get it, too
-    job, moments = Job(case, tmp_path), []
     for half in range(2):  # a moment in the first half, and one in the third quarter
         process = job.start()
-        begin = max(half * t_max(case) // 2, job.env_steps() + 1)  # it must have trained again
-        if not job.reach(process, begin + draw.randrange(t_max(case) // (3 + 3 * half))):
+        least = max(half * t_max(case) // 2, job.env_steps() + 1)  # it must have trained again
+        if not job.reach(process, least + draw.randrange(t_max(case) // (3 + 3 * half))):
             pytest.fail(f"It ended by itself: {job.end(process)}, {job.output}")
         (os.killpg if to_group else os.kill)(process.pid, received)
         code = job.end(process)
@@ -52,5 +49,5 @@ def test_no_episode_is_lost_or_repeated(
     after = (job.run_dir / "metrics.csv").read_bytes()
     assert all(after.startswith(before) for _, before in moments)  # nothing was cut and made again
     assert unlike(job, whole) == []
-    assert weights(job) == weights(whole)
+    assert job.weights() == whole.weights()
     assert Counter(job.episodes()) == Counter(whole.episodes())

@@ -34,8 +34,8 @@ from utils.registry import ENVS
 class AssignmentConfig:
     """Settings of `assignment`."""
 
-    n_agents: Size = 5  # N, at least 1; [low, high]: drawn for each episode
-    n_resources: Size = 5  # A, at least 1; [low, high]: drawn for each episode
+    n_agents: Size = 5  # N, 1 to 10,000; [low, high]: drawn for each episode
+    n_resources: Size = 5  # A, 1 to 10,000; [low, high]: drawn for each episode
     availability: Share = 0.7  # p, that a resource is open to an agent, 0.001 to 1; or [low, high]
     conflict_cost: float = 0.5  # paid by each agent whose pick is contested, at least 0
     measure_optimum: bool = True  # metrics that compare with the exact optimum

@@ -33,8 +33,8 @@ from utils.registry import ENVS
 class CapacityConfig:
     """Settings of `capacity`."""
 
-    n_agents: Size = 5  # N, at least 1; [low, high]: drawn for each episode
-    n_levels: Size = 4  # L, levels above silence, at least 1; [low, high]: drawn for each episode
+    n_agents: Size = 5  # N, 1 to 10,000; [low, high]: drawn for each episode
+    n_levels: Size = 4  # L, levels above silence, 1 to 10,000; [low, high]: drawn for each
     budget: Share = (
         0.2,
         0.6,

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from envs.matrix_games._one_step import OneStepGame
+from envs.matrix_games._sizes import MOST
 from utils.errors import outside, refuse
 from utils.registry import ENVS
 
@@ -26,7 +27,7 @@ class TopKConfig:
 
     def __post_init__(self) -> None:
         refuse(
-            *outside(self, 1, 10_000, "n_agents"),
+            *outside(self, 1, MOST, "n_agents"),
             (
                 not 0 <= self.k <= self.n_agents,
                 "k",
