@@ -38,7 +38,7 @@ class FormationConfig:
     n_agents: Size = 4  # N, 1 to 10,000; [low, high]: drawn for each episode
     n_marked: Size = 3  # K, at least 1, never more than the agents; or [low, high]
     width: Size = 4  # W, of the square grid, 2 to 100; [low, high]: drawn for each episode
-    n_steps: int = 8  # T, after which the episode ends, 1 to 1,000,000
+    n_steps: int = 4  # T, after which the episode ends, 1 to 1,000,000
     measure_optimum: bool = True  # metrics that compare with the least number of steps
 
     def __post_init__(self) -> None:
