@@ -68,8 +68,9 @@ class Formation:
     """See the module's text; methods as in `BatchedEnv`. C = W^2 cells."""
 
     # Of the cell that an action leads to: whether it is marked, whether the agent stands there, row
-    # and column; whether the action is available, and whether it is to stay; steps left.
-    feature_dim = 7
+    # and column; whether the action is available, and whether it is to stay; steps left; how far
+    # the cell is below and to the right of the agent.
+    feature_dim = 9
 
     def __init__(
         self,
@@ -175,7 +176,7 @@ class Formation:
         features = self._features(avail)  # [B, N, A, F]
         seen = features[..., [0, 1, 4]].flatten(2)  # [B, N, 3 A]
         size = (self._width / largest(self.config.width)).view(-1, 1, 1).expand(-1, n, 1)
-        left = features[:, :, 0, 6:]
+        left = features[:, :, 0, 6:7]
         obs = torch.where(self._present.unsqueeze(2), torch.cat([seen, left, size], dim=2), 0.0)
         return EnvStep(
             obs=obs,
@@ -203,7 +204,10 @@ class Formation:
         stay = torch.zeros_like(mine)
         stay[..., 0] = 1
         left = torch.full_like(mine, max(0.0, 1 - self._t / self.config.n_steps))
-        numbers = torch.stack([marked, mine, row, column, avail.float(), stay, left], dim=3)
+        down, right = row - row[..., :1], column - column[..., :1]
+        numbers = torch.stack(
+            [marked, mine, row, column, avail.float(), stay, left, down, right], dim=3
+        )
         on_grid = functional.pad(self._on_grid, (1, 0), value=True)  # [B, A]
         real = on_grid.unsqueeze(1) & self._present.unsqueeze(2)
         return torch.where(real.unsqueeze(3), numbers, 0.0)
