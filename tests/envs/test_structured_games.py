@@ -238,6 +238,25 @@ def test_formation_moves_and_pays_as_a_slow_loop_does(settings):
     assert seen["blocked"] > 0
 
 
+def test_formation_describes_the_cells_that_actions_lead_to():
+    env = build("formation", 20, n_agents=3, n_marked=2, width=(3, 4), n_steps=8)
+    step = random_step(env, env.reset())
+    for b, width in enumerate(env._width.tolist()):
+        marked = set(env._marked[b].nonzero().flatten().tolist())
+        for i in range(3):
+            place = env._at[b, i].nonzero().item()
+            for a in range(env.info.n_actions):
+                cell = a - 1 if a else place
+                (row, column), (own_row, own_column) = divmod(cell, 4), divmod(place, 4)
+                expected = [cell in marked, cell == place, row, column, step.avail[b, i, a]]
+                expected += [a == 0, 1 - 1 / 8, row - own_row, column - own_column]
+                shown = step.action_features[b, i, a].clone()
+                shown[[2, 3, 7, 8]] *= width - 1
+                off_grid = max(row, column) >= width
+                there = torch.tensor(expected, dtype=torch.float) * (not off_grid)
+                torch.testing.assert_close(shown, there)
+
+
 def fewest_steps(starts: list[int], marked: set[int], width: int) -> int:
     """Breadth-first search over joint positions of agents that move by the game's rules."""
     frontier, visited, steps = {tuple(starts)}, {tuple(starts)}, 0
