@@ -39,12 +39,10 @@ def learning_curves(
         bottom: lowest value shown; None: whatever there is.
     """
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    groups = by_method(runs)
-    palette = "tab10" if len(groups) <= 10 else "tab20"
-    colours = plt.get_cmap(palette)(np.arange(len(groups)) % 20)
-    order = sorted(groups, key=lambda m: -float(curves_on_grid(groups[m], key)[1][:, -1].mean()))
-    for colour, method in zip(colours, order, strict=True):
-        grid, values = curves_on_grid(groups[method], key)
+    curves = {method: curves_on_grid(group, key) for method, group in by_method(runs).items()}
+    best_first = sorted(curves, key=lambda m: -float(curves[m][1][:, -1].mean()))
+    for colour, method in zip(_colours(len(curves)), best_first, strict=True):
+        grid, values = curves[method]
         label = f"{method}, {len(values)} seed{'s' if len(values) > 1 else ''}"
         axes.plot(grid, values.mean(axis=0), color=colour, label=label)
         axes.fill_between(grid, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.15)
@@ -82,12 +80,15 @@ def costs(
         UserError: if a run has no checkpoint to count the weights of.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained", sharey=True)
-    for method, group in by_method(runs).items():
-        values = last_values(group, key)
-        mean = values.mean()
+    groups = by_method(runs)
+    last = {method: last_values(group, key) for method, group in groups.items()}
+    best_first = sorted(last, key=lambda m: -float(last[m].mean()))
+    for colour, method in zip(_colours(len(last)), best_first, strict=True):
+        group, values, mean = groups[method], last[method], last[method].mean()
         spread = [[mean - values.min()], [values.max() - mean]]
+        look = {"marker": "o", "ls": "", "capsize": 3, "color": colour, "label": method}
         for axis, cost in zip(axes, (n_weights(group[0]), cpu_seconds(group)), strict=True):
-            axis.errorbar([cost], [mean], spread, marker="o", ls="", capsize=3, label=method)
+            axis.errorbar([cost], [mean], spread, **look)
     for axis, label in zip(axes, ("weights", "CPU seconds of a run"), strict=True):
         axis.set(xscale="log", xlabel=label)
         axis.grid(alpha=0.3)
@@ -96,6 +97,11 @@ def costs(
     axes[0].set_ylim(bottom=bottom)
     figure.suptitle(title)
     _save(figure, path)
+
+
+def _colours(n: int) -> np.ndarray:
+    """A colour for each of n methods, all different up to 20. [n, 4]."""
+    return plt.get_cmap("tab10" if n <= 10 else "tab20")(np.arange(n) % 20)
 
 
 def _save(figure: Figure, path: Path) -> None:
