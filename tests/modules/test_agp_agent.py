@@ -31,7 +31,7 @@ FORMS = [
     (recurrent, head, graph)
     for recurrent, head, graph in product(RECURRENT, ("vector", "node"), GRAPHS)
     if (head == "vector" or (graph.get("enabled", True) and "nodes" not in graph))
-    and (recurrent == "none" or "inputs" not in graph)
+    and (recurrent != "pre" or "inputs" not in graph)
 ]
 every_form = pytest.mark.parametrize(("recurrent", "head", "graph"), FORMS)
 
@@ -257,6 +257,10 @@ def test_parameter_counts() -> None:
         ({"head": "node", "graph": ActionGraphConfig(enabled=False)}, "head: the node head"),
         ({"head": "node", "graph": ActionGraphConfig(nodes="agents")}, "head: the node head"),
         ({"match_params": True}, "match_params: matching parameters only"),
+        (
+            {"recurrent": "pre", "graph": ActionGraphConfig(inputs="features")},
+            "recurrent: a GRU before the graph reads observations",
+        ),
     ],
 )
 def test_settings_that_do_not_fit(settings: dict[str, Any], text: str) -> None:

@@ -46,9 +46,10 @@ class AGPAgentConfig:
                 "matching parameters only makes sense with graph.enabled=false.",
             ),
             (
-                self.graph.inputs == "features" and self.recurrent != "none",
+                self.graph.inputs == "features" and self.recurrent == "pre",
                 "recurrent",
-                "a GRU reads observations; with graph.inputs=features there are none to read.",
+                "a GRU before the graph reads observations; with graph.inputs=features there are "
+                "none to read, so choose post.",
             ),
         )
 
@@ -157,12 +158,12 @@ class AGPAgent(nn.Module):
                 return_attention,
             )
             context, nodes, attention = out.context, out.nodes, out.attention
+        if self.config.graph.inputs == "features":
+            rows = rows[..., :0]
         if self.config.recurrent == "post":
             joined = torch.cat([rows, context], dim=-1).unflatten(0, (b, length))
             x, hidden = self._remember(joined, hidden)
             rows, context = x.flatten(0, 1), context[..., :0]
-        if self.config.graph.inputs == "features":
-            rows = rows[..., :0]
         outputs = self.head(rows, context, nodes)  # [R, N, A]
         return outputs.unflatten(0, (b, length)), hidden, attention
 
