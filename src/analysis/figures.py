@@ -91,6 +91,7 @@ def costs(
             axis.errorbar([cost], [mean], spread, **look)
     for axis, label in zip(axes, ("weights", "CPU seconds of a run"), strict=True):
         axis.set(xscale="log", xlabel=label)
+        axis.tick_params(axis="x", which="minor", labelsize=6)
         axis.grid(alpha=0.3)
     axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     axes[0].set(ylabel=key)
