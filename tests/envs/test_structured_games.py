@@ -1,5 +1,6 @@
 """Assignment, capacity and formation against rules and optima written as slow loops."""
 
+import math
 from collections import Counter
 from itertools import permutations, product
 
@@ -238,8 +239,10 @@ def test_formation_moves_and_pays_as_a_slow_loop_does(settings):
     assert seen["blocked"] > 0
 
 
-def test_formation_describes_the_cells_that_actions_lead_to():
-    env = build("formation", 20, n_agents=3, n_marked=2, width=(3, 4), n_steps=8)
+@pytest.mark.parametrize("waves", [False, True])
+def test_formation_describes_the_cells_that_actions_lead_to(waves):
+    sizes = {"n_agents": 3, "n_marked": 2, "width": (3, 4), "n_steps": 8}
+    env = build("formation", 20, **sizes, place_waves=waves)
     step = random_step(env, env.reset())
     for b, width in enumerate(env._width.tolist()):
         marked = set(env._marked[b].nonzero().flatten().tolist())
@@ -250,6 +253,9 @@ def test_formation_describes_the_cells_that_actions_lead_to():
                 (row, column), (own_row, own_column) = divmod(cell, 4), divmod(place, 4)
                 expected = [cell in marked, cell == place, row, column, step.avail[b, i, a]]
                 expected += [a == 0, 1 - 1 / 8, row - own_row, column - own_column]
+                for x in (row, column) if waves else ():
+                    angles = [2 * math.pi * x / period for period in (4, 8, 16)]
+                    expected += [math.sin(y) for y in angles] + [math.cos(y) for y in angles]
                 shown = step.action_features[b, i, a].clone()
                 shown[[2, 3, 7, 8]] *= width - 1
                 off_grid = max(row, column) >= width

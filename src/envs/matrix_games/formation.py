@@ -30,6 +30,10 @@ from utils.errors import outside, refuse
 from utils.registry import ENVS
 from utils.seeding import generator_state, restore_generator, torch_generator
 
+# Of the sines and cosines that encode a place, in cells: products of two places' encodings depend
+# on how far apart they are, so that attention can look for cells nearby (Vaswani et al. 2017, 3.5).
+PERIODS = (4, 8, 16)
+
 
 @dataclass(frozen=True)
 class FormationConfig:
@@ -40,6 +44,7 @@ class FormationConfig:
     width: Size = 4  # W, of the square grid, 2 to 100; [low, high]: drawn for each episode
     n_steps: int = 4  # T, after which the episode ends, 1 to 1,000,000
     measure_optimum: bool = True  # metrics that compare with the least number of steps
+    place_waves: bool = False  # action features tell places as sines and cosines too
 
     def __post_init__(self) -> None:
         n_cells, fewest = ends(self.width)[0] ** 2, ends(self.n_agents)[0]
@@ -69,7 +74,7 @@ class Formation:
 
     # Of the cell that an action leads to: whether it is marked, whether the agent stands there, row
     # and column; whether the action is available, and whether it is to stay; steps left; how far
-    # the cell is below and to the right of the agent.
+    # the cell is below and to the right of the agent. Waves of row and column come behind these.
     feature_dim = 9
 
     def __init__(
@@ -85,6 +90,11 @@ class Formation:
         width, n, low = largest(config.width), largest(config.n_agents), ends(config.n_agents)[0]
         n_actions = 1 + width**2
         obs_dim = 3 * n_actions + 2
+        cell = torch.arange(width**2, device=device)
+        self._place = torch.stack([cell // width, cell % width], dim=1).float()  # [C, 2]
+        periods = torch.tensor(PERIODS if config.place_waves else (), device=device)
+        angle = 2 * torch.pi * self._place.unsqueeze(2) / periods
+        self._waves = torch.cat([angle.sin(), angle.cos()], dim=2).flatten(1)  # [C, w]
         metrics = {
             "success": "1 if all marked cells were occupied at the same time",
             "blocked": "moves that several agents made to one cell, summed over steps",
@@ -101,12 +111,10 @@ class Formation:
             metric_ratios={"speed_ratio": ("best_steps", "ep_length")}
             if config.measure_optimum
             else {},
-            action_feature_dim=self.feature_dim,
+            action_feature_dim=self.feature_dim + self._waves.shape[1],
             varying_team=low < n,
             truncates=False,
         )
-        cell = torch.arange(width**2, device=device)
-        self._place = torch.stack([cell // width, cell % width], dim=1).float()  # [C, 2]
         self._distance = torch.cdist(self._place, self._place, p=1).round()  # [C, C]
 
     def reset(self) -> EnvStep:
@@ -193,13 +201,15 @@ class Formation:
     def _features(self, avail: Tensor) -> Tensor:
         """[B, N, A, F], see `feature_dim`; zero for cells beyond the grid and for the absent."""
         row, column = (self._place.T.unsqueeze(1) / (self._width - 1).unsqueeze(1)).unbind(0)
-        of_cells = torch.stack([self._marked.float(), row, column], dim=2)  # [B, C, 3]
-        of_own = self._at.float() @ of_cells  # [B, N, 3]
+        waves = self._waves.expand(self.batch_size, -1, -1)
+        of_cells = torch.stack([self._marked.float(), row, column], dim=2)
+        of_cells = torch.cat([of_cells, waves], dim=2)  # [B, C, 3 + w]
+        of_own = self._at.float() @ of_cells  # [B, N, 3 + w]
         n = self.info.n_agents
         led_to = torch.cat(
             [of_own.unsqueeze(2), of_cells.unsqueeze(1).expand(-1, n, -1, -1)], dim=2
-        )
-        marked, row, column = led_to.unbind(3)  # [B, N, A] each
+        )  # [B, N, A, 3 + w]
+        marked, row, column = led_to[..., :3].unbind(3)  # [B, N, A] each
         mine = functional.pad(self._at.float(), (1, 0), value=1.0)
         stay = torch.zeros_like(mine)
         stay[..., 0] = 1
@@ -208,6 +218,7 @@ class Formation:
         numbers = torch.stack(
             [marked, mine, row, column, avail.float(), stay, left, down, right], dim=3
         )
+        numbers = torch.cat([numbers, led_to[..., 3:]], dim=3)
         on_grid = functional.pad(self._on_grid, (1, 0), value=True)  # [B, A]
         real = on_grid.unsqueeze(1) & self._present.unsqueeze(2)
         return torch.where(real.unsqueeze(3), numbers, 0.0)
