@@ -202,8 +202,8 @@ class Formation:
         """[B, N, A, F], see `feature_dim`; zero for cells beyond the grid and for the absent."""
         row, column = (self._place.T.unsqueeze(1) / (self._width - 1).unsqueeze(1)).unbind(0)
         waves = self._waves.expand(self.batch_size, -1, -1)
-        of_cells = torch.stack([self._marked.float(), row, column], dim=2)
-        of_cells = torch.cat([of_cells, waves], dim=2)  # [B, C, 3 + w]
+        places = torch.stack([self._marked.float(), row, column], dim=2)
+        of_cells = torch.cat([places, waves], dim=2)  # [B, C, 3 + w]
         of_own = self._at.float() @ of_cells  # [B, N, 3 + w]
         n = self.info.n_agents
         led_to = torch.cat(
@@ -215,13 +215,11 @@ class Formation:
         stay[..., 0] = 1
         left = torch.full_like(mine, max(0.0, 1 - self._t / self.config.n_steps))
         down, right = row - row[..., :1], column - column[..., :1]
-        numbers = torch.stack(
-            [marked, mine, row, column, avail.float(), stay, left, down, right], dim=3
-        )
-        numbers = torch.cat([numbers, led_to[..., 3:]], dim=3)
+        numbers = [marked, mine, row, column, avail.float(), stay, left, down, right]
+        shown = torch.cat([torch.stack(numbers, dim=3), led_to[..., 3:]], dim=3)
         on_grid = functional.pad(self._on_grid, (1, 0), value=True)  # [B, A]
         real = on_grid.unsqueeze(1) & self._present.unsqueeze(2)
-        return torch.where(real.unsqueeze(3), numbers, 0.0)
+        return torch.where(real.unsqueeze(3), shown, 0.0)
 
     def state_dict(self) -> dict[str, Any]:
         """The random stream."""
