@@ -67,6 +67,7 @@ class ActionGraph(nn.Module):
             input_dim if config.inputs == "all" else 0,
             sizes.action_feature_dim,
             config.embed_dim,
+            config.encoder_dim or config.embed_dim,
         )
         axial = config.edges == "axial"
         kinds = relations(self.layout) if config.relation_bias else None

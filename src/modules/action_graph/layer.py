@@ -18,6 +18,7 @@ class ActionGraphConfig:
     nodes: Literal["actions", "agents"] = "actions"  # agents: one node per agent, the control
     compact: bool = True  # leave out nodes of actions that an agent can never take
     embed_dim: int = 64  # d, features of a node; divisible by heads
+    encoder_dim: int = 0  # units of the node encoder's first layer; 0: embed_dim
     layers: int = 2  # L, rounds of message passing
     tied: bool = False  # one layer's weights for all rounds; a trained graph may then do more
     heads: int = 4  # attention heads
@@ -42,6 +43,7 @@ class ActionGraphConfig:
     def __post_init__(self) -> None:
         refuse(
             *outside(self, 1, LARGEST_LAYER, "embed_dim", "heads"),
+            *outside(self, 0, LARGEST_LAYER, "encoder_dim"),
             *outside(self, 0, 100, "layers"),
             (
                 self.heads >= 1 and self.embed_dim % self.heads != 0,

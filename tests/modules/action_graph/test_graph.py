@@ -35,6 +35,7 @@ FORMS: list[dict[str, Any]] = [
     {"edges": "rook"},
     {"edges": "axial"},
     {"edges": "axial", "ffn": True, "residual": False},
+    {"encoder_dim": 3 * D},
     {"relation_bias": True},
     {"tied": True, "layers": 3},
     {"tied": True, "edges": "axial", "ffn": True},
@@ -372,6 +373,13 @@ def test_gradient_reaches_every_parameter(form: dict[str, Any]) -> None:
     weigh(out.context).backward()
     for name, p in graph.named_parameters():
         assert p.grad.abs().sum() > 0, name
+
+
+def test_a_wide_first_layer_of_the_encoder_leaves_nodes_as_they_are() -> None:
+    narrow, wide = make(), make(encoder_dim=3 * D)
+    added = (F + 1) * 2 * D + A * 2 * D + 2 * D * D
+    assert parameter_count(wide) == parameter_count(narrow) + added
+    assert wide(normal(R, N, F), random_avail()).context.shape == (R, N, D)
 
 
 def test_tied_rounds_have_the_weights_of_one() -> None:
