@@ -18,6 +18,7 @@ from analysis.results import (
     last_values,
     n_weights,
     reached,
+    require_metric,
 )
 from utils.errors import UserError
 
@@ -76,6 +77,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         runs = find_runs(*given.roots)
+        require_metric(runs, given.key)
         print(table(runs, given.key, given.level, with_weights=given.costs is not None))
     except (FileNotFoundError, UserError) as error:
         raise SystemExit(f"error: {error}") from error

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from utils.errors import UserError
 from utils.run_log import opponent_label
 
 Curve = tuple[np.ndarray, np.ndarray]  # environment steps [n], values [n]
@@ -100,6 +101,21 @@ def by_method(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
     for run in runs:
         groups[f"{run.method} vs {run.opponent}" if run.opponent else run.method].append(run)
     return dict(groups)
+
+
+def require_metric(runs: Iterable[RunRecord], key: str) -> None:
+    """Refuse runs that lack a metric.
+
+    Raises:
+        UserError: naming the metric, the first run without it, and what its greedy tests measure.
+    """
+    for run in runs:
+        if key not in run.metrics:
+            tests = sorted(name for name in run.metrics if name.startswith("test_"))
+            raise UserError(
+                f"{run.path} has no '{key}'. Choose another metric with --key, or folders of one "
+                f"environment. Its greedy tests measure: {', '.join(tests) or 'nothing yet'}."
+            )
 
 
 def last_values(runs: list[RunRecord], key: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from analysis.results import (
     n_weights,
     reached,
     read_run,
+    require_metric,
 )
 from report import table
 from utils.checkpoint import LATEST, save_checkpoint
@@ -81,6 +82,14 @@ def test_an_incomplete_last_line_is_left_out(root):
     with (path / "metrics.csv").open("a") as file:
         file.write("300,300,3")
     assert read_run(path).env_steps == 200
+
+
+def test_a_metric_that_a_run_lacks_is_named_with_those_it_has(root):
+    runs = find_runs(root)
+    require_metric(runs, "test_return_mean")
+    message = r"agp_seed1_1 has no 'test_value'.*: test_return_mean, test_success_mean\.$"
+    with pytest.raises(UserError, match=message):
+        require_metric(runs, "test_value")
 
 
 def test_no_runs_is_an_error(tmp_path):
