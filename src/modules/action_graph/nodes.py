@@ -98,7 +98,7 @@ class NodeEncoder(nn.Module):
             the sum), so that no weight depends on the number of agents or actions.
         action_feature_dim: F' of the action features, 0 without.
         embed_dim: d, features of a node.
-        first_dim: H, units of the first layer, whose terms are summed before the first ReLU.
+        encoder_dim: H, units of the first layer, whose terms are summed before the first ReLU.
 
     Shapes:
         x: [R, N, F];  action_features: [R, N, A, F'] or None;  out: [R, P, d]
@@ -110,26 +110,26 @@ class NodeEncoder(nn.Module):
         input_dim: int,
         action_feature_dim: int,
         embed_dim: int,
-        first_dim: int,
+        encoder_dim: int,
     ):
         super().__init__()
         layout = node_map.layout
         self.node_map = node_map
         gain = 2**0.5
-        self.from_input = orthogonal_linear(input_dim, first_dim, gain) if input_dim else None
+        self.from_input = orthogonal_linear(input_dim, encoder_dim, gain) if input_dim else None
         self.action_embedding = (
-            nn.Embedding(layout.slots, first_dim) if layout.slots > 1 and input_dim else None
+            nn.Embedding(layout.slots, encoder_dim) if layout.slots > 1 and input_dim else None
         )
         if self.action_embedding is not None:  # as the columns of a linear layer on a one-hot
             nn.init.uniform_(
                 self.action_embedding.weight, -(layout.slots**-0.5), layout.slots**-0.5
             )
         self.from_features = (
-            nn.Linear(action_feature_dim, first_dim, bias=not input_dim)
+            nn.Linear(action_feature_dim, encoder_dim, bias=not input_dim)
             if action_feature_dim and layout.slots > 1
             else None
         )
-        self.second = orthogonal_linear(first_dim, embed_dim, gain)
+        self.second = orthogonal_linear(encoder_dim, embed_dim, gain)
         self.project = orthogonal_linear(embed_dim, embed_dim, gain)
 
     def forward(self, x: Tensor, action_features: Tensor | None) -> Tensor:

@@ -375,7 +375,7 @@ def test_gradient_reaches_every_parameter(form: dict[str, Any]) -> None:
         assert p.grad.abs().sum() > 0, name
 
 
-def test_a_wide_first_layer_of_the_encoder_leaves_nodes_as_they_are() -> None:
+def test_a_wide_first_layer_of_the_encoder_keeps_the_size_of_nodes() -> None:
     narrow, wide = make(), make(encoder_dim=3 * D)
     added = (F + 1) * 2 * D + A * 2 * D + 2 * D * D
     assert parameter_count(wide) == parameter_count(narrow) + added

@@ -59,20 +59,20 @@ def test_scatter_keeps_booleans() -> None:
 
 
 def make_encoder(
-    per_action: bool = True, feature_dim: int = 2, compact: bool = True, first_dim: int = D
+    per_action: bool = True, feature_dim: int = 2, compact: bool = True, encoder_dim: int = D
 ) -> NodeEncoder:
     with seeded_initialisation(0):
         layout = NodeLayout.build(SIZES, per_action, compact)
-        return NodeEncoder(NodeMap(layout), 5, feature_dim, D, first_dim)
+        return NodeEncoder(NodeMap(layout), 5, feature_dim, D, encoder_dim)
 
 
 @pytest.mark.parametrize("feature_dim", [0, 2])
 @pytest.mark.parametrize("compact", [True, False])
-@pytest.mark.parametrize("first_dim", [D, 3 * D])
+@pytest.mark.parametrize("encoder_dim", [D, 3 * D])
 def test_encoder_is_an_mlp_on_input_action_and_features(
-    feature_dim: int, compact: bool, first_dim: int
+    feature_dim: int, compact: bool, encoder_dim: int
 ) -> None:
-    encoder = make_encoder(feature_dim=feature_dim, compact=compact, first_dim=first_dim)
+    encoder = make_encoder(feature_dim=feature_dim, compact=compact, encoder_dim=encoder_dim)
     x, features = normal(2, N, 5), normal(2, N, A, 2, seed=1) if feature_dim else None
     z = encoder(x, features)
     layout = encoder.node_map.layout
