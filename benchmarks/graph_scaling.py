@@ -26,6 +26,7 @@ import torch
 from blocks import milliseconds
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+from components.settings import AgentSettings
 from envs.base import uniform_info
 from modules.action_graph.graph import ActionGraph
 from modules.action_graph.layer import ActionGraphConfig
@@ -50,7 +51,7 @@ def peak_mib() -> float:
 def measure(form: str, side: int) -> list[float]:
     """The columns of one form and size; for a process of its own."""
     torch.set_num_threads(1)
-    sizes = AgentSizes.of(uniform_info(side, side, 16, 16, 1), 16)
+    sizes = AgentSizes.of(uniform_info(side, side, 16, 16, 1), 16, AgentSettings())
     torch.manual_seed(0)
     config = ActionGraphConfig(**FORMS[form])
     graph = ActionGraph(config, sizes, 16, keep_nodes=config.nodes == "actions")

@@ -100,7 +100,7 @@ def build_runner(
 
 def _build_selector(config: RunConfig) -> ActionSelector:
     cls = SELECTORS.get(config.action_selector).cls
-    selector: ActionSelector = cls(config.action_selector_args)
+    selector: ActionSelector = cls(config.action_selector_args, config)
     return selector
 
 

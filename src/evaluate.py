@@ -18,6 +18,7 @@ from utils.run_log import append_evaluation, opponent_label
 
 # Settings that an evaluation may change without testing something else than what was trained.
 HARMLESS = (
+    "preset",
     "evaluate",
     "checkpoint_path",
     "resume",

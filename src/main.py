@@ -140,9 +140,14 @@ def resolve(command: Command) -> RunConfig:
             config = load_recorded(run_folder(place), ["resume=", *command.overrides])
             check_combination(config)
             return config
-    config = load_config(command.alg, command.env, list(command.overrides))
+    config = load_config(command.alg, command.env, list(command.overrides), say)
     check_combination(config)
     return config
+
+
+def say(sentence: str) -> None:
+    """Tell what is worth knowing of a configuration; standard output holds what was asked for."""
+    print(f"note: {sentence}", file=sys.stderr)
 
 
 def git_answers() -> bool:

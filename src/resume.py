@@ -20,6 +20,7 @@ from utils.run_dir import folder_of_runs, locked, require_writable, sacred_recor
 AUTO = "auto"
 # Settings that change no number of `metrics.csv`: where and how a run is recorded, what is shown.
 BESIDE_LEARNING = (
+    "preset",
     "resume",
     "results_dir",
     "show_progress",

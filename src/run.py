@@ -246,6 +246,8 @@ class Run:
     def _announcement(self) -> str:
         c = self.config
         n_weights = sum(p.numel() for p in self.learner.online.parameters())
+        tuned = f"\nTuned settings: preset {c.preset} (preset=none: without)."
+        tuned = "" if c.preset == "none" else tuned
         kept = "replay included" if c.checkpoint_replay else "without replay"
         # Two networks, two moments of one for the optimiser, each number in four bytes.
         n_bytes = 4 * 4 * n_weights + self.replay.n_bytes * c.checkpoint_replay
@@ -254,7 +256,7 @@ class Run:
             f"{c.batch_size_run} environments, {c.updates_per_round} gradient step(s) of "
             f"{c.batch_size} episodes per {c.train_every_episodes} collected. Replay: "
             f"{c.buffer_size:,} episodes, {self.replay.n_bytes / 2**20:.1f} MiB. "
-            f"Checkpoints, {kept}: up to {n_bytes / 2**20:.1f} MiB each.{self._resumed}"
+            f"Checkpoints, {kept}: up to {n_bytes / 2**20:.1f} MiB each.{tuned}{self._resumed}"
         )
 
     def _save(self, numbered: bool) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from components.episode_batch import EpisodeBatch
-from components.settings import InputSettings
+from components.settings import AgentSettings
 from controllers.basic_controller import BasicController
 from envs.base import EnvInfo, EnvStep, uniform_info
 from modules.agents.base import AgentInputs, AgentSizes
@@ -18,6 +18,7 @@ Ends = tuple[tuple[int, str], ...]
 MIXED: Ends = ((3, "terminated"), (6, "truncated"), (1, "terminated"), (4, "truncated"))
 TERMINATED: Ends = ((3, "terminated"), (6, "terminated"), (1, "terminated"), (4, "terminated"))
 GARBAGE = 999.0
+SMALL = AgentSettings(hidden_dim=8)
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -38,7 +39,7 @@ RICH = {"action_counts": (4, 2, 3), "action_feature_dim": 2, "varying_team": Tru
 
 
 def fake_sizes(input_dim: int = 5, **changes: Any) -> AgentSizes:
-    return replace(AgentSizes.of(fake_info(), input_dim), **changes)
+    return replace(AgentSizes.of(fake_info(), input_dim, SMALL), **changes)
 
 
 def fake_inputs(sizes: AgentSizes, b: int = 2, length: int = 3, seed: int = 0) -> AgentInputs:
@@ -64,14 +65,14 @@ def make_controller(
     agent_name: str,
     agent_settings: Any,
     name: str = "basic_controller",
-    inputs: InputSettings | None = None,
+    shared: AgentSettings = SMALL,
     seed: int = 1,
     **settings: Any,
 ) -> BasicController:
     component = CONTROLLERS.get(name)
     controller: BasicController = component.cls(
         component.config(**settings),
-        inputs or InputSettings(),
+        shared,
         info,
         (agent_name, agent_settings),
         CPU,

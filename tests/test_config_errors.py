@@ -136,7 +136,7 @@ def test_unknown_at_the_top(override: str, text: str) -> None:
             "Write a whole number such as 3 or 5e5.",
         ),
         ("lr=-1", "lr: -1.0 must be above 0."),
-        ("target_update.tau=2", "target_update.tau: 2.0 must lie in (0, 1]."),
+        ("target_update={mode: soft, tau: 2}", "target_update.tau: 2.0 must lie in (0, 1]."),
         ("mixer_args.embed_dim=0", "mixer_args.embed_dim: 0 must be at least 1."),
     ],
 )

@@ -321,7 +321,7 @@ ONLY_RESUME = ("env_args.n_agents=8", "optimizer=rmsprop", "buffer_size=8")
 @pytest.mark.parametrize(
     "change",
     [
-        "agent_args.hidden_dim=32",
+        "hidden_dim=32",
         "agent_args.graph.layers=1",
         "mixer=qmix",
         "agent=rnn_agent",

@@ -9,8 +9,14 @@ from tests.fake_envs import MIXED, RICH, FakeEnv, fake_batch, fake_info, pad
 
 import config as config_package
 from build import build_controller, build_learner
-from components.action_selectors import Categorical, EpsilonGreedy, EpsilonGreedyConfig
+from components.action_selectors import (
+    Categorical,
+    CategoricalConfig,
+    EpsilonGreedy,
+    EpsilonGreedyConfig,
+)
 from components.episode_batch import EpisodeBatch
+from components.settings import ExplorationSettings
 from config.load import load_config
 from envs.base import EnvInfo
 from learners.base import Learner
@@ -87,7 +93,11 @@ def test_permuting_agents_permutes_values_and_keeps_the_loss(alg: str) -> None:
 
 @pytest.mark.parametrize("alg", ALGS)
 def test_what_is_never_available_is_never_chosen(alg: str) -> None:
-    selectors = (EpsilonGreedy(EpsilonGreedyConfig(0.5, 0.5, 0)), Categorical())
+    exploration = ExplorationSettings()
+    selectors = (
+        EpsilonGreedy(EpsilonGreedyConfig(0.5, 0.5), exploration),
+        Categorical(CategoricalConfig(), exploration),
+    )
     controller = build(alg).controller
     for selector in selectors:
         for greedy in (False, True):

@@ -29,7 +29,7 @@ CASES = {
     "agp": ("agp", AGP),
     "qmix": ("qmix", QMIX),
     "fop": ("fop", ("agent_args.share_parameters=False",)),
-    "macpf": ("macpf", ("learner_args.share_mixer=False", "agent_args.use_rnn=True")),
+    "macpf": ("macpf", ("learner_args.share_mixer=False", "use_rnn=True")),
     # 3 of 64 steps per collection divide neither the ring of 20 episodes nor any clock.
     "wraparound": ("qmix", ("batch_size_run=3", "test_batch_size_run=3", "test_nepisode=7")),
     # Several checkpoints lie between two rows of metrics and between two gradient steps.

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from components.policies import gumbel, log_policy
 from components.schedules import LinearSchedule
+from components.settings import ExplorationSettings
 from utils.errors import refuse
 from utils.registry import SELECTORS
 
@@ -54,8 +55,7 @@ class EpsilonGreedyConfig:
     """Settings of `epsilon_greedy`."""
 
     epsilon_start: float = 1.0  # probability of a random action at the start, in [0, 1]
-    epsilon_finish: float = 0.05  # and after annealing, in [0, 1]
-    epsilon_anneal_time: int = 50_000  # environment steps over which it falls linearly
+    epsilon_finish: float = 0.05  # after epsilon_anneal_time, in [0, 1]
 
     def __post_init__(self) -> None:
         refuse(
@@ -69,12 +69,13 @@ class EpsilonGreedyConfig:
                 "epsilon_finish",
                 f"{self.epsilon_finish} must lie in [0, 1].",
             ),
-            (
-                self.epsilon_anneal_time < 0,
-                "epsilon_anneal_time",
-                f"{self.epsilon_anneal_time} is negative.",
-            ),
         )
+
+
+def _epsilon(config: EpsilonGreedyConfig, exploration: ExplorationSettings) -> LinearSchedule:
+    return LinearSchedule(
+        config.epsilon_start, config.epsilon_finish, exploration.epsilon_anneal_time
+    )
 
 
 @SELECTORS.register("epsilon_greedy", config=EpsilonGreedyConfig)
@@ -84,10 +85,8 @@ class EpsilonGreedy:
     takes: ClassVar[tuple[str, ...]] = ("action values", "a joint action")
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
-    def __init__(self, config: EpsilonGreedyConfig):
-        self._schedule = LinearSchedule(
-            config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time
-        )
+    def __init__(self, config: EpsilonGreedyConfig, exploration: ExplorationSettings):
+        self._schedule = _epsilon(config, exploration)
 
     def select(
         self,
@@ -116,7 +115,7 @@ class CategoricalConfig(EpsilonGreedyConfig):
     """Settings of `categorical`; by default it samples the policy as it is."""
 
     epsilon_start: float = 0.0  # probability of a random action at the start, in [0, 1]
-    epsilon_finish: float = 0.0  # and after annealing, in [0, 1]
+    epsilon_finish: float = 0.0  # after epsilon_anneal_time, in [0, 1]
 
 
 @SELECTORS.register("categorical", config=CategoricalConfig)
@@ -129,11 +128,8 @@ class Categorical:
     takes: ClassVar[tuple[str, ...]] = ("action values", "policies in sequence")
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
-    def __init__(self, config: CategoricalConfig | None = None):
-        config = config or CategoricalConfig()
-        self._schedule = LinearSchedule(
-            config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time
-        )
+    def __init__(self, config: CategoricalConfig, exploration: ExplorationSettings):
+        self._schedule = _epsilon(config, exploration)
 
     def select(
         self,

@@ -7,15 +7,48 @@ sets them for every method alike. Settings of one component only stand in that c
 from dataclasses import dataclass, field
 from typing import Literal
 
-from utils.errors import refuse
+from utils.errors import LARGEST_LAYER, outside, refuse
+
+Cases = tuple[tuple[bool, str, str], ...]  # see `refuse`
 
 
 @dataclass(frozen=True)
-class InputSettings:
-    """What an agent's input holds besides its observation."""
+class AgentSettings:
+    """Agents of every method: what their input holds besides the observation, width, memory."""
 
     obs_agent_id: bool = True  # append the agent's index as a one-hot vector
     obs_last_action: bool = False  # append the agent's last action as a one-hot vector, zero at t=0
+    hidden_dim: int = 64  # H, units of the hidden layers and the GRU of an agent network
+    use_rnn: Literal["auto", True, False] = (
+        "auto"  # whether agents have a GRU; auto: if episodes can have more than one step
+    )
+
+    def remembers(self, episode_limit: int) -> bool:
+        """Whether agents have a GRU where episodes have at most `episode_limit` steps."""
+        return episode_limit > 1 if self.use_rnn == "auto" else bool(self.use_rnn)
+
+    def __post_init__(self) -> None:
+        refuse(*AgentSettings.problems(self))
+
+    def problems(self) -> Cases:
+        """What is out of range, for `refuse`."""
+        return tuple(outside(self, 1, LARGEST_LAYER, "hidden_dim"))
+
+
+@dataclass(frozen=True)
+class ExplorationSettings:
+    """Exploration that is the same for every method on a task."""
+
+    epsilon_anneal_time: int = (
+        50_000  # environment steps over which an action selector's epsilon falls linearly
+    )
+
+    def __post_init__(self) -> None:
+        refuse(*ExplorationSettings.problems(self))
+
+    def problems(self) -> Cases:
+        """What is out of range, for `refuse`."""
+        return tuple(outside(self, 0, 10**15, "epsilon_anneal_time"))
 
 
 @dataclass(frozen=True)
@@ -35,6 +68,12 @@ class TargetUpdate:
         refuse(
             (self.interval < 1, "interval", f"{self.interval} must be at least 1."),
             (not 0 < self.tau <= 1, "tau", f"{self.tau} must lie in (0, 1]."),
+            (
+                self.mode != "soft" and self.tau != TargetUpdate.tau,
+                "tau",
+                "only soft updates read it. Write target_update.mode=soft, or the default, "
+                f"target_update.tau={TargetUpdate.tau}.",
+            ),
         )
 
 
@@ -55,10 +94,10 @@ class TrainingSettings:
     target_update: TargetUpdate = field(default_factory=TargetUpdate)
 
     def __post_init__(self) -> None:
-        refuse(*self.problems())
+        refuse(*TrainingSettings.problems(self))
 
-    def problems(self) -> tuple[tuple[bool, str, str], ...]:
-        """Cases for `refuse`, so that a class built on this one can add its own."""
+    def problems(self) -> Cases:
+        """What is out of range or reaches nothing, for `refuse`."""
         return (
             (not 0 <= self.gamma <= 1, "gamma", f"{self.gamma} must lie in [0, 1]."),
             (not self.lr > 0, "lr", f"{self.lr} must be above 0."),
@@ -66,6 +105,12 @@ class TrainingSettings:
                 not 0 <= self.optim_alpha < 1,
                 "optim_alpha",
                 f"{self.optim_alpha} must lie in [0, 1).",
+            ),
+            (
+                self.optimizer != "rmsprop" and self.optim_alpha != TrainingSettings.optim_alpha,
+                "optim_alpha",
+                "only rmsprop reads it. Write optimizer=rmsprop, or the default, "
+                f"optim_alpha={TrainingSettings.optim_alpha}.",
             ),
             (not self.optim_eps >= 0, "optim_eps", f"{self.optim_eps} must not be negative."),
             (

@@ -248,5 +248,12 @@ def _dict(value: Any, kind: Any, path: str, problems: list[Problem]) -> Any:
     if not isinstance(value, Mapping):
         problems.append(Problem(path, f"{shown(value)} is not a mapping. Write {{key: value}}."))
         return BAD
-    entries = {k: coerce(v, kind, join(path, k), problems) for k, v in value.items()}
+    entries = {k: coerce(v, kind, join(path, k), problems) for k, v in without_null(value).items()}
     return BAD if any(entry is BAD for entry in entries.values()) else entries
+
+
+def without_null(value: Any) -> Any:
+    """A mapping without the entries that are null, at any depth; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: without_null(entry) for key, entry in value.items() if entry is not None}

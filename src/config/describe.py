@@ -203,7 +203,9 @@ def _type_text(kind: Any) -> str:
     """An annotation in words that fit YAML."""
     origin, args = get_origin(kind), get_args(kind)
     if origin is Literal:
-        return " or ".join(option if isinstance(option, str) else str(option) for option in args)
+        return " or ".join(
+            option if isinstance(option, str) else _value_text(option) for option in args
+        )
     if origin in (Union, types.UnionType):
         return " or ".join("null" if a is type(None) else _type_text(a) for a in args)
     if origin is tuple and args[-1] is Ellipsis:

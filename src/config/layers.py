@@ -53,6 +53,41 @@ def find_yaml(name: str, folder: str, flag: str) -> tuple[str, Path]:
     return f"{folder}/{name}.yaml", path
 
 
+def find_preset(alg: str | None, env: str | None, asked: str) -> tuple[str, Path] | None:
+    """Name and path of the preset that holds; None if there is none.
+
+    Args:
+        alg: what --config names.
+        env: what --env-config names.
+        asked: the setting `preset`: auto, none, `<env>/<alg>` or a path to a YAML file.
+
+    Raises:
+        ConfigError: if a preset is asked for that does not exist.
+    """
+    folder = CONFIG_DIR / "presets"
+    if asked == "none":
+        return None
+    if asked == "auto":
+        path = folder / f"{env}" / f"{alg}.yaml"
+        return (f"{env}/{alg}", path) if path.is_file() else None
+    path = Path(asked) if asked.endswith((".yaml", ".yml")) else folder / f"{asked}.yaml"
+    if not path.is_file():
+        names = ["auto", "none", *presets()]
+        raise ConfigError(
+            [
+                f"preset: there is no '{asked}'.{did_you_mean(asked, names)} "
+                f"Available: {', '.join(names)}, or the path of a YAML file."
+            ]
+        )
+    return asked, path
+
+
+def presets() -> list[str]:
+    """Names of the presets, `<env>/<alg>`."""
+    files = (CONFIG_DIR / "presets").glob("*/*.yaml")
+    return sorted(f"{path.parent.name}/{path.stem}" for path in files)
+
+
 def available(folder: str) -> list[str]:
     """Names of the YAML files in `config/<folder>`."""
     return sorted(path.stem for path in (CONFIG_DIR / folder).glob("*.yaml"))
@@ -164,47 +199,70 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
     return f"not valid YAML{where}: {what}. Check brackets, quotes and indentation there."
 
 
+def _slots(data: dict[str, Any]) -> list[str]:
+    """The slots for which a layer names a component."""
+    return [slot for slot in REGISTRIES if slot in data]
+
+
+class Replacement(dict[str, Any]):
+    """A mapping that replaces the one of earlier layers: `env_args.kwargs={}` empties it."""
+
+
 class Merged:
     """Settings merged from layers, later ones over earlier ones.
 
     Attributes:
         data: the merged plain data.
         origin: dotted path of every value and mapping -> label of the last layer that set it.
+        left_out: a sentence for each layer's args of a component that a later layer replaces.
     """
 
     def __init__(self) -> None:
         self.data: dict[str, Any] = {}
         self.origin: dict[str, str] = {}
         self.labels: list[str] = []
+        self.left_out: list[str] = []
 
-    def add(self, layer: Layer, defaults: dict[str, str]) -> None:
-        """Merge a layer; args of a component that it replaces by another are dropped first.
+    def add_all(self, stack: Iterable[Layer]) -> None:
+        """Merge layers, each over the ones before.
 
-        Args:
-            layer: comes over everything added so far.
-            defaults: slot -> the component named if no layer names one.
+        `<slot>_args` are for the component that their layer or one before it names, and are left
+        out if a later layer names another. If none has named one they are for any component.
         """
-        self.labels.append(layer.label)
-        data = dict(layer.data)
-        for slot in REGISTRIES:
-            args = f"{slot}_args"
-            if slot in data and data[slot] != self.data.get(slot, defaults.get(slot)):
-                self.data.pop(args, None)
-                self._forget(args)
-            if args in data and data[args] is None:  # `mixer_args:` with nothing behind it
-                data[args] = {}
-        self.merge(self.data, data, layer.label)
+        stack = list(stack)
+        chosen = {slot: layer.data[slot] for layer in stack for slot in _slots(layer.data)}
+        named: dict[str, Any] = {}
+        for layer in stack:
+            data = dict(layer.data)
+            named |= {slot: data[slot] for slot in _slots(data)}
+            for slot in REGISTRIES:
+                args = f"{slot}_args"
+                if args not in data:
+                    continue
+                if data[args] is None:  # `mixer_args:` with nothing behind it
+                    del data[args]
+                elif named.get(slot, chosen.get(slot)) != chosen.get(slot):
+                    belong = f"belong to {slot}={named[slot]}, but the {slot} is {chosen[slot]}"
+                    self.left_out.append(
+                        f"{layer.label}: {args}={shown(data.pop(args))} {belong}; left out."
+                    )
+            self.labels.append(layer.label)
+            self.merge(self.data, data, layer.label)
 
     def merge(
         self, target: dict[str, Any], data: dict[str, Any], label: str, path: str = ""
     ) -> None:
-        """Merge plain data into `target` at `path`, mapping into mapping; all else replaces."""
+        """Merge plain data into `target` at `path`, mapping into mapping; all else replaces.
+
+        An empty mapping replaces, too.
+        """
         for key, value in data.items():
             here = join(path, key)
             if isinstance(value, dict):
-                if not isinstance(target.get(key), dict):
+                replaces = not value or isinstance(value, Replacement)
+                if replaces or not isinstance(target.get(key), dict):
                     self._forget(here)
-                    target[key] = {}
+                    target[key] = Replacement() if replaces else {}
                 self.merge(target[key], value, label, here)
             else:
                 self._forget(here)

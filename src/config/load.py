@@ -1,12 +1,12 @@
 """The configuration of a run, from its layers or from what an earlier run recorded.
 
 Layers, each over the one before: dataclass defaults, `default.yaml`, the environment's YAML, the
-algorithm's YAML, the settings after `with`. The result is complete, checked and frozen. If anything
-is wrong, one `ConfigError` tells all of it.
+algorithm's YAML, the preset of the pair, the settings after `with`. The result is complete, checked
+and frozen. If anything is wrong, one `ConfigError` tells all of it.
 """
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,19 @@ from utils.registry import REGISTRIES, Component
 DEFAULTS = {f.name: str(f.default) for f in dataclasses.fields(RunConfig) if f.name in REGISTRIES}
 
 
-def load_config(alg: str | None, env: str | None, overrides: list[str]) -> RunConfig:
+def load_config(
+    alg: str | None,
+    env: str | None,
+    overrides: list[str],
+    say: Callable[[str], None] = lambda sentence: None,
+) -> RunConfig:
     """The configuration that the command line asks for.
 
     Args:
         alg: name of a file in `config/algs`, or a path to a YAML file; None for none.
         env: the same for `config/envs`.
         overrides: the arguments after `with`, such as `env_args.n_agents=8`.
+        say: receives a sentence for each layer's args of a component that is replaced.
 
     Raises:
         ConfigError: with every problem found, if there is any.
@@ -60,9 +66,22 @@ def load_config(alg: str | None, env: str | None, overrides: list[str]) -> RunCo
             unreadable += error.problems
     stack.insert(1, Layer("names of the files", names))
     with_layer = layers.read_overrides(overrides, problems)
+    preset = "none"
+    try:
+        found = layers.find_preset(alg, env, _asked_preset([*stack, with_layer]))
+        if found is not None:
+            preset, path = found
+            stack.append(layers.read_file(path, f"presets/{preset}.yaml", problems))
+    except ConfigError as error:
+        unreadable += error.problems
     if unreadable:
         raise ConfigError(unreadable + problems)
-    return _resolve(_merge([*stack, with_layer]), problems)
+    merged = Merged()
+    merged.add_all([*stack, with_layer])
+    config = _resolve(merged, problems)
+    for sentence in merged.left_out:
+        say(sentence)
+    return dataclasses.replace(config, preset=preset)
 
 
 def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
@@ -82,10 +101,17 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
         )
     problems: list[str] = []
     recorded = layers.read_file(path, str(path), problems)
-    merged = _merge([recorded, layers.read_overrides(overrides, problems)])
+    with_layer = layers.read_overrides(overrides, problems)
+    if "preset" in with_layer.data:
+        problems.append(
+            f"{layers.COMMAND_LINE}: preset: a preset holds when a run starts. Give the settings "
+            f"that are to change after `with`."
+        )
+    merged = Merged()
+    merged.add_all([recorded, with_layer])
     config = _resolve(merged, problems)
     optional = {f"{s}_args" for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
-    optional |= {*FILM_SETTINGS, *MONGO_SETTINGS}
+    optional |= {*FILM_SETTINGS, *MONGO_SETTINGS, "preset"}
     missing = [
         leaf
         for leaf in _leaves(to_dict(config))
@@ -166,11 +192,10 @@ def _leaves(data: dict[str, Any], path: str = "") -> Iterable[str]:
             yield join(path, key)
 
 
-def _merge(stack: list[Layer]) -> Merged:
-    merged = Merged()
-    for layer in stack:
-        merged.add(layer, DEFAULTS)
-    return merged
+def _asked_preset(stack: list[Layer]) -> str:
+    """The setting `preset` in the last layer that has it; what is no text is refused later."""
+    asked = [layer.data["preset"] for layer in stack if "preset" in layer.data]
+    return asked[-1] if asked and isinstance(asked[-1], str) else RunConfig.preset
 
 
 def _resolve(merged: Merged, problems: list[str]) -> RunConfig:

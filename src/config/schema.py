@@ -8,7 +8,7 @@ dataclass.
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from components.settings import InputSettings, TrainingSettings
+from components.settings import AgentSettings, ExplorationSettings, TrainingSettings
 from utils.errors import outside, refuse
 from utils.mongo_url import holds_secret
 
@@ -18,13 +18,16 @@ MONGO_SETTINGS = ("mongo_url", "mongo_db")
 
 
 @dataclass(frozen=True)
-class RunConfig(InputSettings, TrainingSettings):
+class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     """Everything that decides what a run does. Frozen, checked, complete."""
 
     # What runs
     alg_name: str = "custom"  # folder below results/<env_name>; the name given to --config
     env_name: str = "custom"  # folder below results; the name given to --env-config
     name: str = ""  # label of the run's folder; empty: alg_name
+    preset: str = (
+        "auto"  # tuned settings of the method on the task, in config/presets; none: without them
+    )
     seed: int = 1  # root of every random stream of the run, at least 0
     device: str = "cpu"  # cpu, cuda or cuda:<index>
     threads: int = 1  # CPU threads within one operation, 1 to 1024
@@ -106,7 +109,9 @@ class RunConfig(InputSettings, TrainingSettings):
             "render_episodes",
         )
         refuse(
-            *self.problems(),
+            *AgentSettings.problems(self),
+            *ExplorationSettings.problems(self),
+            *TrainingSettings.problems(self),
             *outside(self, 1, 10**15, *at_least_one),
             *outside(self, 0, 10**15, "test_batch_size_run"),
             (

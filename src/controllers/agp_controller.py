@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from components.episode_batch import EpisodeBatch
-from components.settings import InputSettings
+from components.settings import AgentSettings
 from controllers.basic_controller import BasicController, BasicControllerConfig
 from envs.base import EnvInfo
 from utils.errors import LARGEST_LAYER, outside, refuse
@@ -41,14 +41,14 @@ class AGPController(BasicController):
     def __init__(
         self,
         config: AGPControllerConfig,
-        inputs: InputSettings,
+        shared: AgentSettings,
         info: EnvInfo,
         agent: tuple[str, Any],
         device: torch.device,
         seed: int,
     ):
         self.noise_dim = config.common_noise
-        super().__init__(config, inputs, info, agent, device, seed)
+        super().__init__(config, shared, info, agent, device, seed)
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Tensor | None:
         """See `BasicController`."""

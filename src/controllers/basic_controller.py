@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.episode_batch import EpisodeBatch
-from components.settings import InputSettings
+from components.settings import AgentSettings
 from envs.base import EnvInfo, EnvStep
 from modules.agents.base import AgentInputs, AgentSizes
 from utils.registry import AGENTS, CONTROLLERS
@@ -37,7 +37,7 @@ class BasicController:
 
     Args:
         config: settings.
-        inputs: what the input holds besides the observation.
+        shared: settings of every method's agents.
         info: the environment's sizes.
         agent: name of the agent network, and its settings.
         device: where tensors live.
@@ -51,24 +51,24 @@ class BasicController:
     def __init__(
         self,
         config: BasicControllerConfig,
-        inputs: InputSettings,
+        shared: AgentSettings,
         info: EnvInfo,
         agent: tuple[str, Any],
         device: torch.device,
         seed: int,
     ):
-        self.config, self.inputs, self.info, self.device = config, inputs, info, device
+        self.config, self.shared, self.info, self.device = config, shared, info, device
         self.seed = seed
         n = info.n_agents
         input_dim = info.obs_dim * (n if config.obs_mode == "joint" else 1) + self.noise_dim
-        input_dim += info.n_actions * inputs.obs_last_action + n * inputs.obs_agent_id
+        input_dim += info.n_actions * shared.obs_last_action + n * shared.obs_agent_id
         self._ids = torch.eye(n, device=device)
         # Row i lists the agents as agent i sees them: itself first, then the others in order.
         order = [[i] + [j for j in range(n) if j != i] for i in range(n)]
         self._own_first = torch.tensor(order, device=device)
         agent_name, agent_settings = agent
         with seeded_initialisation(seed, "weights", "agent"):
-            sizes = AgentSizes.of(info, input_dim)
+            sizes = AgentSizes.of(info, input_dim, shared)
             self.agent = self.build_network(AGENTS.get(agent_name).cls(agent_settings, sizes))
         self.agent.to(device)
 
@@ -143,7 +143,7 @@ class BasicController:
     ) -> AgentInputs:
         """What the network sees of one step, L=1; arguments as `act`."""
         last = None
-        if self.inputs.obs_last_action and last_actions is not None:
+        if self.shared.obs_last_action and last_actions is not None:
             last = self._one_hot(last_actions).unsqueeze(1)
         is_active = _unsqueeze(step.is_active)
         x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise), is_active)
@@ -157,7 +157,7 @@ class BasicController:
             return None if x is None else x[:, :n_steps]
 
         last = None
-        if self.inputs.obs_last_action and n_steps > 1:
+        if self.shared.obs_last_action and n_steps > 1:
             taken = self._one_hot(batch.actions[:, : n_steps - 1])  # [B, L-1, N, A]
             last = functional.pad(taken, (0, 0, 0, 0, 1, 0))  # [B, L, N, A], zero at t=0
         is_active = cut(batch.is_active)
@@ -182,11 +182,11 @@ class BasicController:
                 obs = torch.where(is_active.unsqueeze(3), obs, 0.0)
             obs = obs[:, :, self._own_first].flatten(3)  # [B, L, N, N * O]
         parts = [obs]
-        if self.inputs.obs_last_action:
+        if self.shared.obs_last_action:
             if last_actions is None:
                 last_actions = obs.new_zeros(b, length, n, self.info.n_actions)
             parts.append(last_actions)
-        if self.inputs.obs_agent_id:
+        if self.shared.obs_agent_id:
             parts.append(self._ids.expand(b, length, n, n))
         if noise is not None:
             parts.append(noise)

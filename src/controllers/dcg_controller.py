@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
-from components.settings import InputSettings
+from components.settings import AgentSettings
 from controllers.basic_controller import BasicController, BasicControllerConfig
 from envs.base import EnvInfo, EnvStep
 from modules.agents.base import HasFeatures
@@ -73,13 +73,13 @@ class DCGController(BasicController):
     def __init__(
         self,
         config: DCGControllerConfig,
-        inputs: InputSettings,
+        shared: AgentSettings,
         info: EnvInfo,
         agent: tuple[str, Any],
         device: torch.device,
         seed: int,
     ):
-        super().__init__(config, inputs, info, agent, device, seed)
+        super().__init__(config, shared, info, agent, device, seed)
         pairs = edge_list(config.edges, info.n_agents, numpy_generator(seed, "edges"))
         edges = torch.tensor(pairs, dtype=torch.int64, device=device).reshape(-1, 2).T  # [2, E]
         with seeded_initialisation(seed, "weights", "coordination_graph"):

@@ -9,6 +9,7 @@ from components.action_selectors import (
     EpsilonGreedyConfig,
     greedy_actions,
 )
+from components.settings import ExplorationSettings
 from utils.errors import SettingsError
 
 B = 40_000
@@ -21,8 +22,12 @@ def frequencies(actions: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.one_hot(actions, 4).float().mean(dim=0)
 
 
+def categorical(epsilon: float = 0.0) -> Categorical:
+    return Categorical(CategoricalConfig(epsilon, epsilon), ExplorationSettings())
+
+
 def epsilon_greedy(epsilon: float) -> EpsilonGreedy:
-    return EpsilonGreedy(EpsilonGreedyConfig(epsilon, epsilon, 0))
+    return EpsilonGreedy(EpsilonGreedyConfig(epsilon, epsilon), ExplorationSettings())
 
 
 def test_greedy_takes_the_best_available_action() -> None:
@@ -36,7 +41,7 @@ def test_greedy_where_only_minus_infinity_is_available() -> None:
     assert greedy_actions(outputs, torch.tensor([True, False])).item() == 0
 
 
-@pytest.mark.parametrize("selector", [epsilon_greedy(1.0), Categorical()])
+@pytest.mark.parametrize("selector", [epsilon_greedy(1.0), categorical()])
 def test_greedy_flag_draws_nothing(selector: EpsilonGreedy | Categorical) -> None:
     generator = rng()
     before = generator.get_state()
@@ -63,7 +68,7 @@ def test_agents_explore_independently() -> None:
 
 
 def test_epsilon_follows_its_schedule() -> None:
-    selector = EpsilonGreedy(EpsilonGreedyConfig(1.0, 0.0, 100))
+    selector = EpsilonGreedy(EpsilonGreedyConfig(1.0, 0.0), ExplorationSettings(100))
     assert selector.metrics(25) == {"epsilon": 0.75}
     assert selector.metrics(1000) == {"epsilon": 0.0}
     late = selector.select(OUTPUTS, AVAIL, 100, False, rng())
@@ -73,7 +78,7 @@ def test_epsilon_follows_its_schedule() -> None:
 
 
 def test_categorical_frequencies() -> None:
-    actions = Categorical().select(OUTPUTS, AVAIL, 0, False, rng())
+    actions = categorical().select(OUTPUTS, AVAIL, 0, False, rng())
     expected = OUTPUTS[0].masked_fill(~AVAIL[0], -torch.inf).softmax(dim=-1)
     found = frequencies(actions)
     assert (found[~AVAIL[0]] == 0).all()
@@ -82,7 +87,7 @@ def test_categorical_frequencies() -> None:
 
 @pytest.mark.parametrize("epsilon", [0.3, 1.0])
 def test_categorical_mixes_in_available_actions(epsilon: float) -> None:
-    selector = Categorical(CategoricalConfig(epsilon, epsilon))
+    selector = categorical(epsilon)
     found = frequencies(selector.select(OUTPUTS, AVAIL, 0, False, rng()))
     policy = OUTPUTS[0].masked_fill(~AVAIL[0], -torch.inf).softmax(dim=-1)
     assert (found[~AVAIL[0]] == 0).all()
@@ -91,7 +96,7 @@ def test_categorical_mixes_in_available_actions(epsilon: float) -> None:
     assert selector.metrics(0) == {"epsilon": epsilon}
 
 
-@pytest.mark.parametrize("selector", [epsilon_greedy(1.0), Categorical()])
+@pytest.mark.parametrize("selector", [epsilon_greedy(1.0), categorical()])
 def test_a_single_available_action_is_always_taken(selector: EpsilonGreedy | Categorical) -> None:
     avail = torch.zeros(5000, 2, 4, dtype=torch.bool)
     avail[:, 0, 2] = avail[:, 1, 3] = True
@@ -100,7 +105,7 @@ def test_a_single_available_action_is_always_taken(selector: EpsilonGreedy | Cat
     assert (actions == torch.tensor([2, 3])).all()
 
 
-@pytest.mark.parametrize("selector", [epsilon_greedy(0.5), Categorical()])
+@pytest.mark.parametrize("selector", [epsilon_greedy(0.5), categorical()])
 def test_the_generator_decides(selector: EpsilonGreedy | Categorical) -> None:
     a, b, c = (selector.select(OUTPUTS, AVAIL, 0, False, rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(a, b)
@@ -109,7 +114,7 @@ def test_the_generator_decides(selector: EpsilonGreedy | Categorical) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("epsilon_start", 1.5), ("epsilon_finish", -0.1), ("epsilon_anneal_time", -1)],
+    [("epsilon_start", 1.5), ("epsilon_finish", -0.1)],
 )
 def test_settings_out_of_range(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=f"{name}: {value}"):

@@ -1,8 +1,9 @@
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import pytest
 
-from components.settings import InputSettings, TargetUpdate, TrainingSettings
+from components.settings import AgentSettings, ExplorationSettings, TargetUpdate, TrainingSettings
 from utils.errors import SettingsError
 
 
@@ -20,14 +21,14 @@ from utils.errors import SettingsError
 )
 def test_numbers_out_of_range_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=f"{name}: {value} must") as error:
-        TrainingSettings(**{name: value})
+        TrainingSettings(optimizer="rmsprop", **{name: value})
     assert [problem[0] for problem in error.value.problems] == [name]
 
 
 @pytest.mark.parametrize(("name", "value"), [("interval", 0), ("tau", 0.0), ("tau", 1.5)])
 def test_target_update_out_of_range(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=f"{name}: {value} must"):
-        TargetUpdate(**{name: value})
+        TargetUpdate("soft", **{name: value})
 
 
 def test_all_problems_come_together() -> None:
@@ -37,11 +38,33 @@ def test_all_problems_come_together() -> None:
 
 
 def test_ends_of_the_ranges_are_allowed() -> None:
-    assert TrainingSettings(gamma=0.0, optim_alpha=0.0, optim_eps=0.0).gamma == 0.0
+    assert TrainingSettings(0.0, optimizer="rmsprop", optim_alpha=0.0, optim_eps=0.0).gamma == 0.0
     assert TrainingSettings(gamma=1.0).gamma == 1.0
-    assert TargetUpdate(interval=1, tau=1.0).tau == 1.0
+    assert TargetUpdate("soft", interval=1, tau=1.0).tau == 1.0
+
+
+def test_what_the_chosen_optimiser_or_update_does_not_read_is_refused() -> None:
+    with pytest.raises(SettingsError, match="optim_alpha: only rmsprop reads it"):
+        TrainingSettings(optim_alpha=0.9)
+    with pytest.raises(SettingsError, match="tau: only soft updates read it"):
+        TargetUpdate(tau=0.1)
+
+
+@pytest.mark.parametrize(
+    ("use_rnn", "episode_limit", "remembers"),
+    [("auto", 1, False), ("auto", 2, True), (True, 1, True), (False, 25, False)],
+)
+def test_who_remembers(use_rnn: Any, episode_limit: int, remembers: bool) -> None:
+    assert AgentSettings(use_rnn=use_rnn).remembers(episode_limit) is remembers
+
+
+def test_settings_of_agents_and_of_exploration_have_bounds() -> None:
+    with pytest.raises(SettingsError, match="hidden_dim: 0 must be at least 1"):
+        AgentSettings(hidden_dim=0)
+    with pytest.raises(SettingsError, match="epsilon_anneal_time: -1 must not be negative"):
+        ExplorationSettings(-1)
 
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(FrozenInstanceError):
-        InputSettings().obs_agent_id = False  # type: ignore[misc]
+        AgentSettings().obs_agent_id = False  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -62,8 +62,15 @@ class EpsilonConfig:
     epsilon_finish: float = 0.05
 
 
+@dataclass(frozen=True)
+class MazeConfig:
+    """Settings of an environment, with a mapping whose keys are free."""
+
+    kwargs: dict[str, Any] = field(default_factory=dict)
+
+
 COMPONENTS: dict[str, dict[str, type]] = {
-    "env": {"topk": TopkConfig, "parity": NoSettings},
+    "env": {"topk": TopkConfig, "parity": NoSettings, "maze": MazeConfig},
     "controller": {"basic_controller": NoSettings},
     "agent": {"rnn_agent": NoSettings, "agp_agent": AgpConfig},
     "mixer": {"none": NoSettings, "vdn": NoSettings, "qmix": QmixConfig},

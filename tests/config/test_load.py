@@ -2,6 +2,7 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -78,6 +79,83 @@ def test_another_component_drops_the_args_of_the_old_one() -> None:
 def test_the_same_component_keeps_its_args() -> None:
     config = load_config("qmix", None, ["mixer=qmix", "mixer_args.hypernet_embed=8"])
     assert config.mixer_args == QmixConfig(embed_dim=16, hypernet_embed=8)
+
+
+ONE = "agent_args: {hidden_dim: 8}\n"  # for whichever agent a later layer names
+
+
+def test_args_without_a_component_reach_the_one_that_is_chosen(folder: Path) -> None:
+    write(folder, "envs/wide.yaml", "env: parity\n" + ONE)
+    assert load_config("agp", "wide", []).agent_args.hidden_dim == 8
+    assert load_config("agp", "wide", ["agent_args.hidden_dim=4"]).agent_args.hidden_dim == 4
+
+
+def test_args_without_a_component_that_reach_nothing_are_an_error(folder: Path) -> None:
+    write(folder, "envs/wide.yaml", "env: parity\n" + ONE)
+    for overrides in ([], ["agent=rnn_agent"]):
+        with pytest.raises(ConfigError, match=r"^.*envs/wide\.yaml: agent_args\.hidden_dim: "):
+            load_config("qmix" if not overrides else "agp", "wide", overrides)
+
+
+def test_what_a_replaced_component_was_given_is_said() -> None:
+    said: list[str] = []
+    load_config("qmix", "topk", ["mixer=vdn"], said.append)
+    assert said == [
+        "algs/qmix.yaml: mixer_args={'embed_dim': 16} belong to mixer=qmix, but the mixer is vdn; "
+        "left out."
+    ]
+    load_config("qmix", "topk", ["seed=2", "mixer=qmix"], said.append)
+    assert len(said) == 1
+
+
+def test_empty_mappings_empty_and_null_removes(folder: Path) -> None:
+    write(
+        folder, "envs/maze.yaml", "env: maze\nenv_args: {kwargs: {size: 3, deep: {a: 1, b: 2}}}\n"
+    )
+
+    def kwargs(*overrides: str) -> dict[str, Any]:
+        return load_config(None, "maze", list(overrides)).env_args.kwargs
+
+    assert kwargs() == {"size": 3, "deep": {"a": 1, "b": 2}}
+    assert kwargs("env_args.kwargs={}") == {}
+    assert kwargs("env_args.kwargs={}", "env_args.kwargs.new=1") == {"new": 1}
+    assert kwargs("env_args={}") == {}
+    assert kwargs("env_args.kwargs.size=null") == {"deep": {"a": 1, "b": 2}}
+    assert kwargs("env_args.kwargs.deep.a=null") == {"size": 3, "deep": {"b": 2}}
+    assert kwargs("env_args.kwargs={size: 4}") == {"size": 4, "deep": {"a": 1, "b": 2}}
+
+
+def test_a_preset_holds_for_its_pair_alone(folder: Path, tmp_path: Path) -> None:
+    write(folder, "presets/topk/qmix.yaml", "# Tuned\ngamma: 0.8\nmixer_args: {embed_dim: 4}\n")
+    tuned = load_config("qmix", "topk", [])
+    assert (tuned.gamma, tuned.mixer_args.embed_dim, tuned.preset) == (0.8, 4, "topk/qmix")
+    assert load_config("qmix", "topk", ["gamma=0.7"]).gamma == 0.7
+    assert load_config("qmix", "parity", []).preset == "none"
+    plain = load_config("qmix", "topk", ["preset=none"])
+    assert (plain.gamma, plain.mixer_args.embed_dim, plain.preset) == (0.95, 16, "none")
+    other = load_config("qmix", "parity", ["preset=topk/qmix"])
+    assert (other.gamma, other.preset) == (0.8, "topk/qmix")
+    path = write(tmp_path, "mine.yaml", "gamma: 0.6\n")
+    assert load_config("qmix", "topk", [f"preset={path}"]).gamma == 0.6
+    dump(tuned, tmp_path / "config.yaml")
+    (folder / "presets/topk/qmix.yaml").write_text("gamma: 0.1\n")
+    assert load_recorded(tmp_path, []) == tuned
+    with pytest.raises(ConfigError, match="preset: a preset holds when a run starts"):
+        load_recorded(tmp_path, ["preset=none"])
+
+
+@pytest.mark.parametrize(
+    ("preset", "text"),
+    [
+        ("topk/qmx", "there is no 'topk/qmx'. Did you mean 'topk/qmix'? Available: auto, none, "),
+        ("no", "false is not text"),
+    ],
+)
+def test_a_preset_that_does_not_exist(folder: Path, preset: str, text: str) -> None:
+    write(folder, "presets/topk/qmix.yaml", "gamma: 0.8\n")
+    with pytest.raises(ConfigError) as error:
+        load_config("qmix", "topk", [f"preset={preset}"])
+    assert f"preset: {text}" in str(error.value)
 
 
 def test_order_of_overrides_does_not_matter_for_slots() -> None:

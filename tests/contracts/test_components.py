@@ -21,7 +21,9 @@ from tests.fake_envs import (
 )
 
 from build import build_controller, build_learner
+from components.action_selectors import EpsilonGreedy, EpsilonGreedyConfig
 from components.episode_batch import EpisodeBatch
+from components.settings import ExplorationSettings
 from config.combinations import check_combination
 from config.layers import available
 from config.load import load_config
@@ -158,7 +160,7 @@ def test_agent(name: str, rich: bool) -> None:
 @pytest.mark.parametrize("name", SELECTORS.names())
 def test_selector(name: str) -> None:
     found = component("action_selector", name)
-    selector = found.cls(found.config())
+    selector = found.cls(found.config(), ExplorationSettings())
     outputs, avail = normal(500, N, A), fake_inputs(fake_sizes(), 500, 1).avail[:, 0]
     best = outputs.masked_fill(~avail, -torch.inf).argmax(dim=2)
     for env_steps in (0, 10**9):
@@ -248,10 +250,8 @@ def test_learner(name: str) -> None:
 def test_runner(name: str) -> None:
     found = component("runner", name)
     _, controller = build("runner", name)
-    selector = SELECTORS.get("epsilon_greedy")
-    runner = found.cls(
-        found.config(), FakeEnv(INFO), controller, selector.cls(selector.config()), 1, "train_env"
-    )
+    selector = EpsilonGreedy(EpsilonGreedyConfig(), ExplorationSettings())
+    runner = found.cls(found.config(), FakeEnv(INFO), controller, selector, 1, "train_env")
     rollout = runner.collect(0)
     empty = EpisodeBatch.zeros(INFO, 4, CPU, 1, controller.noise_dim)
     shapes = {key: (x.shape, x.dtype) for key, x in rollout.batch.items()}

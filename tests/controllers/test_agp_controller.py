@@ -4,7 +4,7 @@ import pytest
 import torch
 from tests.fake_envs import RICH, fake_batch, fake_info, make_controller, rng
 
-from components.settings import InputSettings
+from components.settings import AgentSettings
 from controllers.agp_controller import AGPController, AGPControllerConfig
 from envs.base import EnvStep
 from modules.action_graph.layer import ActionGraphConfig
@@ -17,9 +17,10 @@ GRAPH = ActionGraphConfig(embed_dim=8, heads=2)
 
 
 def make(recurrent: str = "none", **settings: Any) -> AGPController:
-    agent = AGPAgentConfig(8, recurrent=recurrent, graph=GRAPH)  # type: ignore[arg-type]
-    inputs = InputSettings(obs_agent_id=True, obs_last_action=True)
-    controller = make_controller(INFO, "agp_agent", agent, "agp_controller", inputs, **settings)
+    place = "post" if recurrent == "none" else recurrent
+    agent = AGPAgentConfig(place, graph=GRAPH)  # type: ignore[arg-type]
+    shared = AgentSettings(True, True, hidden_dim=8, use_rnn=recurrent != "none")
+    controller = make_controller(INFO, "agp_agent", agent, "agp_controller", shared, **settings)
     assert isinstance(controller, AGPController)
     return controller
 

@@ -6,7 +6,7 @@ import torch
 from tests.fake_envs import RICH, fake_batch, fake_info, make_controller
 
 from components.episode_batch import EpisodeBatch
-from components.settings import InputSettings
+from components.settings import AgentSettings
 from controllers.basic_controller import BasicController
 from envs.base import EnvStep
 from modules.agents.agp_agent import AGPAgentConfig
@@ -21,11 +21,12 @@ def make(
     obs_agent_id: bool = False,
     obs_last_action: bool = False,
     obs_mode: str = "own",
-    agent: tuple[str, Any] = ("rnn_agent", RNNAgentConfig(8)),
+    agent: tuple[str, Any] = ("rnn_agent", RNNAgentConfig()),
     seed: int = 1,
+    use_rnn: bool = True,
 ) -> BasicController:
-    inputs = InputSettings(obs_agent_id, obs_last_action)
-    return make_controller(INFO, *agent, inputs=inputs, seed=seed, obs_mode=obs_mode)
+    shared = AgentSettings(obs_agent_id, obs_last_action, 8, use_rnn)
+    return make_controller(INFO, *agent, shared=shared, seed=seed, obs_mode=obs_mode)
 
 
 def step_of(batch: EpisodeBatch, t: int) -> EnvStep:
@@ -67,25 +68,26 @@ def test_everything_else_is_passed_on() -> None:
     assert inputs.x.shape[1] == 4
     for name in ("avail", "action_features", "is_active"):
         assert torch.equal(getattr(inputs, name), getattr(batch, name)[:, :4]), name
-    plain = make_controller(fake_info(), "rnn_agent", RNNAgentConfig(8))
+    plain = make_controller(fake_info(), "rnn_agent", RNNAgentConfig())
     inputs = plain.agent_inputs(fake_batch(fake_info()), 4)
     assert inputs.action_features is inputs.is_active is None
 
 
 @pytest.mark.parametrize(
-    "agent",
+    ("agent", "use_rnn"),
     [
-        ("rnn_agent", RNNAgentConfig(8)),
-        ("rnn_agent", RNNAgentConfig(8, use_rnn=False)),
-        ("agp_agent", AGPAgentConfig(8, recurrent="pre")),
+        (("rnn_agent", RNNAgentConfig()), True),
+        (("rnn_agent", RNNAgentConfig()), False),
+        (("agp_agent", AGPAgentConfig(recurrent="pre")), True),
     ],
     ids=["rnn", "feed-forward", "agp"],
 )
 @pytest.mark.parametrize(("ids", "last_action", "mode"), OPTIONS)
 def test_whole_episodes_equal_acting_step_by_step(
-    ids: bool, last_action: bool, mode: str, agent: tuple[str, Any]
+    ids: bool, last_action: bool, mode: str, agent: tuple[str, Any], use_rnn: bool
 ) -> None:
-    controller, batch = make(ids, last_action, mode, agent), fake_batch(INFO)
+    controller = make(ids, last_action, mode, agent, use_rnn=use_rnn)
+    batch = fake_batch(INFO)
     whole = controller.outputs(batch, 7)
     assert whole.shape == (4, 7, N, A)
     hidden = None

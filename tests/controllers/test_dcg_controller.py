@@ -13,7 +13,7 @@ INFO = fake_info(**RICH)
 
 
 def make(info: EnvInfo = INFO, **settings: object) -> DCGController:
-    agent = RNNAgentConfig(8)
+    agent = RNNAgentConfig()
     made = make_controller(info, "rnn_agent", agent, "dcg_controller", **settings)
     assert isinstance(made, DCGController)
     return made
@@ -72,7 +72,7 @@ def test_random_edges_follow_the_seed() -> None:
     info = fake_info(n_agents=6)
 
     def edges(seed: int) -> list[list[int]]:
-        agent = ("rnn_agent", RNNAgentConfig(8))
+        agent = ("rnn_agent", RNNAgentConfig())
         made = make_controller(info, *agent, "dcg_controller", seed=seed, edges=4)
         return made.agent.payoffs.edges.tolist()  # type: ignore[union-attr]
 

@@ -7,8 +7,8 @@ import torch
 from tests.fake_envs import RICH, fake_batch, fake_info, make_controller, rng
 from torch import Tensor
 
-from components.action_selectors import Categorical, greedy_actions
-from components.settings import InputSettings
+from components.action_selectors import Categorical, CategoricalConfig, greedy_actions
+from components.settings import AgentSettings, ExplorationSettings
 from controllers.basic_controller import BasicController
 from envs.base import EnvStep
 from modules.agents.rnn_agent import RNNAgentConfig
@@ -20,9 +20,9 @@ INFO = fake_info(**RICH)
 
 
 def make(**settings: Any) -> BasicController:
-    inputs = InputSettings(obs_last_action=True)
-    agent = ("rnn_agent", RNNAgentConfig(8))
-    return make_controller(INFO, *agent, name="macpf_controller", inputs=inputs, **settings)
+    shared = AgentSettings(obs_last_action=True, hidden_dim=8)
+    agent = ("rnn_agent", RNNAgentConfig())
+    return make_controller(INFO, *agent, name="macpf_controller", shared=shared, **settings)
 
 
 def step_at(t: int, **changes: Tensor) -> EnvStep:
@@ -41,7 +41,9 @@ class Recorder:
 
     def __call__(self, outputs: Tensor, avail: Tensor) -> Tensor:
         self.seen.append(outputs)
-        return Categorical().select(outputs, avail, 0, self.greedy, self.generator)
+        return Categorical(CategoricalConfig(), ExplorationSettings()).select(
+            outputs, avail, 0, self.greedy, self.generator
+        )
 
 
 def choose(controller: BasicController, step: EnvStep, greedy: bool) -> tuple[Tensor, Tensor]:

@@ -26,17 +26,17 @@ CASES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "agp_topk": (
         "agp",
         "topk",
-        ("t_max=1200", "agent_args={hidden_dim: 16, graph: {embed_dim: 16}}"),
+        ("t_max=1200", "hidden_dim=16", "agent_args.graph.embed_dim=16"),
     ),
     "qmix_spread": (
         "qmix",
         "mpe_spread",
         (
             *("t_max=1600", "batch_size_run=4", "batch_size=4", "env_args.max_cycles=5"),
-            *("log_interval=20", "agent_args={hidden_dim: 16, use_rnn: true}"),
+            *("log_interval=20", "hidden_dim=16"),
         ),
     ),
-    "macpf_topk": ("macpf", "topk", ("t_max=1200", "agent_args.use_rnn=True")),
+    "macpf_topk": ("macpf", "topk", ("t_max=1200", "use_rnn=True")),
     "vdn_workers": (
         "vdn",
         "pettingzoo",

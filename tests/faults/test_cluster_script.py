@@ -16,7 +16,7 @@ pytestmark = pytest.mark.faults
 def test_the_script_of_the_documentation_requeues_a_job_that_was_stopped(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "resuming.md").read_text()
     (script,) = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    settings = "name=job log_interval=256 t_max=8192 test_nepisode=8 agent_args.hidden_dim=8"
+    settings = "name=job log_interval=256 t_max=8192 test_nepisode=8 hidden_dim=8"
     command = 'with seed="$SLURM_ARRAY_TASK_ID"'
     assert script.count(command) == 1
     script = script.replace(command, f"{command} {settings} results_dir={tmp_path}")

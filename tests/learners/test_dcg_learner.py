@@ -23,7 +23,7 @@ VARYING = fake_info(**RICH)
 
 
 def make(info: EnvInfo = INFO, double_q: bool = True, **settings: object) -> DCGLearner:
-    agent = ("rnn_agent", RNNAgentConfig(8))
+    agent = ("rnn_agent", RNNAgentConfig())
     controller = make_controller(info, *agent, "dcg_controller", inference="exact", **settings)
     assert isinstance(controller, DCGController)
     learner = DCGLearner(

@@ -3,7 +3,7 @@
 import copy
 from dataclasses import replace
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ from tests.fake_envs import (
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
-from components.settings import TargetUpdate, TrainingSettings
+from components.settings import AgentSettings, TargetUpdate, TrainingSettings
 from envs.base import EnvInfo
 from learners.base import masked_mean
 from learners.q_learner import QLearner, QLearnerConfig
@@ -42,9 +42,10 @@ EVERY_LOSS = list(product(["none", "vdn", "qmix"], [True, False], [0.0, 0.6], [T
 def make(
     info: EnvInfo = INFO,
     mixer: str = "qmix",
-    agent: tuple[str, Any] = ("rnn_agent", RNNAgentConfig(8)),
+    agent: tuple[str, Any] = ("rnn_agent", RNNAgentConfig()),
     double_q: bool = True,
     td_lambda: float = 0.0,
+    use_rnn: Literal["auto", True, False] = "auto",
     **settings: Any,
 ) -> QLearner:
     with seeded_initialisation(2):
@@ -52,7 +53,7 @@ def make(
     learner = QLearner(
         QLearnerConfig(double_q, td_lambda),
         TrainingSettings(**{"gamma": GAMMA} | settings),
-        make_controller(info, *agent),
+        make_controller(info, *agent, shared=AgentSettings(hidden_dim=8, use_rnn=use_rnn)),
         module,
         t_max=1000,
     )
@@ -141,7 +142,7 @@ def test_loss_with_individual_rewards(td_lambda: float) -> None:
 @pytest.mark.parametrize(("mixer", "td_lambda"), list(product(MIXERS, [0.0, 0.6])))
 def test_loss_of_teams_that_vary(mixer: str, td_lambda: float, truncates: bool) -> None:
     info = fake_info(**RICH, truncates=truncates)
-    agent = AGPAgentConfig(8, graph=ActionGraphConfig(embed_dim=8, heads=2), recurrent="pre")
+    agent = AGPAgentConfig(graph=ActionGraphConfig(embed_dim=8, heads=2), recurrent="pre")
     learner = make(info, mixer, ("agp_agent", agent), td_lambda=td_lambda)
     batch = fake_batch(info, MIXED if truncates else TERMINATED)
     assert learner.loss(batch)[0].item() == pytest.approx(slow_loss(learner, batch), rel=1e-4)
@@ -157,7 +158,7 @@ def test_loss_of_one_step_games(mixer: str) -> None:
 @pytest.mark.parametrize("mixer", ["none", "vdn"])
 def test_inactive_agents_get_no_gradient(mixer: str) -> None:
     info = fake_info(**RICH)
-    learner = make(info, mixer, ("rnn_agent", RNNAgentConfig(8, share_parameters=False)))
+    learner = make(info, mixer, ("rnn_agent", RNNAgentConfig(share_parameters=False)))
     batch = fake_batch(info)
     batch.is_active[:, :, 2] = False
     learner.loss(batch)[0].backward()
@@ -194,14 +195,8 @@ def gradients(learner: QLearner, batch: EpisodeBatch) -> tuple[float, list[Tenso
     return loss.item(), [p.grad.clone() for p in learner.online.parameters()]
 
 
-AGENTS = {
-    "rnn": ("rnn_agent", RNNAgentConfig(8)),
-    "agp": ("agp_agent", AGPAgentConfig(8, graph=ActionGraphConfig(embed_dim=8, heads=2))),
-    "agp post": (
-        "agp_agent",
-        AGPAgentConfig(8, "post", graph=ActionGraphConfig(embed_dim=8, heads=2)),
-    ),
-}
+AGP = ("agp_agent", AGPAgentConfig("post", graph=ActionGraphConfig(embed_dim=8, heads=2)))
+AGENTS = {"rnn": (("rnn_agent", RNNAgentConfig()), True), "agp": (AGP, False), "post": (AGP, True)}
 
 
 @pytest.mark.parametrize("rich", [False, True])
@@ -211,7 +206,8 @@ def test_padding_changes_neither_loss_nor_gradient(
     mixer: str, td_lambda: float, agent: str, rich: bool
 ) -> None:
     info = fake_info(**RICH) if rich else INFO
-    learner = make(info, mixer, AGENTS[agent], td_lambda=td_lambda)
+    network, use_rnn = AGENTS[agent]
+    learner = make(info, mixer, network, td_lambda=td_lambda, use_rnn=use_rnn)
     batch = fake_batch(info)
     loss, gradient = gradients(learner, batch)
     longer_loss, longer_gradient = gradients(learner, pad(batch, 5))
@@ -222,7 +218,7 @@ def test_padding_changes_neither_loss_nor_gradient(
 
 @pytest.mark.parametrize(("mixer", "agent"), list(product(MIXERS, AGENTS)))
 def test_gradient_reaches_every_parameter_and_no_target(mixer: str, agent: str) -> None:
-    learner = make(mixer=mixer, agent=AGENTS[agent])
+    learner = make(mixer=mixer, agent=AGENTS[agent][0], use_rnn=AGENTS[agent][1])
     learner.loss(fake_batch(INFO))[0].backward()
     for name, p in learner.online.named_parameters():
         assert p.grad.abs().sum() > 0, name
@@ -248,7 +244,7 @@ def same(a: list[Tensor], b: list[Tensor]) -> bool:
 
 def test_targets_start_equal() -> None:
     module = VDNMixer(None, 3, 7)
-    controller = make_controller(INFO, "rnn_agent", RNNAgentConfig(8))
+    controller = make_controller(INFO, "rnn_agent", RNNAgentConfig())
     learner = QLearner(QLearnerConfig(), TrainingSettings(), controller, module, 1000)
     assert same(weights(learner.online), weights(learner.target))
     assert learner.online["agent"] is controller.agent

@@ -22,7 +22,7 @@ from utils.seeding import seeded_initialisation
 
 INFO, ONE_STEP = fake_info(**RICH), fake_info(episode_limit=1, truncates=False, fixed_length=True)
 GAMMA, LAM, TEMPERATURE = 0.9, 0.8, 0.5
-SMALL = ("agent_args.hidden_dim=8", f"gamma={GAMMA}")
+SMALL = ("hidden_dim=8", f"gamma={GAMMA}")
 HOT = ("learner_args.temperature_start=0.5",)
 ENDS = [MIXED, TERMINATED]
 TARGETS = ["reference", "theory"]

@@ -9,7 +9,7 @@ from envs.matrix_games.swap import Swap
 from run import Run
 
 SEEDS = [1, 2, 3]
-SHORT = ("t_max=6000", "action_selector_args.epsilon_anneal_time=3000", "test_interval=6000")
+SHORT = ("t_max=6000", "epsilon_anneal_time=3000", "test_interval=6000")
 
 
 def train(tmp_path: Path, alg: str, env: str, seed: int, *overrides: str) -> dict[str, float]:
@@ -85,7 +85,7 @@ def test_swap_is_solved_by_an_implicit_graph(tmp_path, seed):
 TOP_1_OF_3 = (
     "env_args.n_agents=3",
     "env_args.k=1",
-    "action_selector_args.epsilon_anneal_time=50000",
+    "epsilon_anneal_time=50000",
 )
 
 

@@ -44,9 +44,10 @@ def make(
     **settings: Any,
 ) -> AGPAgent:
     graph_config = ActionGraphConfig(**{"embed_dim": D, "heads": 2} | (graph or {}))
-    config = AGPAgentConfig(H, recurrent, head, graph=graph_config, **settings)  # type: ignore[arg-type]
+    place = "post" if recurrent == "none" else recurrent
+    config = AGPAgentConfig(place, head, graph=graph_config, **settings)  # type: ignore[arg-type]
     with seeded_initialisation(0):
-        return AGPAgent(config, sizes)
+        return AGPAgent(config, replace(sizes, hidden_dim=H, use_rnn=recurrent != "none"))
 
 
 def each(inputs: AgentInputs, change: Any) -> AgentInputs:
@@ -229,7 +230,8 @@ def test_attention_without_a_graph() -> None:
 def test_the_ablation_without_graph_has_as_many_parameters(
     sizes: AgentSizes, recurrent: str
 ) -> None:
-    overrides = [f"agent_args.recurrent={recurrent}"]
+    sizes = replace(sizes, hidden_dim=64, use_rnn=recurrent != "none")
+    overrides = [] if recurrent == "none" else [f"agent_args.recurrent={recurrent}"]
     counts = []
     for alg in ("agp", "agp_no_graph"):
         with seeded_initialisation(0):
@@ -253,7 +255,6 @@ def test_parameter_counts() -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"hidden_dim": 0}, "hidden_dim: 0 must be at least 1"),
         ({"head": "node", "graph": ActionGraphConfig(enabled=False)}, "head: the node head"),
         ({"head": "node", "graph": ActionGraphConfig(nodes="agents")}, "head: the node head"),
         ({"match_params": True}, "match_params: matching parameters only"),

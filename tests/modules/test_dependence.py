@@ -23,7 +23,7 @@ ACTIONS = torch.randint(A, (B, L, N), generator=rng())
 @pytest.fixture
 def network() -> DependentNetwork:
     with seeded_initialisation(0):
-        return DependentNetwork(RNNAgent(RNNAgentConfig(H), SIZES), N, A, 5)
+        return DependentNetwork(RNNAgent(RNNAgentConfig(), SIZES), N, A, 5)
 
 
 @torch.no_grad()

@@ -10,17 +10,15 @@ from modules.agents.dicg_agent import AttentionForm, DICGAgent, DICGAgentConfig
 from utils.errors import SettingsError
 from utils.seeding import seeded_initialisation
 
-SIZES, N = fake_sizes(), 3  # F=5, A=4
+SIZES, N = fake_sizes(hidden_dim=6), 3  # F=5, A=4
 FORMS = get_args(AttentionForm)
 every_form = pytest.mark.parametrize("form", FORMS)
 
 
-def make(form: str = "general", **settings: Any) -> DICGAgent:
-    config = DICGAgentConfig(
-        **{"attention": form, "embed_dim": 0, "encoder_dim": 7, "hidden_dim": 6} | settings
-    )
+def make(form: str = "general", use_rnn: bool = False, **settings: Any) -> DICGAgent:
+    config = DICGAgentConfig(**{"attention": form, "embed_dim": 0, "encoder_dim": 7} | settings)
     with seeded_initialisation(0):
-        return DICGAgent(config, SIZES)
+        return DICGAgent(config, replace(SIZES, use_rnn=use_rnn))
 
 
 @every_form
@@ -105,6 +103,6 @@ def test_gradient_reaches_every_parameter(form: str, embed_dim: int) -> None:
 
 
 def test_sizes_that_cannot_be() -> None:
-    for wrong in ({"layers": 0}, {"embed_dim": -1}, {"hidden_dim": 0}):
+    for wrong in ({"layers": 0}, {"embed_dim": -1}):
         with pytest.raises(SettingsError, match=next(iter(wrong))):
             DICGAgentConfig(**wrong)

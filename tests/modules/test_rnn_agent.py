@@ -7,7 +7,6 @@ from tests.fake_envs import fake_inputs, fake_sizes
 from modules.agents.base import AgentInputs
 from modules.agents.rnn_agent import RNNAgent, RNNAgentConfig
 from modules.layers import parameter_count
-from utils.errors import SettingsError
 from utils.seeding import seeded_initialisation
 
 FORMS = [(rnn, share) for rnn in (True, False) for share in (True, False)]
@@ -15,9 +14,9 @@ SIZES = fake_sizes()  # F=5, N=3, A=4
 PERMUTATION = torch.tensor([2, 0, 1])
 
 
-def make(use_rnn: bool = True, share: bool = True, hidden_dim: int = 8) -> RNNAgent:
+def make(use_rnn: bool = True, share: bool = True) -> RNNAgent:
     with seeded_initialisation(0):
-        return RNNAgent(RNNAgentConfig(hidden_dim, use_rnn, share), SIZES)
+        return RNNAgent(RNNAgentConfig(share), replace(SIZES, use_rnn=use_rnn))
 
 
 @pytest.mark.parametrize(("use_rnn", "share"), FORMS)
@@ -91,8 +90,3 @@ def test_parameter_counts() -> None:
     assert parameter_count(make()) == ends + 3 * (8 * 8 + 8 * 8 + 2 * 8)
     for use_rnn in (True, False):
         assert parameter_count(make(use_rnn, False)) == 3 * parameter_count(make(use_rnn))
-
-
-def test_no_units() -> None:
-    with pytest.raises(SettingsError, match="hidden_dim: 0 must be at least 1"):
-        RNNAgentConfig(hidden_dim=0)

@@ -4,8 +4,13 @@ import pytest
 import torch
 from tests.fake_envs import GARBAGE, MIXED, RICH, FakeEnv, fake_info, make_controller
 
-from components.action_selectors import Categorical, EpsilonGreedy, EpsilonGreedyConfig
-from components.settings import InputSettings
+from components.action_selectors import (
+    Categorical,
+    CategoricalConfig,
+    EpsilonGreedy,
+    EpsilonGreedyConfig,
+)
+from components.settings import AgentSettings, ExplorationSettings
 from envs.base import EnvInfo, EnvStep
 from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.agp_agent import AGPAgentConfig
@@ -16,16 +21,17 @@ from utils.errors import NumericalError
 INFO = fake_info(**RICH)
 FIXED = fake_info(fixed_length=True, dynamic_avail=False)
 FIXED_ENDS = ((6, "truncated"), (6, "terminated"))
-AGP = AGPAgentConfig(8, "pre", graph=ActionGraphConfig(embed_dim=8, heads=2))
+SHARED = AgentSettings(obs_agent_id=True, obs_last_action=True, hidden_dim=8)
+AGP = AGPAgentConfig("pre", graph=ActionGraphConfig(embed_dim=8, heads=2))
 
 
 def make(
     env: FakeEnv, epsilon: float = 0.5, seed: int = 1, stream: str = "train", noise: int = 0
 ) -> BatchRunner:
     controller = make_controller(
-        env.info, "agp_agent", AGP, "agp_controller", InputSettings(True, True), common_noise=noise
+        env.info, "agp_agent", AGP, "agp_controller", SHARED, common_noise=noise
     )
-    selector = EpsilonGreedy(EpsilonGreedyConfig(epsilon, epsilon, 0))
+    selector = EpsilonGreedy(EpsilonGreedyConfig(epsilon, epsilon), ExplorationSettings())
     return BatchRunner(None, env, controller, selector, seed, stream)  # type: ignore[arg-type]
 
 
@@ -201,7 +207,7 @@ def test_state_round_trip() -> None:
 def test_the_schedule_sees_the_environment_steps() -> None:
     env = FakeEnv(FIXED, FIXED_ENDS)
     runner = make(env)
-    runner.selector = EpsilonGreedy(EpsilonGreedyConfig(1.0, 0.0, 100))
+    runner.selector = EpsilonGreedy(EpsilonGreedyConfig(1.0, 0.0), ExplorationSettings(100))
     greedy = runner.collect(0, greedy=True).batch.actions
     assert torch.equal(runner.collect(100).batch.actions, greedy)
     assert not torch.equal(runner.collect(0).batch.actions, greedy)
@@ -228,7 +234,8 @@ def test_seconds_are_kept_by_phase() -> None:
 
 
 def test_agents_without_memory_and_other_selectors() -> None:
-    controller = make_controller(INFO, "rnn_agent", RNNAgentConfig(8, use_rnn=False))
-    env = FakeEnv(INFO)
-    runner = BatchRunner(None, env, controller, Categorical(), 1, "train")  # type: ignore[arg-type]
+    memoryless = AgentSettings(use_rnn=False)
+    controller = make_controller(INFO, "rnn_agent", RNNAgentConfig(), shared=memoryless)
+    env, selector = FakeEnv(INFO), Categorical(CategoricalConfig(), ExplorationSettings())
+    runner = BatchRunner(None, env, controller, selector, 1, "train")  # type: ignore[arg-type]
     assert runner.collect(0).lengths.tolist() == [3, 6, 1, 4]

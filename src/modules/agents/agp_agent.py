@@ -17,7 +17,7 @@ from modules.action_graph.graph import ActionGraph, empty_context
 from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.layers import SequenceGRU, parameter_count
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import refuse
 from utils.registry import AGENTS
 
 
@@ -25,15 +25,13 @@ from utils.registry import AGENTS
 class AGPAgentConfig:
     """Settings of `agp_agent`."""
 
-    hidden_dim: int = 64  # H, units of the head's hidden layer and of the GRU
-    recurrent: Literal["none", "pre", "post"] = "none"  # GRU before the graph, or before the head
+    recurrent: Literal["pre", "post"] = "post"  # where use_rnn puts the GRU: before graph or head
     head: Literal["vector", "node"] = "vector"  # node: one score per node, works for any A
     match_params: bool = False  # without graph: widen the head to the parameter count with graph
     graph: ActionGraphConfig = field(default_factory=ActionGraphConfig)  # the action graph
 
     def __post_init__(self) -> None:
         refuse(
-            *outside(self, 1, LARGEST_LAYER, "hidden_dim"),
             (
                 self.head == "node" and not (self.graph.enabled and self.graph.nodes == "actions"),
                 "head",
@@ -89,7 +87,7 @@ class NodeHead(nn.Module):
 
 @AGENTS.register("agp_agent", config=AGPAgentConfig)
 class AGPAgent(nn.Module):
-    """Graph, optional GRU, head; all B x L graphs of a batch are one attention call.
+    """Graph, GRU where agents remember, head; all B x L graphs of a batch are one attention call.
 
     Shapes:
         inputs.x: [B, L, N, F];  hidden: [B, N, H] or None
@@ -99,19 +97,20 @@ class AGPAgent(nn.Module):
     def __init__(self, config: AGPAgentConfig, sizes: AgentSizes):
         super().__init__()
         self.config = config
-        h, d = config.hidden_dim, config.graph.embed_dim
-        width = graph_width = h if config.recurrent == "pre" else sizes.input_dim
+        self.recurrent = config.recurrent if sizes.use_rnn else None
+        h, d = sizes.hidden_dim, config.graph.embed_dim
+        width = graph_width = h if self.recurrent == "pre" else sizes.input_dim
         if config.graph.inputs == "features":
             width = 0
         self.pre: nn.Module | None = None
         self.memory: SequenceGRU | None = None
-        if config.recurrent == "pre":
+        if self.recurrent == "pre":
             self.pre, self.memory = nn.Linear(sizes.input_dim, h), SequenceGRU(h, h)
         self.graph: ActionGraph | None = None
         if config.graph.enabled:
             self.graph = ActionGraph(config.graph, sizes, width, keep_nodes=config.head == "node")
         context_dim = d
-        if config.recurrent == "post":
+        if self.recurrent == "post":
             self.pre, self.memory = nn.Linear(width + d, h), SequenceGRU(h, h)
             width, context_dim = h, 0
         if config.head == "node":
@@ -143,7 +142,7 @@ class AGPAgent(nn.Module):
     ) -> tuple[Tensor, Tensor | None, list[Tensor] | None]:
         x = inputs.x  # [B, L, N, F]
         b, length = x.shape[:2]
-        if self.config.recurrent == "pre":
+        if self.recurrent == "pre":
             x, hidden = self._remember(x, hidden)
         rows = x.flatten(0, 1)  # [R, N, F], R = B * L
         nodes, attention = None, None
@@ -160,7 +159,7 @@ class AGPAgent(nn.Module):
             context, nodes, attention = out.context, out.nodes, out.attention
         if self.config.graph.inputs == "features":
             rows = rows[..., :0]
-        if self.config.recurrent == "post":
+        if self.recurrent == "post":
             joined = torch.cat([rows, context], dim=-1).unflatten(0, (b, length))
             x, hidden = self._remember(joined, hidden)
             rows, context = x.flatten(0, 1), context[..., :0]

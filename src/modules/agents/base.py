@@ -10,6 +10,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from components.settings import AgentSettings
 from envs.base import EnvInfo
 
 
@@ -38,7 +39,7 @@ class AgentInputs:
 
 @dataclass(frozen=True)
 class AgentSizes:
-    """What an agent network must know of its environment to be built."""
+    """What an agent network must know to be built: sizes of the task, width, memory."""
 
     input_dim: int  # F
     n_agents: int  # N
@@ -48,9 +49,11 @@ class AgentSizes:
     action_feature_dim: int = 0  # F'
     dynamic_avail: bool = True  # availability changes from step to step
     varying_team: bool = False  # agents may be absent
+    hidden_dim: int = 64  # H, of the hidden layers
+    use_rnn: bool = False  # whether the network has a GRU
 
     @classmethod
-    def of(cls, info: EnvInfo, input_dim: int) -> "AgentSizes":
+    def of(cls, info: EnvInfo, input_dim: int, shared: AgentSettings) -> "AgentSizes":
         """Sizes for an environment whose agents' inputs have `input_dim` features."""
         return cls(
             input_dim=input_dim,
@@ -61,6 +64,8 @@ class AgentSizes:
             action_feature_dim=info.action_feature_dim,
             dynamic_avail=info.dynamic_avail,
             varying_team=info.varying_team,
+            hidden_dim=shared.hidden_dim,
+            use_rnn=shared.remembers(info.episode_limit),
         )
 
 

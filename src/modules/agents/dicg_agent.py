@@ -43,13 +43,11 @@ class DICGAgentConfig:
     encoder_dim: int = 128  # hidden units of encoder and aggregator
     layers: int = 2  # L, graph layers
     residual: bool = True  # add E0 to the last layer's output
-    hidden_dim: int = 64  # H of the base agent
-    use_rnn: bool = False  # true: the base agent has a GRU
 
     def __post_init__(self) -> None:
         refuse(
             *outside(self, 0, LARGEST_LAYER, "embed_dim"),
-            *outside(self, 1, LARGEST_LAYER, "encoder_dim", "hidden_dim"),
+            *outside(self, 1, LARGEST_LAYER, "encoder_dim"),
             *outside(self, 1, 100, "layers"),
         )
 
@@ -129,8 +127,7 @@ class DICGAgent(nn.Module):
         self.attention = AgentAttention(config.attention, d)
         self.layers = nn.ModuleList(GraphLayer(d) for _ in range(config.layers))
         self.aggregator = nn.Sequential(nn.Linear(d, h), nn.ReLU(), nn.Linear(h, d))
-        base = RNNAgentConfig(config.hidden_dim, config.use_rnn)
-        self.base = RNNAgent(base, replace(sizes, input_dim=d))
+        self.base = RNNAgent(RNNAgentConfig(), replace(sizes, input_dim=d))
 
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """See the class."""

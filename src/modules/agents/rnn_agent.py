@@ -1,4 +1,4 @@
-"""The base agent of PyMARL: Linear-ReLU-GRU-Linear, or feed-forward with `use_rnn: false`.
+"""The base agent of PyMARL: Linear-ReLU-GRU-Linear; without memory a linear layer for the GRU.
 
 Source: Rashid et al., arXiv 1803.11485; Samvelyan et al., arXiv 1902.04043. Departure from PyMARL:
 the network takes whole sequences, so that training is one call, and separate parameters per agent
@@ -12,7 +12,6 @@ from torch.nn import functional
 
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.layers import AgentwiseGRU, AgentwiseLinear, SequenceGRU
-from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import AGENTS
 
 
@@ -20,12 +19,7 @@ from utils.registry import AGENTS
 class RNNAgentConfig:
     """Settings of `rnn_agent`."""
 
-    hidden_dim: int = 64  # H, features of each hidden layer
-    use_rnn: bool = True  # false: a second linear layer instead of the GRU
     share_parameters: bool = True  # false: separate weights for each agent
-
-    def __post_init__(self) -> None:
-        refuse(*outside(self, 1, LARGEST_LAYER, "hidden_dim"))
 
 
 @AGENTS.register("rnn_agent", config=RNNAgentConfig)
@@ -39,7 +33,7 @@ class RNNAgent(nn.Module):
 
     def __init__(self, config: RNNAgentConfig, sizes: AgentSizes):
         super().__init__()
-        h, n = config.hidden_dim, sizes.n_agents
+        h, n = sizes.hidden_dim, sizes.n_agents
 
         def linear(fan_in: int, fan_out: int) -> nn.Module:
             if config.share_parameters:
@@ -50,7 +44,7 @@ class RNNAgent(nn.Module):
         self.first = linear(sizes.input_dim, h)
         self.memory: nn.Module | None = None
         self.middle: nn.Module | None = None
-        if not config.use_rnn:
+        if not sizes.use_rnn:
             self.middle = linear(h, h)
         elif config.share_parameters:
             self.memory = SequenceGRU(h, h)

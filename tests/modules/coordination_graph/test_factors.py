@@ -21,7 +21,7 @@ every_form = pytest.mark.parametrize(("rank", "hidden_dim"), FORMS)
 
 def make(rank: int = 0, hidden_dim: int = 0, edges: Tensor = EDGES) -> CoordinationGraph:
     with seeded_initialisation(0):
-        agent = RNNAgent(RNNAgentConfig(H), fake_sizes())
+        agent = RNNAgent(RNNAgentConfig(), fake_sizes(hidden_dim=H, use_rnn=True))
         payoffs = PairPayoffs(H, A, edges, rank, hidden_dim) if edges.shape[1] else None
         return CoordinationGraph(agent, payoffs, None)
 
