@@ -147,11 +147,11 @@ def test_wrong_values(override: str, text: str) -> None:
 def test_the_layer_that_gave_the_value_is_named(folder: Path) -> None:
     write(folder, "default.yaml", "lr: 0\n")
     write(folder, "envs/topk.yaml", "env_args: {k: two}\ngamma: 2\n")
-    write(folder, "algs/qmix.yaml", "mixer: qmx\ntarget_update: {tau: 0}\n")
+    write(folder, "algs/qmix.yaml", "mixer: qmx\ntarget_update: {interval: 0}\n")
     assert sorted(problems("qmix", "topk", "t_max=x")) == [
         "algs/qmix.yaml: mixer: there is no mixer 'qmx'. Did you mean 'qmix'? "
         "Available: none, qmix, vdn.",
-        "algs/qmix.yaml: target_update.tau: 0.0 must lie in (0, 1].",
+        "algs/qmix.yaml: target_update.interval: 0 must be at least 1.",
         "command line: t_max: 'x' is not a whole number. Write a whole number such as 3 or 5e5.",
         "default.yaml: lr: 0.0 must be above 0.",
         "envs/topk.yaml: env_args.k: 'two' is not a whole number. "

@@ -7,11 +7,14 @@ from typing import get_type_hints
 
 import pytest
 import torch
+import yaml
 from tests.runs import rows, tiny, train
 
+from components.settings import AgentSettings
+from config.combinations import check_combination
 from config.hints import nested_dataclass
-from config.layers import available
-from config.load import dump, load_config, load_recorded
+from config.layers import CONFIG_DIR, available, presets
+from config.load import changes, dump, load_config, load_recorded, to_dict
 from config.schema import RunConfig
 from evaluate import evaluate
 from policy import load_policy
@@ -55,6 +58,37 @@ def test_trains_evaluates_saves_and_reloads(alg: str, env: str, tmp_path: Path) 
     actions = policy.act(policy.make_env(3).reset())
     assert actions.shape == (3, n_agents)
     assert actions.dtype == torch.int64
+
+
+@pytest.mark.parametrize("env", ENVS)
+def test_every_method_on_a_task_has_the_same_protocol(env: str) -> None:
+    """Width, memory, exploration, batches, optimiser: whatever the task's file says, for all."""
+    task = yaml.safe_load((CONFIG_DIR / "envs" / f"{env}.yaml").read_text())
+    assert not [key for key in task if key.endswith("_args") and key != "env_args"]
+    shared = [key for key in task if key not in ("env", "env_args")]
+    shared += [field.name for field in dataclasses.fields(AgentSettings)]
+    without_method = load_config(None, env, [])
+    for alg in ALGS:
+        config = load_config(alg, env, ["preset=none"])
+        for key in shared:
+            assert getattr(config, key) == getattr(without_method, key), (alg, key)
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_a_preset_fits_its_pair(preset: str) -> None:
+    env, alg = preset.split("/")
+    tuned, plain = load_config(alg, env, []), load_config(alg, env, ["preset=none"])
+    check_combination(tuned)
+    assert tuned.preset == preset
+    assert changes(to_dict(plain), to_dict(tuned), ["preset"])
+
+
+def test_agents_of_graph_methods_remember_as_the_others_do() -> None:
+    for env, remembers in (("topk", False), ("mpe_tag", True)):
+        for alg in ("agp", "iql", "dicg"):
+            controller = Run(tiny(alg, env)).controller
+            names = [type(module).__name__ for module in controller.agent.modules()]
+            assert ("GRU" in names) is remembers, (alg, env)
 
 
 @pytest.mark.parametrize(("alg", "env"), [("vdn", "assignment"), ("agp", "formation")])

@@ -7,7 +7,7 @@ sets them for every method alike. Settings of one component only stand in that c
 from dataclasses import dataclass, field
 from typing import Literal
 
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, outside, refuse, unread
 
 Cases = tuple[tuple[bool, str, str], ...]  # see `refuse`
 
@@ -68,12 +68,7 @@ class TargetUpdate:
         refuse(
             (self.interval < 1, "interval", f"{self.interval} must be at least 1."),
             (not 0 < self.tau <= 1, "tau", f"{self.tau} must lie in (0, 1]."),
-            (
-                self.mode != "soft" and self.tau != TargetUpdate.tau,
-                "tau",
-                "only soft updates read it. Write target_update.mode=soft, or the default, "
-                f"target_update.tau={TargetUpdate.tau}.",
-            ),
+            *unread(self, self.mode == "soft", "target_update.mode=soft", "tau"),
         )
 
 
@@ -106,12 +101,7 @@ class TrainingSettings:
                 "optim_alpha",
                 f"{self.optim_alpha} must lie in [0, 1).",
             ),
-            (
-                self.optimizer != "rmsprop" and self.optim_alpha != TrainingSettings.optim_alpha,
-                "optim_alpha",
-                "only rmsprop reads it. Write optimizer=rmsprop, or the default, "
-                f"optim_alpha={TrainingSettings.optim_alpha}.",
-            ),
+            *unread(self, self.optimizer == "rmsprop", "optimizer=rmsprop", "optim_alpha"),
             (not self.optim_eps >= 0, "optim_eps", f"{self.optim_eps} must not be negative."),
             (
                 not self.grad_norm_clip > 0,

@@ -26,7 +26,7 @@ from modules.agents.base import HasFeatures
 from modules.coordination_graph.factors import CoordinationGraph, Factors, PairPayoffs
 from modules.coordination_graph.inference import Enumeration, MaxSum
 from modules.coordination_graph.topology import Topology, edge_list, longest_path
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, outside, refuse, unread
 from utils.registry import CONTROLLERS
 from utils.seeding import numpy_generator, seeded_initialisation
 
@@ -53,6 +53,14 @@ class DCGControllerConfig(BasicControllerConfig):
                 not 0 <= self.msg_damping < 1,
                 "msg_damping",
                 f"{self.msg_damping} must lie in [0, 1).",
+            ),
+            *unread(self, self.dueling, "dueling=true", "dueling_hidden_dim"),
+            *unread(
+                self,
+                self.inference == "maxsum",
+                "inference=maxsum",
+                "msg_iterations",
+                "msg_damping",
             ),
         )
 

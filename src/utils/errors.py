@@ -5,6 +5,7 @@ for anything the user can mend (a setting, a file, a device) and say in the mess
 seen and what to do next.
 """
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -59,6 +60,27 @@ def outside(settings: Any, least: int, most: int, *names: str) -> list[tuple[boo
     return [
         *((x < least, name, f"{x} {below}") for name, x in values),
         *((x > most, name, f"{x} is more than {most:,}.") for name, x in values),
+    ]
+
+
+def unread(settings: Any, is_read: bool, remedy: str, *names: str) -> list[tuple[bool, str, str]]:
+    """Cases for `refuse`: settings that differ from their defaults although nothing reads them.
+
+    Args:
+        settings: a dataclass.
+        is_read: whether the other settings let these have an effect.
+        remedy: what to write so that they have one, such as `mode=soft`.
+        names: the settings.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    return [
+        (
+            not is_read and getattr(settings, name) != defaults[name],
+            name,
+            f"{getattr(settings, name)} reaches nothing without {remedy}. Add that, or leave "
+            f"{name} at its default, {defaults[name]}.",
+        )
+        for name in names
     ]
 
 

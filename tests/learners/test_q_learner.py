@@ -403,7 +403,8 @@ def test_metrics_survive_the_round_trip() -> None:
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 def test_constants_of_the_optimizer_come_from_the_settings(optimizer: str) -> None:
     old = make(lr=0.01, optimizer=optimizer)
-    new = make(lr=0.02, optimizer=optimizer, optim_eps=0.5, optim_alpha=0.25)
+    alpha = {"optim_alpha": 0.25} if optimizer == "rmsprop" else {}
+    new = make(lr=0.02, optimizer=optimizer, optim_eps=0.5, **alpha)
     old.train(fake_batch(INFO), 0, 0)
     new.load_state_dict(copy.deepcopy(old.state_dict()))
     (group,) = new.optimizer.param_groups

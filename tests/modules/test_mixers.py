@@ -1,5 +1,6 @@
 import math
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -18,9 +19,14 @@ B, T, N, S = 4, 3, 5, 6
 FORMS = list(product(["abs", "softplus", "square"], [1, 2]))
 
 
+def qmix(layers: int, **settings: Any) -> QMixConfig:
+    wide = {"hypernet_embed": 16} if layers == 2 else {}
+    return QMixConfig(8, layers, **wide, **settings)  # type: ignore[arg-type]
+
+
 def make(pos_fn: str = "abs", layers: int = 2) -> QMixer:
     with seeded_initialisation(0):
-        return QMixer(QMixConfig(8, layers, 16, pos_fn), N, S)  # type: ignore[arg-type]
+        return QMixer(qmix(layers, pos_fn=pos_fn), N, S)
 
 
 def test_vdn_is_the_sum() -> None:
@@ -113,7 +119,7 @@ def test_qmix_depends_on_the_state(layers: int) -> None:
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_qmix_without_state_depends_on_the_values_only(layers: int) -> None:
-    mixer = QMixer(QMixConfig(8, layers, 16, use_state=False), N, S)  # type: ignore[arg-type]
+    mixer = QMixer(qmix(layers, use_state=False), N, S)
     q, state = normal(B, T, N), normal(B, T, S, seed=1)
     torch.testing.assert_close(mixer(q, state), mixer(q, state + 1), rtol=0, atol=0)
     assert not torch.equal(mixer(q, state), mixer(q + 1, state))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, outside, refuse, unread
 from utils.registry import MIXERS
 from utils.shapes import check
 
@@ -29,7 +29,10 @@ class QMixConfig:
     use_state: bool = True  # false: weights from a constant instead of the state, a control
 
     def __post_init__(self) -> None:
-        refuse(*outside(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"))
+        refuse(
+            *outside(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"),
+            *unread(self, self.hypernet_layers == 2, "hypernet_layers=2", "hypernet_embed"),
+        )
 
 
 POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {
