@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from components.policies import gumbel, log_policy
-from components.schedules import LinearSchedule
+from components.schedules import LinearSchedule, Number
 from utils.errors import refuse
 from utils.registry import SELECTORS
 
@@ -21,7 +21,7 @@ class ActionSelector(Protocol):
         self,
         outputs: Tensor,
         avail: Tensor,
-        env_steps: int,
+        env_steps: Number,
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
@@ -93,7 +93,7 @@ class EpsilonGreedy:
         self,
         outputs: Tensor,
         avail: Tensor,
-        env_steps: int,
+        env_steps: Number,
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
@@ -139,15 +139,15 @@ class Categorical:
         self,
         outputs: Tensor,
         avail: Tensor,
-        env_steps: int,
+        env_steps: Number,
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
         """See `ActionSelector`."""
         if greedy:
             return greedy_actions(outputs, avail)
-        epsilon = self._schedule.value(env_steps)
-        if epsilon > 0:
+        if not self._schedule.is_zero:
+            epsilon = self._schedule.value(env_steps)
             uniform = avail / avail.sum(dim=-1, keepdim=True)
             policy = log_policy(outputs, avail).exp()
             outputs = torch.log((1 - epsilon) * policy + epsilon * uniform)
