@@ -1,6 +1,7 @@
 """From a configuration to the parts of a run; each function names slots, none an algorithm."""
 
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,38 @@ def build_test_runner(
     return build_runner(
         config, build_env(config, copies, f"{stream}_env"), controller, f"{stream}_exploration"
     )
+
+
+@dataclass(frozen=True)
+class GraphPlan:
+    """Which parts of a run are CUDA graphs, and what is said of it."""
+
+    acting: bool = False
+    training: bool = False
+    text: str = ""
+
+
+def plan_graphs(config: RunConfig, info: EnvInfo) -> GraphPlan:
+    """What `compile` asks for, as far as the device and the environment allow it.
+
+    Raises:
+        UserError: if it asks for CUDA graphs where none are possible.
+    """
+    why = ""
+    if resolve_device(config.device).type != "cuda":
+        why = f"they need a GPU, and this run computes on device={config.device}"
+    elif not info.fixed_length:
+        why = f"episodes of env={config.env} differ in length"
+    if why and config.compile == "graphs":
+        raise UserError(f"compile=graphs asks for CUDA graphs, but {why}. Use compile=auto.")
+    if config.device == "cpu":
+        return GraphPlan()
+    if why or config.compile == "none":
+        return GraphPlan(text=f" No CUDA graphs: {why or 'compile=none'}.")
+    if not info.stays_on_device:
+        text = f"rounds of episodes are not, because env={config.env} computes on the CPU"
+        return GraphPlan(training=True, text=f" Gradient steps are CUDA graphs; {text}.")
+    return GraphPlan(True, True, " Rounds of episodes and gradient steps are CUDA graphs.")
 
 
 def build_mixer(config: RunConfig, info: EnvInfo) -> nn.Module:

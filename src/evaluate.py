@@ -8,7 +8,7 @@ import torch
 from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
 from config.load import changes, recorded_settings, to_dict
-from config.schema import FILM_SETTINGS, MONGO_SETTINGS, RunConfig
+from config.schema import FILM_SETTINGS, MONGO_SETTINGS, SPEED_SETTINGS, RunConfig
 from controllers.basic_controller import BasicController
 from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
@@ -29,6 +29,7 @@ HARMLESS = (
     "show_progress",
     *FILM_SETTINGS,
     *MONGO_SETTINGS,
+    *SPEED_SETTINGS,
 )
 
 
@@ -40,6 +41,7 @@ def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[st
         rollout = runner.collect(env_steps, greedy=True)
         statistics.add(rollout.returns, rollout.lengths, rollout.metrics, rollout.n_lost)
         played += rollout.batch.n_episodes
+    runner.require_finite()
     return statistics.means(n_episodes, prefix="test_")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.load import changes, load_recorded, to_dict
-from config.schema import FILM_SETTINGS, MONGO_SETTINGS, RunConfig
+from config.schema import FILM_SETTINGS, MONGO_SETTINGS, SPEED_SETTINGS, RunConfig
 from utils.checkpoint import all_checkpoints, load_checkpoint
 from utils.errors import UserError
 from utils.run_dir import folder_of_runs, locked, require_writable, sacred_records
@@ -31,6 +31,7 @@ BESIDE_LEARNING = (
     "keep_numbered_checkpoints",
     *FILM_SETTINGS,
     *MONGO_SETTINGS,
+    *SPEED_SETTINGS,
 )
 
 

@@ -20,7 +20,9 @@ from build import (
     build_replay,
     build_runner,
     build_test_runner,
+    plan_graphs,
 )
+from components.episode_batch import EpisodeBatch
 from components.statistics import Statistics
 from config.load import dump
 from config.schema import RunConfig
@@ -90,7 +92,8 @@ class Run:
         self.test_runner = build_test_runner(config, self.controller)
         self.replay = build_replay(config, env, self.controller.noise_dim)
         self.counters, self.statistics = Counters(), Statistics(env.info.metric_ratios)
-        self._train_seconds = 0.0
+        self.phases = self.runner.phases
+        self._sampled: EpisodeBatch | None = None  # where batches are written for a CUDA graph
         self._cpu_before = process_time()
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
         self._last_test: dict[str, float] = {}
@@ -106,6 +109,13 @@ class Run:
             weights = load_checkpoint(path)["learner"]["online"]
             load_into(self.learner.online, weights, path)
             load_into(self.learner.target, weights, path)
+        self._graphs = plan_graphs(config, env.info)
+        if self._graphs.acting:
+            self.runner.capture()
+            self.test_runner.capture()
+        if self._graphs.training:
+            self._sampled = self.replay.empty_batch(config.batch_size)
+            self.learner.capture(self._sampled)
 
     def train(
         self, run_dir: Path, scalar: Scalar | None = None, signals: StopSignals | None = None
@@ -170,15 +180,15 @@ class Run:
 
     def phase_seconds(self) -> dict[str, float]:
         """Seconds spent in each phase since the last row of metrics."""
-        return {**self.runner.seconds, "train": self._train_seconds}
+        return self.phases.seconds()
 
     def _collect(self) -> None:
         rollout = self.runner.collect(self.counters.env_steps)
-        started = perf_counter()
+        self.phases.start()
         self.learner.observe(rollout.batch)
         self.replay.add(rollout.batch)
         self.statistics.add(rollout.returns, rollout.lengths, rollout.metrics, rollout.n_lost)
-        self.runner.seconds["store"] += perf_counter() - started
+        self.phases.split("store")
         self.counters.env_steps += rollout.n_steps
         self.counters.episodes += rollout.batch.n_episodes
 
@@ -189,11 +199,11 @@ class Run:
         counters.rounds += due
         if self.replay.n_episodes < config.batch_size:
             return
-        started = perf_counter()
+        self.phases.start()
         for _ in range(due * config.updates_per_round):
-            batch = self.replay.sample(config.batch_size)
+            batch = self.replay.sample(config.batch_size, self._sampled)
             self.learner.train(batch, counters.env_steps, counters.episodes)
-        self._train_seconds += perf_counter() - started
+        self.phases.split("train")
 
     def _test(self, console: RunConsole) -> None:
         started = perf_counter()
@@ -210,7 +220,9 @@ class Run:
             save_checkpoint(self.checkpoints / BEST, self._state(with_replay=False))
 
     def _log_training(self) -> None:
-        seconds, counters = self.runner.seconds, self.counters
+        counters, started = self.counters, perf_counter()
+        self._require_finite()  # waits for the device
+        counters.seconds += perf_counter() - started
         steps_before, seconds_before = self._since_log
         elapsed = max(counters.seconds - seconds_before, 1e-9)
         self._write(
@@ -222,9 +234,13 @@ class Run:
                 **{f"time_{phase}": value for phase, value in self.phase_seconds().items()},
             }
         )
-        seconds.update(dict.fromkeys(seconds, 0.0))
-        self._train_seconds = 0.0
+        self.phases.reset()
         self._since_log = (counters.env_steps, counters.seconds)
+
+    def _require_finite(self) -> None:
+        """Raise `NumericalError` if a reward, a loss or a gradient has not been finite."""
+        self.runner.require_finite()
+        self.learner.require_finite()
 
     def _write(self, metrics: dict[str, float]) -> None:
         c, now = self.counters, process_time()
@@ -256,7 +272,8 @@ class Run:
             f"{c.batch_size_run} environments, {c.updates_per_round} gradient step(s) of "
             f"{c.batch_size} episodes per {c.train_every_episodes} collected. Replay: "
             f"{c.buffer_size:,} episodes, {self.replay.n_bytes / 2**20:.1f} MiB. "
-            f"Checkpoints, {kept}: up to {n_bytes / 2**20:.1f} MiB each.{tuned}{self._resumed}"
+            f"Checkpoints, {kept}: up to {n_bytes / 2**20:.1f} MiB each."
+            f"{self._graphs.text}{tuned}{self._resumed}"
         )
 
     def _save(self, numbered: bool) -> None:
@@ -267,6 +284,7 @@ class Run:
             save_checkpoint(self.checkpoints / name, self._state(with_replay=False))
 
     def _state(self, with_replay: bool) -> dict[str, Any]:
+        self._require_finite()
         return {
             "learner": self.learner.state_dict(),
             "runner": self.runner.state_dict(),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from components.policies import gumbel, log_policy
-from components.schedules import LinearSchedule
+from components.schedules import LinearSchedule, Number
 from components.settings import ExplorationSettings
 from utils.errors import refuse
 from utils.registry import SELECTORS
@@ -22,7 +22,7 @@ class ActionSelector(Protocol):
         self,
         outputs: Tensor,
         avail: Tensor,
-        env_steps: int,
+        env_steps: Number,
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
@@ -92,7 +92,7 @@ class EpsilonGreedy:
         self,
         outputs: Tensor,
         avail: Tensor,
-        env_steps: int,
+        env_steps: Number,
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
@@ -135,15 +135,15 @@ class Categorical:
         self,
         outputs: Tensor,
         avail: Tensor,
-        env_steps: int,
+        env_steps: Number,
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
         """See `ActionSelector`."""
         if greedy:
             return greedy_actions(outputs, avail)
-        epsilon = self._schedule.value(env_steps)
-        if epsilon > 0:
+        if not self._schedule.is_zero:
+            epsilon = self._schedule.value(env_steps)
             uniform = avail / avail.sum(dim=-1, keepdim=True)
             policy = log_policy(outputs, avail).exp()
             outputs = torch.log((1 - epsilon) * policy + epsilon * uniform)

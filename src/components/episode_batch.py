@@ -88,9 +88,17 @@ class EpisodeBatch:
             if value is not None:
                 yield name, value
 
-    def select(self, index: Tensor) -> EpisodeBatch:
-        """The episodes at `index` ([K] int64), copied."""
-        return EpisodeBatch(**{k: torch.index_select(v, 0, index) for k, v in self.items()})
+    def select(self, index: Tensor, out: EpisodeBatch | None = None) -> EpisodeBatch:
+        """The episodes at `index` ([K] int64), copied; into `out`, if given."""
+        if out is None:
+            return EpisodeBatch(**{k: torch.index_select(v, 0, index) for k, v in self.items()})
+        for name, stored in self.items():
+            torch.index_select(stored, 0, index, out=getattr(out, name))
+        return out
+
+    def empty(self, n_episodes: int) -> EpisodeBatch:
+        """Unset memory for `n_episodes` episodes like these."""
+        return EpisodeBatch(**{k: v.new_empty(n_episodes, *v.shape[1:]) for k, v in self.items()})
 
     def shorten(self, n_steps: int) -> EpisodeBatch:
         """Views of the first `n_steps` transitions; the rest must be padding."""

@@ -8,19 +8,21 @@ with discrete actions, Christodoulou, arXiv 1910.07207.
 import torch
 from torch import Tensor
 
+from components.schedules import Number
+
 
 def log_policy(logits: Tensor, avail: Tensor) -> Tensor:
     """Log-probabilities over available actions, -inf elsewhere. [..., A], bool -> [..., A]."""
     return logits.masked_fill(~avail, -torch.inf).log_softmax(dim=-1)
 
 
-def soft_value(q: Tensor, avail: Tensor, temperature: float) -> Tensor:
+def soft_value(q: Tensor, avail: Tensor, temperature: Number) -> Tensor:
     """V = a logsumexp_u(Q(u) / a) over available actions. [..., A], bool -> [...]."""
     scaled = (q / temperature).masked_fill(~avail, -torch.inf)
     return temperature * scaled.logsumexp(dim=-1)
 
 
-def soft_policy_loss(log_pi: Tensor, q: Tensor, temperature: float) -> Tensor:
+def soft_policy_loss(log_pi: Tensor, q: Tensor, temperature: Number) -> Tensor:
     """sum_u pi(u) [a log pi(u) - Q(u)], which the soft policy exp(Q / a) / Z minimises.
 
     Args:

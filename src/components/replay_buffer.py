@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from components.episode_batch import EpisodeBatch
+from utils.device import upload
 from utils.errors import UserError
 from utils.seeding import generator_state, restore_generator
 
@@ -54,8 +55,16 @@ class ReplayBuffer:
         self._head = (start + n) % self.capacity
         self.n_episodes = min(self.n_episodes + n, self.capacity)
 
-    def sample(self, n: int) -> EpisodeBatch:
+    def empty_batch(self, n: int) -> EpisodeBatch:
+        """Memory for samples of `n` episodes, for `sample`."""
+        return self._storage.empty(n)
+
+    def sample(self, n: int, out: EpisodeBatch | None = None) -> EpisodeBatch:
         """`n` different episodes, shortened to the longest of them.
+
+        Args:
+            n: how many.
+            out: where to write them, if given.
 
         Raises:
             ValueError: if fewer than `n` episodes are stored.
@@ -63,7 +72,7 @@ class ReplayBuffer:
         if n > self.n_episodes:
             raise ValueError(f"cannot draw {n} episodes from {self.n_episodes}.")
         rows = self._generator.choice(self.n_episodes, n, replace=False, shuffle=False)
-        batch = self._storage.select(torch.from_numpy(rows).to(self._storage.actions.device))
+        batch = self._storage.select(upload(rows, self._storage.actions.device), out)
         return batch if self._fixed_length else batch.shorten(int(self._lengths[rows].max()))
 
     def state_dict(self, with_episodes: bool = True) -> dict[str, Any]:

@@ -9,6 +9,7 @@ constant reward to every step.
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
 
 
@@ -17,41 +18,55 @@ class RewardScaler:
 
     Args:
         mode: `none`, `std` (divide by the deviation) or `meanstd` (subtract the mean first).
+        device: where rewards live.
+
+    Attributes:
+        count: real steps so far; this and the next two are float64 scalars on the device.
+        mean: of their rewards.
+        square_sum: sum of their squared differences from the mean.
     """
 
-    def __init__(self, mode: Literal["none", "std", "meanstd"]):
+    def __init__(self, mode: Literal["none", "std", "meanstd"], device: torch.device):
         self.mode = mode
-        self.count = 0.0
-        self.mean = 0.0
-        self.square_sum = 0.0
+        self.count, self.mean, self.square_sum = torch.zeros(
+            3, dtype=torch.float64, device=device
+        ).unbind()
+        self._centre, self._divisor = torch.zeros_like(self.mean), torch.ones_like(self.mean)
 
     def update(self, reward: Tensor, valid: Tensor) -> None:
         """Take newly collected rewards into account: [B, T, R]; valid: [B, T, 1 or R] bool."""
         if self.mode == "none":
             return
-        real = reward[valid.expand_as(reward)].double()
-        n = real.numel()
-        if n == 0:
-            return
-        mean = real.mean().item()
-        delta, total = mean - self.mean, self.count + n
-        self.square_sum += ((real - mean) ** 2).sum().item() + delta**2 * self.count * n / total
-        self.mean += delta * n / total
-        self.count = total
+        real = valid.expand_as(reward)
+        n = real.sum()
+        mean = torch.where(real, reward, 0.0).sum(dtype=torch.float64) / n.clamp(min=1)
+        spread = torch.where(real, reward - mean, 0.0).double().square().sum()
+        total = self.count + n
+        delta, share = mean - self.mean, n / total.clamp(min=1)
+        self.square_sum.add_(spread + delta.square() * self.count * share)
+        self.mean.add_(delta * share)
+        self.count.copy_(total)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """What `scale` needs; a reward that has not varied yet is not divided."""
+        deviation = (self.square_sum / self.count).sqrt()
+        self._divisor.copy_(torch.where(deviation > 1e-6, deviation, 1.0))
+        if self.mode == "meanstd":
+            self._centre.copy_(self.mean)
 
     def scale(self, reward: Tensor) -> Tensor:
         """The scaled reward, same shape; the reward itself before the first update."""
-        if self.mode == "none" or self.count == 0:
+        if self.mode == "none":
             return reward
-        deviation = (self.square_sum / self.count) ** 0.5
-        divisor = deviation if deviation > 1e-6 else 1.0
-        centre = self.mean if self.mode == "meanstd" else 0.0
-        return (reward - centre) / divisor
+        return (reward - self._centre) / self._divisor
 
     def state_dict(self) -> dict[str, Any]:
         """The moments."""
-        return {"count": self.count, "mean": self.mean, "square_sum": self.square_sum}
+        return {name: getattr(self, name).item() for name in ("count", "mean", "square_sum")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the moments."""
-        self.count, self.mean, self.square_sum = state["count"], state["mean"], state["square_sum"]
+        for name, value in state.items():
+            getattr(self, name).fill_(value)
+        self._prepare()

@@ -16,7 +16,7 @@ from config import layers
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
-from config.schema import FILM_SETTINGS, MONGO_SETTINGS, RunConfig
+from config.schema import FILM_SETTINGS, MONGO_SETTINGS, SPEED_SETTINGS, RunConfig
 from utils.errors import ConfigError, UserError
 from utils.files import reason, replacing
 from utils.registry import REGISTRIES, Component
@@ -111,7 +111,7 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     merged.add_all([recorded, with_layer])
     config = _resolve(merged, problems)
     optional = {f"{s}_args" for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
-    optional |= {*FILM_SETTINGS, *MONGO_SETTINGS, "preset"}
+    optional |= {*FILM_SETTINGS, *MONGO_SETTINGS, *SPEED_SETTINGS, "preset"}
     missing = [
         leaf
         for leaf in _leaves(to_dict(config))

@@ -15,6 +15,7 @@ from utils.mongo_url import holds_secret
 # Settings of films and of MongoDB. No training reads them, so a run's record may lack them.
 FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
 MONGO_SETTINGS = ("mongo_url", "mongo_db")
+SPEED_SETTINGS = ("compile",)  # the same mathematics, faster; a run's record may lack them too
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,9 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     seed: int = 1  # root of every random stream of the run, at least 0
     device: str = "cpu"  # cpu, cuda or cuda:<index>
     threads: int = 1  # CPU threads within one operation, 1 to 1024
+    compile: Literal["auto", "none", "graphs"] = (
+        "auto"  # graphs: rounds and gradient steps are CUDA graphs; auto: where possible
+    )
 
     # Slots
     env: str = "topk"  # registered environment

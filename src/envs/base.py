@@ -8,7 +8,7 @@ through it and explains each violation.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -44,6 +44,14 @@ class EnvInfo:
     truncates: bool = (
         True  # false: every episode ends by `terminated`, at the latest at episode_limit
     )
+    computes_on_host: bool = (
+        False  # true: part of an episode is computed by the CPU, for which a GPU must wait
+    )
+
+    @property
+    def stays_on_device(self) -> bool:
+        """Whether a whole round of episodes needs no answer of the device."""
+        return self.fixed_length and not self.computes_on_host
 
 
 def uniform_info(
@@ -90,6 +98,9 @@ class BatchedEnv(Protocol):
 
     A copy whose episode has ended stays ended until `reset`: it ignores its actions, its reward is
     zero, and its `terminated` and `truncated` keep their values.
+
+    Where `info.stays_on_device`, all random numbers come from the attribute `generator`, and what
+    is kept from one episode to the next is written in place: a round can then be a CUDA graph.
     """
 
     info: EnvInfo
@@ -158,12 +169,23 @@ class SeatsOpponent(Protocol):
         ...
 
 
+class HasGenerator(Protocol):
+    """An environment that draws all its random numbers from one stream on its device."""
+
+    generator: torch.Generator
+
+
 class EnvWrapper:
     """Passes on everything of an environment but `reset` and `step`, which a subclass writes."""
 
     def __init__(self, env: BatchedEnv):
         self.env = env
         self.info, self.batch_size, self.device = env.info, env.batch_size, env.device
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The random stream of an environment that stays on its device."""
+        return cast(HasGenerator, self.env).generator
 
     def state_dict(self) -> dict[str, Any]:
         """See `BatchedEnv`."""

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from components.episode_batch import EpisodeBatch
 from components.policies import entropy, gumbel, soft_policy_loss
 from components.returns import lambda_returns
-from components.schedules import LinearSchedule
+from components.schedules import LinearSchedule, Number
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners.base import Details, Learner, masked_mean, real_entries
@@ -112,9 +112,14 @@ class SoftActorCritic(Learner):
         self.sees_last = config.entropy_target == "reference" or controller.info.truncates
 
     @property
-    def temperature(self) -> float:
+    def temperature(self) -> Number:
         """The weight of the entropy now."""
         return self._temperature.value(self.env_steps)
+
+    @property
+    def generators(self) -> tuple[torch.Generator, ...]:
+        """The stream of samples."""
+        return (self.generator,)
 
     def noise(self, shape: torch.Size) -> Tensor:
         """Gumbel noise from the learner's own stream: argmax(log pi + noise) samples pi."""

@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
+from itertools import count
 from typing import Any, ClassVar
 
 import torch
@@ -16,10 +17,15 @@ from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
 from components.reward_scaling import RewardScaler
+from components.schedules import Number
 from components.settings import TrainingSettings
+from modules.layers import flatten_weights
+from utils.cuda_graphs import Captured
 from utils.errors import NumericalError
 
 Details = dict[str, Callable[[], Tensor]]
+
+MOST_UNREAD = 1024  # updates whose loss stays on the device before it is read
 
 
 class Learner(ABC):
@@ -53,14 +59,18 @@ class Learner(ABC):
         clip_apart: tuple[tuple[str, ...], ...] | None = None,
     ):
         self.settings, self.online, self.t_max = settings, online, t_max
-        self.env_steps = 0  # environment steps so far, for schedules within the loss
-        self.target = copy.deepcopy(online).requires_grad_(False)
-        self.reward_scaler = RewardScaler(settings.reward_scaling)
+        self.env_steps: Number = 0  # environment steps so far, for schedules within the loss
+        self.target = flatten_weights(copy.deepcopy(online).requires_grad_(False))
+        self._parameters = [p for p in online.parameters() if p.requires_grad]
+        self.device = self._parameters[0].device
+        self.reward_scaler = RewardScaler(settings.reward_scaling, self.device)
         self.updates = 0
         self._targets_at = 0
         self._sums = {"n": 0.0, "loss": 0.0, "grad_norm": 0.0}
+        self._unread: list[tuple[int, Tensor]] = []  # env_steps; loss and gradient norm [2]
+        self._lr = settings.lr
+        self._graph: Captured[Tensor] | None = None
         self._details: Details = {}
-        self._parameters = [p for p in online.parameters() if p.requires_grad]
         self._clipped = [
             [p for name in group for p in online[name].parameters() if p.requires_grad]
             for group in clip_apart or (tuple(online),)
@@ -69,12 +79,35 @@ class Learner(ABC):
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
         """Built at the first update: PyTorch's optimisers take a second to import."""
-        s = self.settings
+        s, on_gpu = self.settings, self.device.type == "cuda"
+        lr = torch.tensor(self._lr, device=self.device) if on_gpu else self._lr  # a graph reads it
         if s.optimizer == "adam":
-            return torch.optim.Adam(self._parameters, lr=s.lr, eps=s.optim_eps, fused=True)
+            return torch.optim.Adam(
+                self._parameters, lr=lr, eps=s.optim_eps, fused=True, capturable=on_gpu
+            )
         return torch.optim.RMSprop(
-            self._parameters, lr=s.lr, alpha=s.optim_alpha, eps=s.optim_eps, foreach=True
+            self._parameters,
+            lr=lr,
+            alpha=s.optim_alpha,
+            eps=s.optim_eps,
+            foreach=True,
+            capturable=on_gpu,
         )
+
+    @property
+    def generators(self) -> tuple[torch.Generator, ...]:
+        """Sources of the random numbers that `loss` draws."""
+        return ()
+
+    def capture(self, batch: EpisodeBatch) -> None:
+        """Make each gradient step one CUDA graph.
+
+        Args:
+            batch: the tensors that every batch to train on will be written into.
+        """
+        clock = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._captured_batch, self._captured_clock = batch, clock
+        self._graph = Captured(lambda: self._gradient_step(batch, clock), self.generators)
 
     @abstractmethod
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
@@ -88,59 +121,99 @@ class Learner(ABC):
         self.reward_scaler.update(batch.reward, real)
 
     def train(self, batch: EpisodeBatch, env_steps: int, episodes: int) -> None:
-        """One gradient step on `batch`.
+        """One gradient step on `batch`; one that is not finite changes no weight.
+
+        Nothing is read from the device; `require_finite` says whether all steps were finite.
 
         Args:
-            batch: B episodes on the training device.
+            batch: B episodes on the training device; after `capture`, those tensors.
             env_steps: environment steps so far.
             episodes: episodes collected so far.
 
         Raises:
-            NumericalError: if the loss or the gradient is not finite; weights stay as they were.
+            NumericalError: as `require_finite`, which is called after `MOST_UNREAD` updates.
         """
+        self._set_learning_rate(env_steps)
+        if self._graph is None:
+            outcome = self._gradient_step(batch, env_steps)
+        else:
+            assert batch is self._captured_batch
+            self._captured_clock.fill_(env_steps)
+            outcome = self._graph().clone()
+        self._unread.append((env_steps, outcome))
+        self.updates += 1
+        self._update_targets(episodes)
+        if len(self._unread) == MOST_UNREAD:
+            self.require_finite()
+
+    def _gradient_step(self, batch: EpisodeBatch, env_steps: Number) -> Tensor:
+        """Step the optimiser; returns loss and gradient norm, [2]."""
         self.env_steps = env_steps
         loss, self._details = self.loss(batch)
-        loss_value = self._finite("loss", loss, env_steps)
-        optimizer = self.optimizer
-        self._set_learning_rate(env_steps)
-        optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         clip = self.settings.grad_norm_clip
         norms = [nn.utils.clip_grad_norm_(group, clip) for group in self._clipped]
         norm = norms[0] if len(norms) == 1 else torch.stack(norms).norm()
-        self._sums["grad_norm"] += self._finite("gradient norm", norm, env_steps)
-        self._sums["loss"] += loss_value
-        self._sums["n"] += 1
-        optimizer.step()
-        self.updates += 1
-        self._update_targets(episodes)
+        outcome = torch.stack((loss.detach(), norm))
+        self._step_if_finite(outcome)
+        return outcome
+
+    def _step_if_finite(self, outcome: Tensor) -> None:
+        """Step the optimiser unless a number of `outcome` is infinite or NaN."""
+        is_bad = outcome.sum().mul_(0).ne_(0)  # 0 or 1: zero times such a number is NaN
+        if self.settings.optimizer == "adam":
+            self.optimizer.found_inf = is_bad  # type: ignore[attr-defined] # 1: it does nothing
+        else:  # without a gradient RMSprop moves no weight
+            for parameter in self._parameters:
+                if parameter.grad is not None:
+                    parameter.grad.masked_fill_(is_bad.bool(), 0.0)
+        self.optimizer.step()
 
     def metrics(self) -> dict[str, float]:
-        """Metrics of the updates since the last call; empty if there were none."""
+        """Metrics of the updates since the last call; empty if there were none.
+
+        Raises:
+            NumericalError: as `require_finite`.
+        """
+        self.require_finite()
         n = self._sums["n"]
         if n == 0:
             return {}
         row = {"loss": self._sums["loss"] / n, "grad_norm": self._sums["grad_norm"] / n}
-        row["lr"] = self.optimizer.param_groups[0]["lr"]
+        row["lr"] = self._lr
         row |= {name: detail().item() for name, detail in self._details.items()}
         self._sums = dict.fromkeys(self._sums, 0.0)
         return row
 
-    def _finite(self, name: str, value: Tensor, env_steps: int) -> float:
-        number = value.item()
-        if not math.isfinite(number):
-            raise NumericalError(
-                f"The {name} is {number} at update {self.updates + 1} (environment step "
-                f"{env_steps}). Training stopped; the last checkpoint holds finite weights. "
-                f"Lower lr or grad_norm_clip, or look at the environment's rewards."
-            )
-        return number
+    def require_finite(self) -> None:
+        """Read loss and gradient norm of the updates since the last call.
+
+        Raises:
+            NumericalError: if one is not finite; weights are as they were before that update.
+        """
+        if not self._unread:
+            return
+        first = self.updates - len(self._unread) + 1
+        rows = torch.stack([outcome for _, outcome in self._unread]).tolist()
+        for update, (env_steps, _), row in zip(count(first), self._unread, rows, strict=False):
+            for name, value in zip(("loss", "grad_norm"), row, strict=True):
+                _require_finite(name.replace("grad_", "gradient "), value, update, env_steps)
+                self._sums[name] += value
+            self._sums["n"] += 1
+        self._unread = []
 
     def _set_learning_rate(self, env_steps: int) -> None:
         if self.settings.lr_schedule == "linear":
-            left = max(0.0, 1.0 - env_steps / self.t_max)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.settings.lr * left
+            self._apply_learning_rate(self.settings.lr * max(0.0, 1.0 - env_steps / self.t_max))
+
+    def _apply_learning_rate(self, value: float) -> None:
+        self._lr = value
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(value)
+            else:
+                group["lr"] = value
 
     def _update_targets(self, episodes: int) -> None:
         rule = self.settings.target_update
@@ -155,7 +228,12 @@ class Learner(ABC):
                 torch._foreach_lerp_([t for t, _ in pairs], [o for _, o in pairs], weight)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the online weights' owner: weights, targets, optimiser, counters."""
+        """Everything but the online weights' owner: weights, targets, optimiser, counters.
+
+        Raises:
+            NumericalError: as `require_finite`.
+        """
+        self.require_finite()
         return {
             "online": self.online.state_dict(),
             "target": self.target.state_dict(),
@@ -190,14 +268,24 @@ class Learner(ABC):
             raise ValueError(
                 f"it was trained with optimizer={state['optimizer_name']}, not {s.optimizer}"
             )
-        constants = {"eps": s.optim_eps}
-        if s.optimizer == "rmsprop":
-            constants["alpha"] = s.optim_alpha
-        if s.lr_schedule == "constant":  # `linear` sets it before each update
-            constants["lr"] = s.lr
-        self.optimizer.load_state_dict(state["optimizer"])
-        for group in self.optimizer.param_groups:
-            group.update(constants)
+        saved = state["optimizer"]
+        groups = [
+            {**group, "params": old["params"]}
+            for group, old in zip(self.optimizer.param_groups, saved["param_groups"], strict=True)
+        ]
+        self.optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
+        if s.lr_schedule == "linear":  # of the last update
+            self._apply_learning_rate(float(saved["param_groups"][0]["lr"]))
+
+
+def _require_finite(name: str, value: float, update: int, env_steps: int) -> None:
+    """Raise `NumericalError` if `value` is infinite or NaN."""
+    if not math.isfinite(value):
+        raise NumericalError(
+            f"The {name} is {value} at update {update} (environment step {env_steps}). Training "
+            f"stopped; the last checkpoint holds finite weights. Lower lr or grad_norm_clip, or "
+            f"look at the environment's rewards."
+        )
 
 
 def taken(x: Tensor, actions: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
 """Layers shared by agents, mixers and critics."""
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class SequenceGRU(nn.Module):
@@ -140,7 +143,15 @@ def fresh_copy(module: nn.Module) -> nn.Module:
             raise ValueError(
                 f"{type(layer).__name__} cannot be drawn anew: give it `reset_parameters()`."
             )
-    return twin
+    return flatten_weights(twin)
+
+
+def flatten_weights(module: Module) -> Module:
+    """`module` with each GRU's weights in one block, as cuDNN wants them; a copy has lost that."""
+    for layer in module.modules():
+        if isinstance(layer, nn.RNNBase):
+            layer.flatten_parameters()
+    return module
 
 
 def parameter_count(module: nn.Module) -> int:

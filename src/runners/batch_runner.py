@@ -4,7 +4,7 @@ The loop over time here is the world's own; nothing else loops.
 """
 
 from dataclasses import dataclass
-from time import perf_counter
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -12,19 +12,25 @@ from torch import Tensor
 
 from components.action_selectors import ActionSelector
 from components.episode_batch import EpisodeBatch
+from components.schedules import Number
 from controllers.basic_controller import BasicController
 from envs.base import EnvStep
 from envs.reward_aggregation import RewardAggregation
+from utils.cuda_graphs import Captured
 from utils.errors import NumericalError
+from utils.phases import Phases
 from utils.registry import RUNNERS
 from utils.seeding import generator_state, restore_generator, torch_generator
+
+MOST_UNREAD = 1024  # rounds whose finiteness stays on the device before it is read
+PHASES = ("act", "env", "store", "train")
 
 
 @dataclass(slots=True)
 class Rollout:
     """B episodes and what they came to."""
 
-    batch: EpisodeBatch
+    batch: EpisodeBatch  # overwritten by the next round where rounds are CUDA graphs
     n_steps: int  # real environment steps of all copies together
     returns: Tensor  # [B, R], undiscounted; NaN for an agent that took no part in the episode
     lengths: Tensor  # [B] int64
@@ -46,7 +52,8 @@ class BatchRunner:
     """
 
     metric_descriptions: ClassVar[dict[str, str]] = {
-        "time_act": "seconds spent choosing actions since the last row",
+        "time_act": "seconds spent choosing actions since the last row; whole rounds of episodes "
+        "where these are CUDA graphs",
         "time_env": "seconds spent in the environments since the last row",
         "time_store": "seconds spent writing episodes and replay since the last row",
     }
@@ -63,17 +70,34 @@ class BatchRunner:
         del config
         self.env, self.controller, self.selector = env, controller, selector
         self.generator = torch_generator(seed, stream, device=env.device)
-        self.seconds = {"act": 0.0, "env": 0.0, "store": 0.0}
+        self.phases = Phases(PHASES, env.device)
+        self._unread: list[
+            tuple[int, Tensor]
+        ] = []  # env_steps; whether each step's rewards [T] are
+        # finite
+        self._graphs: dict[bool, Captured[_Round]] = {}
+
+    def capture(self) -> None:
+        """Make each round of episodes one CUDA graph; the environment must stay on its device."""
+        clock = torch.zeros((), dtype=torch.float64, device=self.env.device)
+        generators = (self.generator, self.env.generator)
+        self._captured_clock = clock
+        self._graphs = {
+            greedy: Captured(partial(self._play_round, clock, greedy), generators)
+            for greedy in (False, True)
+        }
 
     def collect(self, env_steps: int, greedy: bool = False) -> Rollout:
         """Play one episode in each copy; those that are lost are left out, unless all are.
+
+        Whether rewards are finite is left to `require_finite`.
 
         Args:
             env_steps: environment steps so far, for the exploration schedule.
             greedy: play without exploring.
 
         Raises:
-            NumericalError: if a reward is not finite.
+            NumericalError: as `require_finite`, which is called after `MOST_UNREAD` rounds.
         """
         n_lost = 0
         while True:
@@ -83,10 +107,47 @@ class BatchRunner:
                 rollout.n_lost = n_lost
                 return rollout
 
+    def require_finite(self) -> None:
+        """Read whether all rewards since the last call were finite.
+
+        Raises:
+            NumericalError: if one was not.
+        """
+        unread, self._unread = self._unread, []
+        rows = torch.stack([finite for _, finite in unread]).tolist() if unread else []
+        for (env_steps, _), finite in zip(unread, rows, strict=True):
+            if not all(finite):
+                raise NumericalError(
+                    f"The reward is not finite at step {finite.index(False)} of an episode begun "
+                    f"at environment step {env_steps}. Training stopped; the last checkpoint is "
+                    f"intact. Check the environment."
+                )
+
     def _collect(self, env_steps: int, greedy: bool) -> Rollout:
-        env, info = self.env, self.env.info
+        self.phases.start()
+        if self._graphs:
+            self._captured_clock.fill_(env_steps)
+            played = self._graphs[greedy]().copied()
+        else:
+            played = self._play_round(env_steps, greedy)
+        self.phases.split("act" if self._graphs else "store")
+        batch, info = played.batch, self.env.info
+        self._unread.append((env_steps, played.is_finite))
+        if len(self._unread) == MOST_UNREAD:
+            self.require_finite()
+        if info.fixed_length:
+            n_steps = batch.n_episodes * info.episode_limit
+            lengths = torch.full((batch.n_episodes,), info.episode_limit)
+        else:
+            lengths = batch.valid.sum(dim=(1, 2)).cpu()
+            n_steps = int(lengths.sum())
+        return Rollout(batch, n_steps, played.returns, lengths, played.metrics)
+
+    def _play_round(self, env_steps: Number, greedy: bool) -> "_Round":
+        """One episode in each copy, without those that are lost."""
+        env = self.env
         batch = EpisodeBatch.zeros(
-            info, env.batch_size, env.device, env.n_rewards, self.controller.noise_dim
+            env.info, env.batch_size, env.device, env.n_rewards, self.controller.noise_dim
         )
         with torch.inference_mode():
             metrics, lost = self._play(batch, env_steps, greedy)
@@ -95,28 +156,17 @@ class BatchRunner:
             batch = batch.select(kept)
             metrics = {name: value[kept] for name, value in metrics.items()}
         returns = batch.reward.sum(dim=1)  # [B, R]
-        if not torch.isfinite(returns).all():
-            t = int((~torch.isfinite(batch.reward)).flatten(2).any(2).any(0).int().argmax())
-            raise NumericalError(
-                f"The reward is not finite at step {t} of an episode begun at environment step "
-                f"{env_steps}. Training stopped; the last checkpoint is intact. "
-                f"Check the environment."
-            )
         if batch.is_active is not None and env.n_rewards > 1:
             took_part = (batch.is_active[:, :-1] & batch.valid).any(dim=1)  # [B, N]
             returns = returns.masked_fill(~took_part, torch.nan)
-        if info.fixed_length:
-            lengths = torch.full((batch.n_episodes,), info.episode_limit)
-        else:
-            lengths = batch.valid.sum(dim=(1, 2)).cpu()
-        return Rollout(batch, int(lengths.sum()), returns, lengths, metrics)
+        is_finite = batch.reward.isfinite().all(dim=2).all(dim=0)  # [T]
+        return _Round(batch, metrics, returns, is_finite)
 
     def _play(
-        self, batch: EpisodeBatch, env_steps: int, greedy: bool
+        self, batch: EpisodeBatch, env_steps: Number, greedy: bool
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         """Fill `batch`; returns metrics and which episodes are lost."""
-        env, info, controller = self.env, self.env.info, self.controller
-        seconds, clock = self.seconds, perf_counter
+        env, info, controller, split = self.env, self.env.info, self.controller, self.phases.split
 
         def select(outputs: Tensor, avail: Tensor) -> Tensor:
             return self.selector.select(outputs, avail, env_steps, greedy, self.generator)
@@ -125,31 +175,26 @@ class BatchRunner:
         hidden: Tensor | None = None
         actions: Tensor | None = None
         metrics: dict[str, Tensor] = {}
-        t0 = clock()
+        split("store")
         step = env.reset()
-        t1 = clock()
-        seconds["env"] += t1 - t0
+        split("env")
         for t in range(info.episode_limit):
             noise = controller.draw_noise(env.batch_size, self.generator)
             actions, hidden = controller.choose(step, actions, noise, hidden, select, greedy)
-            t2 = clock()
-            seconds["act"] += t2 - t1
+            split("act")
             self._store_seen(batch, t, step, noise)
-            t3 = clock()
+            split("store")
             step = env.step(actions)
-            t4 = clock()
-            seconds["env"] += t4 - t3
+            split("env")
             metrics = _keep_final(metrics, step.metrics, alive, info.fixed_length)
             alive = self._store_done(batch, t, actions, step, alive)
-            t1 = clock()
-            seconds["store"] += (t3 - t2) + (t1 - t4)
+            split("store")
             if not info.fixed_length and not alive.any():
                 break
         noise = controller.draw_noise(env.batch_size, self.generator)
         self._store_seen(batch, t + 1, step, noise)
         if not info.fixed_length:
             _clean_padding(batch)
-        seconds["store"] += clock() - t1
         return metrics, step.lost
 
     @staticmethod
@@ -187,6 +232,21 @@ class BatchRunner:
         """Restore the random streams."""
         restore_generator(self.generator, state["generator"])
         self.env.load_state_dict(state["env"])
+
+
+@dataclass(slots=True)
+class _Round:
+    """What a round of episodes gives, all of it on the device."""
+
+    batch: EpisodeBatch
+    metrics: dict[str, Tensor]  # name: [B]
+    returns: Tensor  # [B, R]
+    is_finite: Tensor  # [T] bool, whether all rewards of a step are
+
+    def copied(self) -> "_Round":
+        """The same with copies of everything but the batch."""
+        metrics = {name: value.clone() for name, value in self.metrics.items()}
+        return _Round(self.batch, metrics, self.returns.clone(), self.is_finite.clone())
 
 
 def _keep_final(

@@ -1,8 +1,16 @@
 """The device a run computes on."""
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from utils.errors import UserError
+
+
+def upload(numbers: np.ndarray, device: torch.device) -> Tensor:
+    """A tensor of `numbers` on `device`, without waiting for what the device is doing."""
+    tensor = torch.from_numpy(numbers)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
 def resolve_device(name: str) -> torch.device:

@@ -319,27 +319,44 @@ def test_gradient_is_clipped() -> None:
     assert clipped.item() == pytest.approx(1e-3, rel=1e-2)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-def test_a_loss_that_is_not_finite_stops_training(bad: float) -> None:
-    learner, batch = make(), fake_batch(INFO)
+def test_a_loss_that_is_not_finite_changes_no_weight_and_stops_training(
+    bad: float, optimizer: str
+) -> None:
+    learner, batch = make(optimizer=optimizer), fake_batch(INFO)
     learner.train(batch, 0, 0)
-    before, target = weights(learner.online), weights(learner.target)
+    before = weights(learner.online)
     batch.reward[1, 2] = bad
-    with pytest.raises(NumericalError, match=r"The loss is (nan|inf) at update 2 .*step 77\)"):
-        learner.train(batch, env_steps=77, episodes=10_000)
+    learner.train(batch, env_steps=77, episodes=0)
+    learner.train(batch, env_steps=99, episodes=0)
     assert same(before, weights(learner.online))
-    assert same(target, weights(learner.target))
-    assert learner.updates == 1
+    for read in (learner.metrics, learner.state_dict):  # at the next row, and before a checkpoint
+        with pytest.raises(NumericalError, match=r"The loss is (nan|inf) at update 2 .*step 77\)"):
+            read()
+
+
+def test_losses_are_read_before_too_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("learners.base.MOST_UNREAD", 3)
+    learner, batch = make(), fake_batch(INFO)
+    for _ in range(4):
+        learner.train(batch, 0, 0)
+    assert len(learner._unread) == 1
+    assert learner._sums["n"] == 3
+    batch.reward[1, 2] = torch.nan
+    learner.train(batch, 5, 0)
+    with pytest.raises(NumericalError, match="at update 5"):
+        learner.train(batch, 6, 0)
 
 
 def test_a_gradient_that_is_not_finite_stops_training() -> None:
     learner, batch = make(), fake_batch(INFO)
     before = weights(learner.online)
     learner.online["agent"].first.weight.register_hook(lambda g: g * torch.nan)
-    with pytest.raises(NumericalError, match="The gradient norm is nan at update 1"):
-        learner.train(batch, 0, 10_000)
+    learner.train(batch, 0, 0)
     assert same(before, weights(learner.online))
-    assert learner.updates == 0
+    with pytest.raises(NumericalError, match="The gradient norm is nan at update 1"):
+        learner.metrics()
 
 
 def test_rewards_in_padding_count_for_nothing() -> None:

@@ -219,6 +219,8 @@ def test_a_reward_that_is_not_finite_is_refused(fixed_length: bool) -> None:
     runner = make(FakeEnv(info, ends, nan_at=(1, 4)))
     with pytest.raises(NumericalError, match=r"not finite at step 4 .* environment step 123\."):
         runner.collect(123)
+        runner.collect(456)
+        runner.require_finite()
 
 
 def test_a_reward_after_the_end_is_nobodys() -> None:
@@ -229,8 +231,8 @@ def test_a_reward_after_the_end_is_nobodys() -> None:
 def test_seconds_are_kept_by_phase() -> None:
     runner = make(FakeEnv(INFO))
     runner.collect(0)
-    described = {f"time_{name}" for name in runner.seconds}
-    assert described == BatchRunner.metric_descriptions.keys()
+    described = {f"time_{name}" for name in runner.phases.seconds()}
+    assert described == BatchRunner.metric_descriptions.keys() | {"time_train"}
 
 
 def test_agents_without_memory_and_other_selectors() -> None:

@@ -7,7 +7,7 @@ that do not read features; the state is all observations.
 """
 
 from abc import abstractmethod
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -48,6 +48,7 @@ class StructuredGame(OneStepGame):
     """
 
     feature_dim: int
+    optimum_on_host: ClassVar[bool] = False  # whether the CPU computes `best_value`
 
     def __init__(
         self,
@@ -78,6 +79,7 @@ class StructuredGame(OneStepGame):
             action_feature_dim=self.feature_dim,
             varying_team=low < high,
             dynamic_avail=True,
+            computes_on_host=self.measures_optimum and self.optimum_on_host,
         )
 
     @abstractmethod

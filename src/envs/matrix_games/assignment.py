@@ -55,6 +55,7 @@ class Assignment(StructuredGame):
     """The game; see the module's text."""
 
     feature_dim = 3  # value, whether it is available, whether it is action 0
+    optimum_on_host = True
 
     def __init__(
         self,
@@ -90,8 +91,8 @@ class Assignment(StructuredGame):
 
     def pay(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """See `StructuredGame`."""
-        zeros = torch.zeros(self.batch_size, self.n_actions, dtype=actions.dtype)
-        n_picks = zeros.to(self.device).scatter_add_(1, actions, torch.ones_like(actions))
+        zeros = actions.new_zeros(self.batch_size, self.n_actions)
+        n_picks = zeros.scatter_add_(1, actions, torch.ones_like(actions))
         contested = (n_picks.gather(1, actions) > 1) & (actions > 0)  # [B, N]
         value = self._values.gather(2, actions.unsqueeze(2)).squeeze(2)  # [B, N]
         reward = torch.where(contested, -self.config.conflict_cost, value).sum(dim=1)

@@ -8,6 +8,7 @@ every agent knows. The team's reward is the sum of v_i(l_i), or 0 if more than t
 The optimum is a knapsack, solved by dynamic programming.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ from envs.matrix_games._sizes import (
     below,
     draw_share,
     draw_size,
+    ends,
     largest,
     size_problem,
 )
@@ -101,7 +103,8 @@ class Capacity(StructuredGame):
 
     def best_value(self) -> Tensor:
         """See `StructuredGame`; the loop is the method's own: agent after agent."""
-        n_levels, units = self.n_actions - 1, int(self._budget.max())
+        n_levels = self.n_actions - 1
+        units = math.ceil(ends(self.config.budget)[1] * self.n_agents * n_levels)  # at most
         best = self._values.new_zeros(self.batch_size, units + 1)  # with at most so many units
         for i in range(self.n_agents):
             less = functional.pad(best, (n_levels, 0), value=-torch.inf)

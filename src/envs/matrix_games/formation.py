@@ -114,6 +114,7 @@ class Formation:
             action_feature_dim=self.feature_dim + self._waves.shape[1],
             varying_team=low < n,
             truncates=False,
+            computes_on_host=config.measure_optimum,
         )
         self._distance = torch.cdist(self._place, self._place, p=1).round()  # [C, C]
 

@@ -85,8 +85,9 @@ class MajorityDecoder(Opponent):
         self.world, self.speaker, self.secret, self.n_secrets = world, speaker, secret, n_secrets
         shape = (len(world.symbol(speaker)), n_secrets, world.batch_size)
         # How often each word and secret went together in the present episodes, and in those before.
-        self._now = torch.zeros(shape, device=world.device, dtype=world.dtype)
-        self._past = self._now.sum(dim=2)  # [words, secrets]
+        with torch.inference_mode(False):  # written to in either mode
+            self._now = torch.zeros(shape, device=world.device, dtype=world.dtype)
+            self._past = self._now.sum(dim=2)  # [words, secrets]
 
     def act(self, last_actions: Tensor | None, generator: torch.Generator) -> Tensor:
         """See `Opponent`."""
@@ -94,7 +95,7 @@ class MajorityDecoder(Opponent):
             self._begin(self._all())
         heard = self.world.symbol(self.speaker)  # [words, B], zero in the first step
         true = self.world.signal(self.secret)[: self.n_secrets]  # [secrets, B]
-        self._now = self._now + heard.unsqueeze(1) * true
+        self._now.add_(heard.unsqueeze(1) * true)  # in place: a CUDA graph finds it there again
         others = self._now.sum(dim=2, keepdim=True) - self._now  # [words, secrets, B]
         votes = (self._past.unsqueeze(2) + others) * heard.unsqueeze(1)
         return _best(votes.sum(dim=0), generator).unsqueeze(0)  # [1, B]
@@ -106,7 +107,8 @@ class MajorityDecoder(Opponent):
 
     def _begin(self, past: Tensor) -> None:
         """New episodes after the given past."""
-        self._past, self._now = past.to(self._now), torch.zeros_like(self._now)
+        self._past.copy_(past)
+        self._now.zero_()
 
     def state_dict(self) -> dict[str, Any]:
         """See `Opponent`."""

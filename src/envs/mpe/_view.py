@@ -78,6 +78,7 @@ class View:
             action_types=tuple(_action_types(agent, n_actions) for agent in agents),
             dynamic_avail=False,
             fixed_length=True,
+            computes_on_host=config.backend != "native",
             truncates=not config.legacy_drop_last,
         )
 

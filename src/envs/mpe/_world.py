@@ -60,6 +60,7 @@ class World:
         self.device, self.dtype = device, dtype
         self.sight = sight = sight or Sight(scenario)
         n, e, b = scenario.n_agents, sight.n_entities, batch_size
+        self._constants: dict[tuple[tuple[float, ...], ...], Tensor] = {}
         with torch.inference_mode(False):  # kept tensors are written to in either mode
             self.table = torch.zeros(sight.zero + 1, b, device=device, dtype=dtype)
             self.position = self.table[: 2 * e].view(2, e, b)
@@ -74,6 +75,12 @@ class World:
 
     def _constant(self, values: object, dtype: torch.dtype | None = None) -> Tensor:
         return torch.tensor(values, device=self.device, dtype=dtype or self.dtype)
+
+    def constant(self, rows: tuple[tuple[float, ...], ...]) -> Tensor:
+        """`rows` as a tensor on the worlds' device, uploaded at the first call only."""
+        if rows not in self._constants:
+            self._constants[rows] = self._constant(rows)
+        return self._constants[rows]
 
     def _build_actions(self) -> None:
         """Effect of every action: 2 N rows of impulse, then one row for each symbol."""

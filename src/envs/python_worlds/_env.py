@@ -264,4 +264,5 @@ def _env_info(found: WorldInfo, settings: PythonEnvSettings, label: str) -> EnvI
         varying_team=settings.varying_team,
         dynamic_avail=settings.varying_team or settings.action_masks,
         fixed_length=settings.fixed_length,
+        computes_on_host=True,
     )

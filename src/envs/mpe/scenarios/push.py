@@ -57,9 +57,9 @@ class Push(Scenario):
         size = (world.batch_size,)
         goal = torch.randint(2, size, generator=generator, device=world.device)  # [B]
         world.place_marker(0, goal)
-        own = torch.tensor(OWN_COLOURS, device=world.device, dtype=world.dtype)
+        own = world.constant(OWN_COLOURS)
         world.signal("own_colour").copy_(own[goal].t())
-        colours = torch.tensor(COLOURS, device=world.device, dtype=world.dtype)
+        colours = world.constant(COLOURS)
         world.signal("colours").copy_(colours.flatten().unsqueeze(1))
 
     def rewards(self, world: World) -> tuple[Tensor, None]:

@@ -47,7 +47,7 @@ class Reference(Scenario):
         known = torch.randint(3, size, generator=generator, device=world.device)  # [2, B]
         world.place_marker(0, known[0])
         world.place_marker(1, known[1])
-        colours = torch.tensor(COLOURS, device=world.device, dtype=world.dtype)
+        colours = world.constant(COLOURS)
         world.signal("colour").copy_(colours[known].transpose(1, 2).flatten(0, 1))
 
     def rewards(self, world: World) -> tuple[Tensor, None]:

@@ -46,7 +46,7 @@ class SpeakerListener(Scenario):
         size = (world.batch_size,)
         goal = torch.randint(3, size, generator=generator, device=world.device)  # [B]
         world.place_marker(0, goal)
-        colours = torch.tensor(COLOURS, device=world.device, dtype=world.dtype)
+        colours = world.constant(COLOURS)
         world.signal("colour").copy_(colours[goal].t())
 
     def rewards(self, world: World) -> tuple[Tensor, None]:
