@@ -8,7 +8,7 @@ from torch import Tensor
 
 from components.policies import gumbel, log_policy
 from components.schedules import LinearSchedule
-from utils.errors import refuse
+from utils.errors import outside, refuse
 from utils.registry import SELECTORS
 
 
@@ -117,13 +117,19 @@ class CategoricalConfig(EpsilonGreedyConfig):
 
     epsilon_start: float = 0.0  # probability of a random action at the start, in [0, 1]
     epsilon_finish: float = 0.0  # and after annealing, in [0, 1]
+    uniform_draws: int = 1  # n, each replaces the action with probability epsilon: 1 - (1 - eps)^n
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse(*outside(self, 1, 100, "uniform_draws"))
 
 
 @SELECTORS.register("categorical", config=CategoricalConfig)
 class Categorical:
-    """Sample (1 - epsilon) softmax(outputs) + epsilon uniform, both over available actions.
+    """Sample (1 - p) softmax(outputs) + p uniform, both over available actions.
 
-    Greedy takes the most probable action of the softmax.
+    p = 1 - (1 - epsilon)^n is the probability that one of n = `uniform_draws` draws is random; only
+    epsilon is annealed along a line. Greedy takes the most probable action of the softmax.
     """
 
     takes: ClassVar[tuple[str, ...]] = ("action values", "policies in sequence")
@@ -131,6 +137,7 @@ class Categorical:
 
     def __init__(self, config: CategoricalConfig | None = None):
         config = config or CategoricalConfig()
+        self._uniform_draws = config.uniform_draws
         self._schedule = LinearSchedule(
             config.epsilon_start, config.epsilon_finish, config.epsilon_anneal_time
         )
@@ -146,14 +153,18 @@ class Categorical:
         """See `ActionSelector`."""
         if greedy:
             return greedy_actions(outputs, avail)
-        epsilon = self._schedule.value(env_steps)
-        if epsilon > 0:
+        random = self.random_probability(env_steps)
+        if random > 0:
             uniform = avail / avail.sum(dim=-1, keepdim=True)
             policy = log_policy(outputs, avail).exp()
-            outputs = torch.log((1 - epsilon) * policy + epsilon * uniform)
+            outputs = torch.log((1 - random) * policy + random * uniform)
         noise = gumbel(outputs.shape, generator, outputs.device)
         return greedy_actions(outputs + noise, avail)
 
+    def random_probability(self, env_steps: int) -> float:
+        """Probability of a random action after `env_steps` environment steps."""
+        return 1 - (1 - self._schedule.value(env_steps)) ** self._uniform_draws
+
     def metrics(self, env_steps: int) -> dict[str, float]:
-        """The current epsilon."""
-        return {"epsilon": self._schedule.value(env_steps)}
+        """The probability of a random action, by all draws together."""
+        return {"epsilon": self.random_probability(env_steps)}
