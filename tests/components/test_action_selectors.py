@@ -89,7 +89,7 @@ def test_categorical_mixes_in_available_actions(epsilon: float) -> None:
     assert (found[~AVAIL[0]] == 0).all()
     expected = (1 - epsilon) * policy + epsilon * AVAIL[0] / 3
     torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
-    assert selector.metrics(0) == {"epsilon": epsilon}
+    assert selector.metrics(0) == pytest.approx({"epsilon": epsilon})
 
 
 MACPF = {0: 1.0, 12_500: 0.944, 25_000: 0.774, 37_500: 0.492, 50_000: 0.0975, 10**6: 0.0975}
