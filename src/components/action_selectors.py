@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from components.policies import gumbel, log_policy
+from components.policies import OutputKind, gumbel, log_policy
 from components.schedules import LinearSchedule
 from utils.errors import outside, refuse
 from utils.registry import SELECTORS
@@ -15,7 +15,7 @@ from utils.registry import SELECTORS
 class ActionSelector(Protocol):
     """What a runner needs of an action selector."""
 
-    takes: ClassVar[tuple[str, ...]]  # what its controller may give
+    takes: ClassVar[tuple[OutputKind, ...]]  # what it can choose by
 
     def select(
         self,
@@ -81,7 +81,7 @@ class EpsilonGreedyConfig:
 class EpsilonGreedy:
     """Best action, or with probability epsilon a random one, decided for each agent on its own."""
 
-    takes: ClassVar[tuple[str, ...]] = ("action values", "a joint action")
+    takes: ClassVar[tuple[OutputKind, ...]] = ("action values", "a joint action")
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: EpsilonGreedyConfig):
@@ -132,7 +132,7 @@ class Categorical:
     epsilon is annealed along a line. Greedy takes the most probable action of the softmax.
     """
 
-    takes: ClassVar[tuple[str, ...]] = ("action values", "policies in sequence")
+    takes: ClassVar[tuple[OutputKind, ...]] = ("logits of policies",)
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: CategoricalConfig | None = None):

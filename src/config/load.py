@@ -88,8 +88,7 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     merged = _merge([recorded, layers.read_overrides(overrides, problems)])
     config = _resolve(merged, problems)
     others = {s for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
-    hashes = {s: hash for s, hash in hashes.items() if s not in others}
-    config = dataclasses.replace(config, plugin_files={**config.plugin_files, **hashes})
+    config = plugins.as_recorded(config, hashes, others)
     optional = {f"{s}_args" for s in others} | {*FILM_SETTINGS, *MONGO_SETTINGS, *PLUGIN_SETTINGS}
     missing = [
         leaf

@@ -48,6 +48,19 @@ def record(
     data["plugin_files"] = today
 
 
+def as_recorded(config: RunConfig, hashes: Any, others: set[str]) -> RunConfig:
+    """The configuration with the hashes that a run recorded.
+
+    Args:
+        config: with the hashes of today's files.
+        hashes: slot -> hash, as recorded.
+        others: slots that hold another component now.
+    """
+    kept = hashes.items() if isinstance(hashes, dict) else ()
+    old = {slot: text for slot, text in kept if slot in config.plugin_files and slot not in others}
+    return dataclasses.replace(config, plugin_files={**config.plugin_files, **old})
+
+
 def as_of_today(config: RunConfig) -> RunConfig:
     """The configuration of a recorded run with the hashes of today's files.
 

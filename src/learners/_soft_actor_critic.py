@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
-from components.policies import entropy, gumbel, soft_policy_loss
+from components.policies import OutputKind, entropy, gumbel, soft_policy_loss
 from components.returns import lambda_returns
 from components.schedules import LinearSchedule
 from components.settings import TrainingSettings
@@ -89,6 +89,7 @@ class SoftActorCritic(Learner):
         clip_apart: as in `Learner`.
     """
 
+    trains: ClassVar[OutputKind] = "logits of policies"
     metric_descriptions: ClassVar[dict[str, str]] = {
         **Learner.metric_descriptions,
         "temperature": "weight of the entropy, last update",

@@ -2,7 +2,7 @@
 
 import math
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,12 +12,15 @@ from torch.nn import functional
 
 from build import build_controller, build_learner
 from components.episode_batch import EpisodeBatch
+from components.policies import OutputKind
 from components.schedules import LinearSchedule
 from config.combinations import check_combination
+from config.layers import available
 from config.load import load_config
 from envs.base import EnvInfo
 from learners._soft_actor_critic import SoftActorCriticConfig
 from utils.errors import ConfigError, SettingsError
+from utils.registry import LEARNERS, SELECTORS
 from utils.seeding import seeded_initialisation
 
 INFO, ONE_STEP = fake_info(**RICH), fake_info(episode_limit=1, truncates=False, fixed_length=True)
@@ -447,8 +450,60 @@ def test_combinations_that_cannot_work(case: str) -> None:
         check_combination(load_config(alg, None, [override]))
 
 
+OUTPUTS = {
+    "values sampled as logits": (
+        ("iql", "action_selector=categorical"),
+        "action_selector: categorical chooses by logits of policies, but q_learner trains the "
+        "agents' outputs to be action values. Use action_selector=epsilon_greedy, or another "
+        "learner.",
+    ),
+    "logits read as values": (
+        ("fop", "action_selector=epsilon_greedy"),
+        "action_selector: epsilon_greedy chooses by action values or a joint action, but "
+        "fop_learner trains the agents' outputs to be logits of policies. "
+        "Use action_selector=categorical, or another learner.",
+    ),
+    "logits in sequence read as values": (
+        ("macpf", "action_selector=epsilon_greedy"),
+        "action_selector: epsilon_greedy chooses by action values or a joint action, but "
+        "macpf_learner trains the agents' outputs to be logits of policies. "
+        "Use action_selector=categorical, or another learner.",
+    ),
+    "a joint action sampled as logits": (
+        ("dcg", "action_selector=categorical"),
+        "action_selector: categorical chooses by logits of policies, but dcg_learner trains the "
+        "agents' outputs to be a joint action. Use action_selector=epsilon_greedy, or another "
+        "learner.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OUTPUTS)
+def test_actions_are_chosen_by_what_the_learner_trains(case: str) -> None:
+    (alg, override), text = OUTPUTS[case]
+    with pytest.raises(ConfigError) as caught:
+        check_combination(load_config(alg, None, [override]))
+    assert caught.value.problems == [text]
+
+
+def test_every_method_and_every_selector_say_what_outputs_are() -> None:
+    kinds = set(get_args(OutputKind))
+    assert {LEARNERS.get(name).cls.trains for name in LEARNERS.built_in_names()} == kinds
+    taken = [set(SELECTORS.get(name).cls.takes) for name in SELECTORS.built_in_names()]
+    assert set.union(*taken) == kinds
+    assert not set.intersection(*taken)
+
+
+def test_a_selector_that_does_not_say_what_it_chooses_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(SELECTORS.get("categorical").cls, "takes")
+    with pytest.raises(
+        ConfigError, match=r"categorical does not say .* `takes = \(\"action values"
+    ):
+        check_combination(load_config("iql", None, ["action_selector=categorical"]))
+
+
 def test_the_algorithms_themselves_are_accepted() -> None:
-    for alg in ("fop", "macpf", "qmix", "agp"):
+    for alg in available("algs"):
         check_combination(load_config(alg, "topk", []))
 
 
