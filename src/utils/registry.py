@@ -134,7 +134,7 @@ class Registry:
         """The sentence that says `name` does not exist, with the nearest name and all names."""
         names = self.names()
         hint = nearest(name, names)
-        yours = "" if hint else f" One of yours is looked for in {plugins.folder()}."
+        yours = "" if hint else f" Yours are looked for in {plugins.folder()} (setting `plugins`)."
         return f"there is no {self.slot} '{name}'.{hint} Available: {', '.join(names)}.{yours}"
 
     def _files(self) -> dict[str, Path]:
