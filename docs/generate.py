@@ -41,7 +41,7 @@ def metrics_page() -> str:
     parts = ["# Metrics", NOTE, METRICS_INTRO, "## Every run", _table(RUN_METRICS)]
     for registry in (LEARNERS, RUNNERS, SELECTORS):
         parts.append(f"## From the `{registry.slot}`")
-        for name in registry.names():
+        for name in registry.built_in_names():
             described = _component_metrics(registry, name)
             parts += [f"### `{registry.slot}: {name}`", described]
     parts += [
@@ -49,7 +49,7 @@ def metrics_page() -> str:
         "An environment's metric is the result of one episode. It is logged as its mean over "
         "episodes: `<metric>_mean` while training, `test_<metric>_mean` in a greedy test.",
     ]
-    for name in ENVS.names():
+    for name in ENVS.built_in_names():
         parts += [f"### `env: {name}`", _env_metrics(name)]
         parts += _metrics_of_yamls(name)
     return "\n\n".join(parts) + "\n"

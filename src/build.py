@@ -12,6 +12,7 @@ from components.action_selectors import ActionSelector
 from components.episode_batch import EpisodeBatch
 from components.replay_buffer import ReplayBuffer, require_memory
 from config.load import load_recorded
+from config.plugins import as_of_today
 from config.schema import RunConfig
 from controllers._greedy_player import GreedyPlayer
 from controllers.basic_controller import BasicController
@@ -55,6 +56,7 @@ def seat_opponent(env: BatchedEnv, config: RunConfig) -> BatchedEnv:
     try:
         checkpoint = find_checkpoint(path)
         theirs = load_recorded(run_folder(path), [f"device={config.device}", "resume="])
+        theirs = as_of_today(theirs)
         if theirs.env != config.env:
             raise UserError(f"It was trained on env={theirs.env}, and here it is {config.env}.")
         weights = load_checkpoint(checkpoint)["learner"]["online"]

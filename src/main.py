@@ -75,7 +75,7 @@ def dispatch(command: Command, signals: StopSignals) -> int:
     if command.action == "help":
         print(describe.help_text())
     elif command.action == "list":
-        print(describe.list_text())
+        print(describe.list_text(plugins_of(command)))
     elif command.sync_mongo:
         from config.load import recorded_settings
         from mongodb.recording import sync_run
@@ -111,10 +111,17 @@ def dispatch(command: Command, signals: StopSignals) -> int:
     return 0
 
 
+def plugins_of(command: Command) -> str:
+    """The folder of components outside the tree that the command line names; empty: none."""
+    given = dict(text.split("=", 1) for text in command.overrides if "=" in text)
+    return given.get("plugins", "")
+
+
 def resolve(command: Command) -> RunConfig:
     """The complete, checked configuration; a run that exists already brings its own."""
     from config.combinations import check_combination
     from config.load import load_config, load_recorded
+    from config.plugins import as_of_today
 
     given = dict(text.split("=", 1) for text in command.overrides if "=" in text)
     if given.get("resume") == "auto":
@@ -139,7 +146,7 @@ def resolve(command: Command) -> RunConfig:
             # A run that was itself resumed has recorded from where.
             config = load_recorded(run_folder(place), ["resume=", *command.overrides])
             check_combination(config)
-            return config
+            return as_of_today(config)
     config = load_config(command.alg, command.env, list(command.overrides), say)
     check_combination(config)
     return config

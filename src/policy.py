@@ -15,6 +15,7 @@ from torch import Tensor
 from build import build_env, build_player, build_runner, build_trained_controller
 from components.episode_batch import EpisodeBatch
 from config.load import load_recorded
+from config.plugins import as_of_today
 from config.schema import RunConfig
 from controllers.basic_controller import BasicController
 from envs.base import EnvInfo, EnvStep
@@ -89,5 +90,5 @@ def load_policy(run_dir: str | Path, device: str = "cpu") -> Policy:
     Raises:
         UserError: if the checkpoint is missing, damaged or does not fit the run's configuration.
     """
-    config = load_recorded(run_folder(run_dir), [f"device={device}", "resume="])
+    config = as_of_today(load_recorded(run_folder(run_dir), [f"device={device}", "resume="]))
     return Policy(config, build_trained_controller(config, find_checkpoint(run_dir))[0])

@@ -29,6 +29,7 @@ BESIDE_LEARNING = (
     "checkpoint_seconds",
     "checkpoint_replay",
     "keep_numbered_checkpoints",
+    "plugins",  # where components stand; `plugin_files` tells whether they have changed
     *FILM_SETTINGS,
     *MONGO_SETTINGS,
     *SPEED_SETTINGS,

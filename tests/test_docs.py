@@ -9,10 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from docs import generate
+from tests.fake_envs import fake_info
 
+from build import build_controller, build_learner
 from config.cli import parse
+from config.load import load_config
 from main import resolve
+from utils import plugins
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -44,7 +49,7 @@ def run(command: str, cwd: Path) -> str:
     """Run a printed command there; returns what it printed, and fails if it failed."""
     words = shlex.split(command)
     assert words[0] == "python", command
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTEST_ADDOPTS": "-p no:cacheprovider"}
     done = subprocess.run(
         [PYTHON, *words[1:]], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -54,54 +59,84 @@ def run(command: str, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def tutorial(tmp_path_factory):
-    """A copy of the sources with the tutorial's files in it, and what its commands printed."""
-    copy = tmp_path_factory.mktemp("tutorial")
-    shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    """The tutorial's project beside a checkout, and what its commands printed."""
+    place = tmp_path_factory.mktemp("tutorial")
+    (place / "action-graph-policies").symlink_to(ROOT, target_is_directory=True)
+    project = place / "my_project"
+    project.mkdir()
     text = text_of("add_a_component.md")
     for name, code in FILE.findall(text):
-        path = copy / name
-        assert not path.exists(), f"{name} exists already; the tutorial adds files only"
-        path.write_text(code, encoding="utf-8")
-    return copy, {command: run(command, copy) for command in commands(text, "bash")}
+        (place / name).write_text(code, encoding="utf-8")
+    return project, {command: run(command, project) for command in commands(text, "bash")}
 
 
 def test_tutorial_prints_every_step():
     text = text_of("add_a_component.md")
     names = [name for name, _ in FILE.findall(text)]
-    assert [Path(name).name for name in names] == [
-        "weighted_sum.py",
-        "agp_weighted.yaml",
-        "modular_sum.py",
-        "modular_sum.yaml",
+    assert names == [
+        "my_project/weighted_sum.py",
+        "my_project/agp_weighted.yaml",
+        "my_project/modular_sum.py",
+        "my_project/modular_sum.yaml",
+        "my_project/dueling_agent.py",
+        "my_project/hysteretic_learner.py",
+        "my_project/hysteretic.yaml",
     ]
     assert len(names) == len(blocks(text, "python", "yaml"))
-    assert len(commands(text, "bash")) == 3
+    layout = blocks(text, "")[0]
+    assert all(Path(name).name in layout for name in names)
+    assert len(commands(text, "bash")) == 6
 
 
 def test_tutorial_runs_as_printed(tutorial):
-    copy, printed = tutorial
-    train_mixer, check, train_env = printed.values()
-    assert "Finished. Everything is in" in train_mixer
+    project, printed = tutorial
+    train_mixer, check, train_env, train_algorithm, listed, contracts = printed.values()
+    for training in (train_mixer, train_env, train_algorithm):
+        assert "Finished. Everything is in" in training
     assert check.startswith("modular_sum passes all checks.")
-    assert "Finished. Everything is in" in train_env
-    recorded = next((copy / "results" / "topk").glob("agp_weighted/*/config.yaml")).read_text()
+    results = project / "results"
+    recorded = next((results / "topk").glob("agp_weighted/*/config.yaml")).read_text()
     assert "mixer: weighted_sum" in recorded
     assert "use_bias: false" in recorded
-    assert list((copy / "results" / "modular_sum" / "agp").glob("*/metrics.csv"))
+    assert f"plugins: {project}" in recorded
+    assert list((results / "modular_sum" / "agp").glob("*/metrics.csv"))
+    recorded = next((results / "climbing").glob("hysteretic/*/config.yaml")).read_text()
+    assert "agent: dueling_agent" in recorded
+    assert "bad_news_weight: 0.2" in recorded
+    for name in ("weighted_sum", "modular_sum", "dueling_agent", "hysteretic_learner"):
+        assert f"  {name} " in listed
+    # Three tests of every component, two of a mixer, two of an agent, one of a learner, and the
+    # checker; of the agent that alone is tried with and without further inputs.
+    assert f"{3 * 4 + 2 + 2 + 1 + 1} passed" in contracts
 
 
 def test_tutorial_code_is_in_our_style(tutorial):
-    copy, _ = tutorial
+    project, _ = tutorial
     files = [
-        name for name, _ in FILE.findall(text_of("add_a_component.md")) if name.endswith(".py")
+        Path(name).name
+        for name, _ in FILE.findall(text_of("add_a_component.md"))
+        if name.endswith(".py")
     ]
     ruff = [PYTHON, "-m", "ruff"]
     settings = ["--config", str(ROOT / "pyproject.toml"), *files]
-    for command in (["check", "--no-cache"], ["format", "--no-cache", "--check"]):
+    known = ["--config", f"src = ['{ROOT}/src']"]  # whose modules are imported as ours
+    for command in (["check", "--no-cache", *known], ["format", "--no-cache", "--check"]):
         done = subprocess.run(
-            [*ruff, *command, *settings], cwd=copy, capture_output=True, text=True, check=False
+            [*ruff, *command, *settings], cwd=project, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_learner_of_the_tutorial_trusts_good_news_more(tutorial):
+    project, _ = tutorial
+    settings = [f"plugins={project}", "learner_args.bad_news_weight=0.25"]
+    try:
+        config = load_config(str(project / "hysteretic.yaml"), "climbing", settings)
+        learner = build_learner(config, build_controller(config, fake_info()))
+        errors = torch.tensor([-2.0, 2.0])  # Q below and above its target
+        assert learner.error_loss(errors).tolist() == [4.0, 1.0]
+    finally:
+        plugins.use_folder("")
 
 
 def test_targets_of_the_worked_example(capsys):

@@ -220,11 +220,11 @@ BAD_SETTINGS = {
     ),
     "a learner that needs joint actions": (
         bad("learner=dcg_learner"),
-        ["dcg_learner cannot use", "agp_controller gives, action values"],
+        ["dcg_learner cannot use", "agp_controller gives, outputs of each agent"],
     ),
     "sampling from a joint action": (
         bad("action_selector=categorical", flags=DCG),
-        ["categorical cannot use", "action_selector=epsilon_greedy"],
+        ["dcg_learner trains the agents' outputs to be", "action_selector=epsilon_greedy"],
     ),
     "an agent without features": (
         bad("agent=agp_agent", flags=DCG),

@@ -6,17 +6,17 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from components.policies import gumbel, log_policy
+from components.policies import OutputKind, gumbel, log_policy
 from components.schedules import LinearSchedule, Number
 from components.settings import ExplorationSettings
-from utils.errors import refuse
+from utils.errors import outside, refuse
 from utils.registry import SELECTORS
 
 
 class ActionSelector(Protocol):
     """What a runner needs of an action selector."""
 
-    takes: ClassVar[tuple[str, ...]]  # what its controller may give
+    takes: ClassVar[tuple[OutputKind, ...]]  # what it can choose by
 
     def select(
         self,
@@ -82,7 +82,7 @@ def _epsilon(config: EpsilonGreedyConfig, exploration: ExplorationSettings) -> L
 class EpsilonGreedy:
     """Best action, or with probability epsilon a random one, decided for each agent on its own."""
 
-    takes: ClassVar[tuple[str, ...]] = ("action values", "a joint action")
+    takes: ClassVar[tuple[OutputKind, ...]] = ("action values", "a joint action")
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: EpsilonGreedyConfig, exploration: ExplorationSettings):
@@ -116,19 +116,26 @@ class CategoricalConfig(EpsilonGreedyConfig):
 
     epsilon_start: float = 0.0  # probability of a random action at the start, in [0, 1]
     epsilon_finish: float = 0.0  # after epsilon_anneal_time, in [0, 1]
+    uniform_draws: int = 1  # n, each replaces the action with probability epsilon: 1 - (1 - eps)^n
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse(*outside(self, 1, 100, "uniform_draws"))
 
 
 @SELECTORS.register("categorical", config=CategoricalConfig)
 class Categorical:
-    """Sample (1 - epsilon) softmax(outputs) + epsilon uniform, both over available actions.
+    """Sample (1 - p) softmax(outputs) + p uniform, both over available actions.
 
-    Greedy takes the most probable action of the softmax.
+    p = 1 - (1 - epsilon)^n is the probability that one of n = `uniform_draws` draws is random; only
+    epsilon is annealed along a line. Greedy takes the most probable action of the softmax.
     """
 
-    takes: ClassVar[tuple[str, ...]] = ("action values", "policies in sequence")
+    takes: ClassVar[tuple[OutputKind, ...]] = ("logits of policies",)
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: CategoricalConfig, exploration: ExplorationSettings):
+        self._uniform_draws = config.uniform_draws
         self._schedule = _epsilon(config, exploration)
 
     def select(
@@ -143,13 +150,17 @@ class Categorical:
         if greedy:
             return greedy_actions(outputs, avail)
         if not self._schedule.is_zero:
-            epsilon = self._schedule.value(env_steps)
+            random = self.random_probability(env_steps)
             uniform = avail / avail.sum(dim=-1, keepdim=True)
             policy = log_policy(outputs, avail).exp()
-            outputs = torch.log((1 - epsilon) * policy + epsilon * uniform)
+            outputs = torch.log((1 - random) * policy + random * uniform)
         noise = gumbel(outputs.shape, generator, outputs.device)
         return greedy_actions(outputs + noise, avail)
 
+    def random_probability(self, env_steps: Number) -> Number:
+        """Probability of a random action after `env_steps` environment steps."""
+        return 1 - (1 - self._schedule.value(env_steps)) ** self._uniform_draws
+
     def metrics(self, env_steps: int) -> dict[str, float]:
-        """The current epsilon."""
-        return {"epsilon": self._schedule.value(env_steps)}
+        """The probability of a random action, by all draws together."""
+        return {"epsilon": float(self.random_probability(env_steps))}

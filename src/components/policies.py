@@ -1,14 +1,20 @@
-"""Stochastic policies given by logits: log-probabilities, soft values, samples.
+"""What an agent's outputs mean; and policies given by logits: log-probabilities, values, samples.
 
 Unavailable actions have probability zero; no sum sees them and no gradient flows through them.
 Sources: soft values and policies of maximum-entropy learning, Haarnoja et al., arXiv 1702.08165;
 with discrete actions, Christodoulou, arXiv 1910.07207.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from components.schedules import Number
+
+# What a controller's outputs [B, N, A] are once its learner has trained them. A joint action: 1 at
+# each agent's part of the greedy joint action, 0 elsewhere.
+OutputKind = Literal["action values", "logits of policies", "a joint action"]
 
 
 def log_policy(logits: Tensor, avail: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from config.schema import RunConfig
 from utils.errors import ConfigError
-from utils.registry import AGENTS, CONTROLLERS, LEARNERS, MIXERS, SELECTORS
+from utils.registry import AGENTS, CONTROLLERS, LEARNERS, MIXERS, SELECTORS, Registry
 
 
 @runtime_checkable
@@ -29,7 +29,7 @@ def check_combination(config: RunConfig) -> None:
     """
     problems = [
         *_rewards(config),
-        *_what_the_controller_gives(config),
+        *_outputs(config),
         *_networks(config),
         *_what_is_mixed(config),
     ]
@@ -62,23 +62,41 @@ def _rewards(config: RunConfig) -> Iterator[str]:
             )
 
 
-def _what_the_controller_gives(config: RunConfig) -> Iterator[str]:
-    """Learner and action selector must be able to use it."""
+def _outputs(config: RunConfig) -> Iterator[str]:
+    """The learner must be able to use the controller, the action selector what the learner trains.
+
+    Only the learner decides whether the outputs of `basic_controller` are values or logits.
+    """
     gives = CONTROLLERS.get(config.controller).cls.gives
-    for registry, name in ((LEARNERS, config.learner), (SELECTORS, config.action_selector)):
-        if gives not in registry.get(name).cls.takes:
-            fitting = [n for n in registry.names() if gives in registry.get(n).cls.takes]
-            yield (
-                f"{registry.slot}: {name} cannot use what {config.controller} gives, {gives}. "
-                f"Use {registry.slot}={' or '.join(fitting)}."
-            )
+    learner, selector = LEARNERS.get(config.learner).cls, SELECTORS.get(config.action_selector).cls
+    if gives not in learner.takes:
+        yield (
+            f"learner: {config.learner} cannot use what {config.controller} gives, {gives}. "
+            f"Use learner={_that_take(LEARNERS, gives)}."
+        )
+    if not hasattr(selector, "takes"):
+        yield (
+            f"action_selector: {config.action_selector} does not say what it chooses by. Write "
+            f'`takes = ("{learner.trains}",)` in its class if it can choose by them.'
+        )
+    elif learner.trains not in selector.takes:
+        yield (
+            f"action_selector: {config.action_selector} chooses by {' or '.join(selector.takes)}, "
+            f"but {config.learner} trains the agents' outputs to be {learner.trains}. "
+            f"Use action_selector={_that_take(SELECTORS, learner.trains)}, or another learner."
+        )
+
+
+def _that_take(registry: Registry, given: str) -> str:
+    """Our components of a slot that can use what is given."""
+    return " or ".join(n for n in registry.built_in_names() if given in registry.get(n).cls.takes)
 
 
 def _networks(config: RunConfig) -> Iterator[str]:
     """The agent must offer what the controller reads, and a mixer must be of use."""
     controller = CONTROLLERS.get(config.controller).cls
     if controller.needs_features and not hasattr(AGENTS.get(config.agent).cls, "features"):
-        fitting = [n for n in AGENTS.names() if hasattr(AGENTS.get(n).cls, "features")]
+        fitting = [n for n in AGENTS.built_in_names() if hasattr(AGENTS.get(n).cls, "features")]
         yield (
             f"agent: {config.agent} does not show the features that {config.controller} reads. "
             f"Use agent={' or '.join(fitting)}."
@@ -94,7 +112,7 @@ def _what_is_mixed(config: RunConfig) -> Iterator[str]:
     """Learner and mixer must speak of the same values."""
     given, mixed = LEARNERS.get(config.learner).cls.mixes, _mixes(config.mixer)
     if given != mixed:
-        fitting = [name for name in MIXERS.names() if _mixes(name) == given]
+        fitting = [name for name in MIXERS.built_in_names() if _mixes(name) == given]
         yield (
             f"mixer: {config.mixer} mixes {mixed}, but {config.learner} gives {given}. "
             f"Use mixer={' or '.join(fitting)}, or another learner."

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 from config import layers
 from config.hints import nested_dataclass
 from config.schema import RunConfig
+from utils import plugins
 from utils.errors import UserError
 from utils.registry import REGISTRIES
 
@@ -68,7 +69,7 @@ def configuration_markdown() -> str:
         parts += [f"### {heading}", _table(settings)]
     for slot, registry in REGISTRIES.items():
         parts.append(f"## `{slot}`")
-        for name in registry.names():
+        for name in registry.built_in_names():
             parts += [f"### `{slot}: {name}`", registry.summary(name)]
             try:
                 settings = describe_settings(registry.get(name).config)
@@ -93,8 +94,13 @@ def help_text() -> str:
     return "\n".join(lines)
 
 
-def list_text() -> str:
-    """Every component, algorithm and environment file with one line on what it is."""
+def list_text(folder: str = "") -> str:
+    """Every component, algorithm and environment file with one line on what it is.
+
+    Args:
+        folder: holds components outside the tree; empty: AGP_PLUGINS, or the current folder.
+    """
+    plugins.use_folder(folder)
     lines: list[str] = []
     for slot, registry in REGISTRIES.items():
         _section(lines, slot, ((name, registry.summary(name)) for name in registry.names()))

@@ -12,11 +12,17 @@ from typing import Any
 
 import yaml
 
-from config import layers
+from config import layers, plugins
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
-from config.schema import FILM_SETTINGS, MONGO_SETTINGS, SPEED_SETTINGS, RunConfig
+from config.schema import (
+    FILM_SETTINGS,
+    MONGO_SETTINGS,
+    PLUGIN_SETTINGS,
+    SPEED_SETTINGS,
+    RunConfig,
+)
 from utils.errors import ConfigError, UserError
 from utils.files import reason, replacing
 from utils.registry import REGISTRIES, Component
@@ -87,6 +93,8 @@ def load_config(
 def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     """The configuration that a run recorded in its folder, with overrides on top.
 
+    Of components outside the tree it holds the hashes that were recorded (`plugins.as_of_today`).
+
     Args:
         run_dir: folder of the run, which holds the `config.yaml` that `dump` wrote.
         overrides: the arguments after `with`.
@@ -107,11 +115,14 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
             f"{layers.COMMAND_LINE}: preset: a preset holds when a run starts. Give the settings "
             f"that are to change after `with`."
         )
+    hashes = recorded.data.pop("plugin_files", {})
     merged = Merged()
     merged.add_all([recorded, with_layer])
     config = _resolve(merged, problems)
-    optional = {f"{s}_args" for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
-    optional |= {*FILM_SETTINGS, *MONGO_SETTINGS, *SPEED_SETTINGS, "preset"}
+    others = {s for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
+    config = plugins.as_recorded(config, hashes, others)
+    optional = {f"{s}_args" for s in others} | {"preset"}
+    optional |= {*FILM_SETTINGS, *MONGO_SETTINGS, *SPEED_SETTINGS, *PLUGIN_SETTINGS}
     missing = [
         leaf
         for leaf in _leaves(to_dict(config))
@@ -205,7 +216,9 @@ def _resolve(merged: Merged, problems: list[str]) -> RunConfig:
         ConfigError: with `problems` and everything wrong with the merged settings.
     """
     found: list[Problem] = []
+    plugins.use_folder(merged.data)
     components = {slot: _component(slot, merged.data, found) for slot in REGISTRIES}
+    plugins.record(merged.data, components.items(), found)
     config = _run_wide(merged.data, components, found)
     args = {
         f"{slot}_args": _component_settings(slot, component, merged.data, found)

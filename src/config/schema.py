@@ -5,7 +5,7 @@ hold the name of a registered component, and `<slot>_args` holds that component'
 dataclass.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from components.settings import AgentSettings, ExplorationSettings, TrainingSettings
@@ -16,6 +16,8 @@ from utils.mongo_url import holds_secret
 FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
 MONGO_SETTINGS = ("mongo_url", "mongo_db")
 SPEED_SETTINGS = ("compile",)  # the same mathematics, faster; a run's record may lack them too
+# Older records have none; a run without components outside the tree needs none.
+PLUGIN_SETTINGS = ("plugins", "plugin_files")
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     mixer_args: Any = None  # its settings
     learner: str = "q_learner"  # registered learner
     learner_args: Any = None  # its settings
+
+    # Components outside the tree
+    plugins: str = ""  # folder that holds them; empty: AGP_PLUGINS, or the current folder
+    plugin_files: dict[str, str] = field(
+        default_factory=dict
+    )  # recorded by the run: {slot: hash of the file of its component}
 
     # How much, and in what proportion
     t_max: int = 2_050_000  # environment steps of the whole run (B copies in lockstep count B)

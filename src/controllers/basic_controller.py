@@ -45,7 +45,7 @@ class BasicController:
     """
 
     noise_dim = 0  # K, size of the common noise in EpisodeBatch.noise
-    gives: ClassVar[str] = "action values"  # what learners and action selectors get from it
+    gives: ClassVar[str] = "outputs of each agent"  # what a learner gets, which says what they mean
     needs_features: ClassVar[bool] = False  # whether its agent must have `features`
 
     def __init__(

@@ -35,7 +35,7 @@ class MACPFControllerConfig(BasicControllerConfig):
 class MACPFController(BasicController):
     """See the module's text; arguments as `BasicController`. `outputs` are the independent ones."""
 
-    gives: ClassVar[str] = "policies in sequence"
+    gives: ClassVar[str] = "outputs in sequence"
     needs_features: ClassVar[bool] = True
     config: MACPFControllerConfig
 

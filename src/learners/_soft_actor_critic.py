@@ -22,12 +22,12 @@ import torch
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
-from components.policies import entropy, gumbel, soft_policy_loss
+from components.policies import OutputKind, entropy, gumbel, soft_policy_loss
 from components.returns import lambda_returns
 from components.schedules import LinearSchedule, Number
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners.base import Details, Learner, masked_mean, real_entries
+from learners.base import Details, Learner, masked_mean, of_present, real_entries
 from modules.layers import fresh_copy
 from utils.errors import refuse
 from utils.seeding import (
@@ -47,7 +47,8 @@ class SoftActorCriticConfig:
     temperature_anneal_time: int = 90_000  # environment steps over which it falls linearly
     td_lambda: float = 0.8  # lambda of the targets, in [0, 1]; 0: one-step
     entropy_target: Literal["reference", "theory"] = (
-        "reference"  # reference: the return - a mean_i log pi_i; theory: gamma-discounted sum_i
+        "reference"  # reference: the return - a mean_i log pi_i, once; theory: - a sum_i log pi_i
+        # after every step of the return, discounted, nothing after a terminated one
     )
 
     def __post_init__(self) -> None:
@@ -88,6 +89,7 @@ class SoftActorCritic(Learner):
         clip_apart: as in `Learner`.
     """
 
+    trains: ClassVar[OutputKind] = "logits of policies"
     metric_descriptions: ClassVar[dict[str, str]] = {
         **Learner.metric_descriptions,
         "temperature": "weight of the entropy, last update",
@@ -132,6 +134,14 @@ class SoftActorCritic(Learner):
     def targets(self, batch: EpisodeBatch, next_value: Tensor, next_log_pi: Tensor) -> Tensor:
         """The critics' targets, from actions sampled after each step.
 
+        With v the mixed value after a step and H the entropy there, sampled as - log pi,
+
+            reference: y_t = G_t + a mean_i H_i,  G_t = r_t + g (1 - d_t) [(1-l) v + l G_{t+1}]
+            theory:    y_t = r_t + g (1 - d_t) [a sum_i H_i + (1-l) v + l y_{t+1}]
+
+        and l = `td_lambda`, but 0 at an episode's last step. Where nothing is mixed, H_i is each
+        agent's own.
+
         Args:
             batch: B episodes.
             next_value: [B, L-1, R], their mixed values at steps 1..L-1, by the target networks.
@@ -141,16 +151,20 @@ class SoftActorCritic(Learner):
             [B, T, R]
         """
         theory = self.config.entropy_target == "theory"
-        bonus = -self.temperature * next_log_pi  # [B, L-1, N]
+        reward = self.reward_scaler.scale(batch.reward)
+        after = slice(1, next_log_pi.shape[1] + 1)
+        bonus = of_present(-self.temperature * next_log_pi, batch, after)  # [B, L-1, N]
         if next_value.shape[2] == 1:  # one value of the team
-            active = None if batch.is_active is None else batch.is_active[:, 1 : bonus.shape[1] + 1]
-            bonus = _over_agents(bonus, active, mean=not theory)  # [B, L-1, 1]
-        if theory:
-            next_value = next_value + bonus
+            n_present: Any = bonus.shape[2]
+            if batch.is_active is not None:
+                n_present = batch.is_active[:, after].sum(dim=2, keepdim=True).clamp(min=1)
+            bonus = bonus.sum(dim=2, keepdim=True) / (1 if theory else n_present)  # [B, L-1, 1]
         if not self.sees_last:  # nothing follows the last step
-            next_value = nn.functional.pad(next_value, (0, 0, 0, 1))
+            next_value, bonus = (nn.functional.pad(x, (0, 0, 0, 1)) for x in (next_value, bonus))
+        if theory:  # each step earns the entropy of the policy after it, whatever lambda is
+            reward = reward + self.settings.gamma * torch.where(batch.terminated, 0.0, bonus)
         returns = lambda_returns(
-            self.reward_scaler.scale(batch.reward),
+            reward,
             next_value,
             batch.terminated,
             batch.valid,
@@ -210,11 +224,3 @@ def redrawn(module: nn.Module, seed: int, name: str) -> nn.Module:
     """A copy of `module` with initial weights of its own, from the stream `name`."""
     with seeded_initialisation(seed, "weights", name):
         return fresh_copy(module)
-
-
-def _over_agents(x: Tensor, active: Tensor | None, mean: bool) -> Tensor:
-    """Sum or mean of x [B, T, N] over the agents that take part -> [B, T, 1]."""
-    if active is None:
-        return x.mean(dim=2, keepdim=True) if mean else x.sum(dim=2, keepdim=True)
-    total = torch.where(active, x, 0.0).sum(dim=2, keepdim=True)
-    return total / active.sum(dim=2, keepdim=True).clamp(min=1) if mean else total

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
+from components.policies import OutputKind
 from components.reward_scaling import RewardScaler
 from components.schedules import Number
 from components.settings import TrainingSettings
@@ -46,7 +47,8 @@ class Learner(ABC):
         "lr": "learning rate of the last update",
     }
 
-    takes: ClassVar[tuple[str, ...]] = ("action values",)  # what its controller may give
+    takes: ClassVar[tuple[str, ...]] = ("outputs of each agent",)  # what its controller may give
+    trains: ClassVar[OutputKind] = "action values"  # what its training makes of them
     uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
     needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
     mixes: ClassVar[str] = "values"  # what its mixer gets; a mixer of something else says so

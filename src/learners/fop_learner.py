@@ -9,8 +9,9 @@ in `modules/mixers/fop.py`. With twins k = 1, 2 and temperature a:
     y:       lambda return of r and min_k Q_jt^k'(s', u'), plus the entropy; u'_i ~ pi_i(. | next)
 
 The entropy in y is that of the authors' code, - a mean_i log pi_i(u'_i | next), neither discounted
-nor cut at the end; `entropy_target: theory` has r + gamma (1 - d) [Q_jt - a sum_i log pi_i]
-instead. Agents act alone: each samples its own pi_i, and takes its mode in a test.
+nor cut at the end; with `entropy_target: theory` every step of the return earns
+gamma (1 - d) [- a sum_i log pi_i] besides its reward. Agents act alone: each samples its own pi_i,
+and takes its mode in a test.
 
 Departures: those of `_soft_actor_critic.py`; critics see ids and last actions if actors do (the
 authors' critics always do).

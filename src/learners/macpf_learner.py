@@ -69,7 +69,7 @@ class MACPFLearner(SoftActorCritic):
         t_max: environment steps of the whole run.
     """
 
-    takes: ClassVar[tuple[str, ...]] = ("policies in sequence",)
+    takes: ClassVar[tuple[str, ...]] = ("outputs in sequence",)
     config: MACPFLearnerConfig
     metric_descriptions: ClassVar[dict[str, str]] = {
         **SoftActorCritic.metric_descriptions,

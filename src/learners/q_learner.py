@@ -77,13 +77,17 @@ class QLearner(Learner):
         target = self._targets(batch, q.detach())  # [B, T, R]
         td_error = value - target
         mask = real_entries(batch, td_error.shape[2] > 1, self.controller.info.fixed_length)
-        loss = masked_mean(td_error.square(), mask)
+        loss = masked_mean(self.error_loss(td_error), mask)
         value, td_error = value.detach(), td_error.detach()
         return loss, {
             "td_error_abs": lambda: masked_mean(td_error.abs(), mask),
             "q_taken_mean": lambda: masked_mean(value, mask),
             "target_mean": lambda: masked_mean(target.expand_as(value), mask),
         }
+
+    def error_loss(self, td_error: Tensor) -> Tensor:
+        """What is averaged over real steps; a subclass may weigh errors. [B, T, R] -> the same."""
+        return td_error.square()
 
     def _targets(self, batch: EpisodeBatch, q: Any) -> Tensor:
         """q: the online network's estimate of steps 0..L-1 -> [B, T, R]."""

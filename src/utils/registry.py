@@ -7,7 +7,7 @@ registers its class together with the dataclass of its settings::
     class QMixer(nn.Module): ...
 
 Nothing else has to be edited to add a component. A missing optional package breaks only the runs
-that need it.
+that need it. Components outside the tree are found the same way (`utils/plugins.py`).
 """
 
 import ast
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from utils import plugins
 from utils.errors import UserError
 
-SOURCE = Path(__file__).resolve().parents[1]
 ClassT = TypeVar("ClassT", bound=type)
 
 
@@ -37,11 +37,13 @@ class Component:
         name: the name in YAML.
         cls: the class (or factory function) to build.
         config: the frozen dataclass of its settings.
+        outside: its file, if that stands outside the tree.
     """
 
     name: str
     cls: Any
     config: type
+    outside: Path | None = None
 
 
 class Registry:
@@ -55,25 +57,35 @@ class Registry:
 
     def __init__(self, slot: str, place: str, skip: tuple[str, ...] = ()):
         self.slot = slot
-        self.place = SOURCE / place
+        self.place = plugins.SOURCE / place
         self.skip = {"__init__", *skip}
         self._known: dict[str, Component] = {}
 
     def register(self, name: str, config: type = NoSettings) -> Callable[[ClassT], ClassT]:
         """Class decorator: makes the class available under `name`, with settings `config`.
 
+        Args:
+            name: the file's name; in a package outside the tree, the package's name goes before it.
+            config: the dataclass of its settings.
+
         Raises:
             ValueError: if the name is taken by another class.
         """
 
         def add(cls: ClassT) -> ClassT:
-            old = self._known.get(name)
+            outside = plugins.module_file(cls.__module__)
+            if outside is not None and outside.stem != name:
+                outside = None  # registered by a test or a script
+            full_name = name if outside is None else cls.__module__
+            old = self._known.get(full_name)
             if old is not None and (old.cls.__module__, old.cls.__qualname__) != (
                 cls.__module__,
                 cls.__qualname__,
             ):
-                raise ValueError(f"{self.slot} '{name}' is registered twice: {old.cls} and {cls}.")
-            self._known[name] = Component(name, cls, config)
+                raise ValueError(
+                    f"{self.slot} '{full_name}' is registered twice: {old.cls} and {cls}."
+                )
+            self._known[full_name] = Component(full_name, cls, config, outside)
             return cls
 
         return add
@@ -87,24 +99,32 @@ class Registry:
         """
         if name not in self._known:
             path = self._files().get(name)
-            if path is None:
+            if path is not None:
+                self._import(name, path)
+            elif not plugins.import_module(name):
                 raise UserError(self.unknown(name))
-            self._import(name, path)
         if name not in self._known:
+            stem = name.rpartition(".")[2]
             raise UserError(
-                f"{self._files()[name]} does not register the {self.slot} '{name}': the name "
-                f"given to `.register(...)` must be the file's name."
+                f"{self._files().get(name) or plugins.file_of(name) or name} does not register the "
+                f"{self.slot} '{stem}': the name given to `.register(...)` must be the file's name."
             )
-        return self._known[name]
+        component = self._known[name]
+        self._require_one(component)
+        return component
+
+    def built_in_names(self) -> list[str]:
+        """The names of the framework's own components, sorted."""
+        return sorted(self._files())
 
     def names(self) -> list[str]:
         """Every name this slot can take, sorted, without importing a component's file."""
-        return sorted(self._files())
+        return sorted({**self._files(), **self._outside()})
 
     def summary(self, name: str) -> str:
         """First line of the docstring of the component's file (or class), without importing it."""
-        path = self._files()[name]
-        tree = ast.parse(path.read_text())
+        path = self._files().get(name) or self._outside()[name]
+        tree = ast.parse(path.read_bytes())
         node: Any = tree
         if path == self.place:
             node = next(n for n in tree.body if name in _registered_names(n))
@@ -114,7 +134,8 @@ class Registry:
         """The sentence that says `name` does not exist, with the nearest name and all names."""
         names = self.names()
         hint = nearest(name, names)
-        return f"there is no {self.slot} '{name}'.{hint} Available: {', '.join(names)}."
+        yours = "" if hint else f" Yours are looked for in {plugins.folder()} (setting `plugins`)."
+        return f"there is no {self.slot} '{name}'.{hint} Available: {', '.join(names)}.{yours}"
 
     def _files(self) -> dict[str, Path]:
         if self.place.with_suffix(".py").is_file():
@@ -129,32 +150,71 @@ class Registry:
             and not path.stem.startswith("_")
         }
 
+    def _outside(self) -> dict[str, Path]:
+        """Name -> file of this slot's components outside the tree."""
+        return {name: path for name, path in plugins.files().items() if self._registers(name, path)}
+
+    def _registers(self, name: str, path: Path) -> bool:
+        """Whether a file outside the tree registers its own name here, read without importing it.
+
+        Raises:
+            UserError: if it is not valid Python.
+        """
+        try:
+            tree = ast.parse(path.read_bytes())
+        except (SyntaxError, ValueError) as error:
+            raise UserError(
+                f"{path} is not valid Python: {error}. Correct it, or move it."
+            ) from error
+        stem = name.rpartition(".")[2]
+        return any(stem in _registered_names(node, self) for node in tree.body)
+
+    def _require_one(self, component: Component) -> None:
+        """Refuse a file outside the tree that would never be used, because its name is taken.
+
+        Raises:
+            UserError: if there is one.
+        """
+        name, path = component.name, plugins.file_of(component.name)
+        if path is not None and component.outside != path and self._registers(name, path):
+            raise UserError(
+                f"the {self.slot} '{name}' is loaded from {component.outside or 'the tree'}, and "
+                f"{path} registers the same name. Rename that file and the name it registers."
+            )
+
     def _import(self, name: str, path: Path) -> None:
-        module = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+        module = ".".join(path.relative_to(plugins.SOURCE).with_suffix("").parts)
         try:
             importlib.import_module(module)
         except ModuleNotFoundError as error:
             missing = error.name or ""
-            if (SOURCE / missing.split(".")[0]).exists():
+            if (plugins.SOURCE / missing.split(".")[0]).exists():
                 raise  # a mistake in our own imports, shown as it is
             raise UserError(
-                f"{self.slot} '{name}' needs the package '{missing}', which is not installed. "
-                f"Install it with `pip install {missing.split('.')[0]}`."
+                f"{self.slot} '{name}' needs the module '{missing}', which is not installed. "
+                f"`pip install -r requirements.txt` installs what components in the tree import."
             ) from error
 
 
-def _registered_names(node: ast.stmt) -> list[str]:
-    """Names under which a class statement registers itself, read from its decorators."""
+def _registered_names(node: ast.stmt, registry: Registry | None = None) -> list[str]:
+    """Names under which a class statement registers itself, read from its decorators.
+
+    Args:
+        node: the statement.
+        registry: count only what is registered there; None: anywhere.
+    """
     if not isinstance(node, ast.ClassDef):
         return []
     calls = [d for d in node.decorator_list if isinstance(d, ast.Call)]
     return [
         call.args[0].value
         for call in calls
-        if isinstance(call.func, ast.Attribute)
+        if call.args
+        and isinstance(call.func, ast.Attribute)
         and call.func.attr == "register"
         and isinstance(call.args[0], ast.Constant)
         and isinstance(call.args[0].value, str)
+        and registry in (None, globals().get(ast.unparse(call.func.value).split(".")[-1]))
     ]
 
 

@@ -10,6 +10,7 @@ from components.action_selectors import (
     greedy_actions,
 )
 from components.settings import ExplorationSettings
+from config.load import load_config
 from utils.errors import SettingsError
 
 B = 40_000
@@ -93,7 +94,28 @@ def test_categorical_mixes_in_available_actions(epsilon: float) -> None:
     assert (found[~AVAIL[0]] == 0).all()
     expected = (1 - epsilon) * policy + epsilon * AVAIL[0] / 3
     torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
-    assert selector.metrics(0) == {"epsilon": epsilon}
+    assert selector.metrics(0) == pytest.approx({"epsilon": epsilon})
+
+
+MACPF = {0: 1.0, 12_500: 0.944, 25_000: 0.774, 37_500: 0.492, 50_000: 0.0975, 10**6: 0.0975}
+
+
+def test_exploration_of_macpf_is_that_of_its_authors() -> None:
+    """Theirs: a draw in the policy and one after it, each with e linear from 1 to 0.05."""
+    config = load_config("macpf", "topk", [])
+    assert config.action_selector == "categorical"
+    selector = Categorical(config.action_selector_args, config)
+    for env_steps, expected in MACPF.items():
+        assert selector.metrics(env_steps)["epsilon"] == pytest.approx(expected, abs=5e-4)
+
+
+def test_two_uniform_draws_by_their_frequencies() -> None:
+    settings = CategoricalConfig(0.5, 0.5, uniform_draws=2)
+    selector = Categorical(settings, ExplorationSettings())
+    found = frequencies(selector.select(OUTPUTS, AVAIL, 0, False, rng()))
+    policy = OUTPUTS[0].masked_fill(~AVAIL[0], -torch.inf).softmax(dim=-1)
+    once = 0.5 * policy + 0.5 * AVAIL[0] / 3
+    torch.testing.assert_close(found, 0.5 * once + 0.5 * AVAIL[0] / 3, atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("selector", [epsilon_greedy(1.0), categorical()])
@@ -119,3 +141,10 @@ def test_the_generator_decides(selector: EpsilonGreedy | Categorical) -> None:
 def test_settings_out_of_range(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=f"{name}: {value}"):
         EpsilonGreedyConfig(**{name: value})
+    with pytest.raises(SettingsError, match=f"{name}: {value}"):
+        CategoricalConfig(**{name: value})
+
+
+def test_at_least_one_uniform_draw() -> None:
+    with pytest.raises(SettingsError, match="uniform_draws: 0 must be at least 1"):
+        CategoricalConfig(uniform_draws=0)

@@ -1,4 +1,7 @@
-"""Every component that the registries find keeps its kind's promises; a new file is covered too."""
+"""Every component that the registries find keeps its kind's promises; a new file is covered too.
+
+Those of a project outside the tree are found from its folder: docs/add_a_component.md.
+"""
 
 import copy
 from dataclasses import fields, is_dataclass
@@ -25,12 +28,13 @@ from components.action_selectors import EpsilonGreedy, EpsilonGreedyConfig
 from components.episode_batch import EpisodeBatch
 from components.settings import ExplorationSettings
 from config.combinations import check_combination
-from config.layers import available
+from config.layers import available, read_file
 from config.load import load_config
 from config.schema import RunConfig
 from controllers.basic_controller import BasicController
 from envs.base import EnvStep
 from modules.agents.base import AgentInputs
+from utils import plugins
 from utils.errors import UserError
 from utils.registry import (
     AGENTS,
@@ -63,7 +67,8 @@ def test_each_file_registers_its_own_stem(slot: str, name: str) -> None:
     found, registry = component(slot, name), REGISTRIES[slot]
     assert found.name == name
     stem = found.cls.__module__.rsplit(".", 1)[-1]
-    assert stem == (registry.place.stem if registry.place.is_file() else name)
+    one_file = registry.place.is_file() and not found.outside
+    assert stem == (registry.place.stem if one_file else name.rsplit(".", 1)[-1])
 
 
 @pytest.mark.parametrize(("slot", "name"), EVERY)
@@ -178,11 +183,18 @@ def test_selector(name: str) -> None:
 # Controllers and learners, built as a run builds them
 
 
+def yamls(slot: str, name: str) -> list[str]:
+    """Ours in `config/algs`, and those beside a project's components that name this one."""
+    theirs = sorted(plugins.folder().glob("*.yaml"))
+    naming = (path for path in theirs if read_file(path, path.name, []).data.get(slot) == name)
+    return [*available("algs"), *map(str, naming)]
+
+
 def build(slot: str, name: str) -> tuple[RunConfig, BasicController]:
     """A method that uses the component: the first of the YAMLs, or AGP with that slot changed."""
     component(slot, name)
     overrides = ["target_update.interval=4"]
-    methods = (load_config(alg, None, overrides) for alg in available("algs"))
+    methods = (load_config(alg, None, overrides) for alg in yamls(slot, name))
     changed = load_config("agp", None, [*overrides, f"{slot}={name}"])
     config = next((method for method in methods if getattr(method, slot) == name), changed)
     check_combination(config)

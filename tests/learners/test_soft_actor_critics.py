@@ -2,7 +2,7 @@
 
 import math
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,12 +12,15 @@ from torch.nn import functional
 
 from build import build_controller, build_learner
 from components.episode_batch import EpisodeBatch
+from components.policies import OutputKind
 from components.schedules import LinearSchedule
 from config.combinations import check_combination
+from config.layers import available
 from config.load import load_config
 from envs.base import EnvInfo
 from learners._soft_actor_critic import SoftActorCriticConfig
 from utils.errors import ConfigError, SettingsError
+from utils.registry import LEARNERS, SELECTORS
 from utils.seeding import seeded_initialisation
 
 INFO, ONE_STEP = fake_info(**RICH), fake_info(episode_limit=1, truncates=False, fixed_length=True)
@@ -86,16 +89,27 @@ class Episode:
         ]
 
     def target(self, t: int, values: list[float], entropies: list[list[float]]) -> float:
-        """values, entropies (- log pi of each agent that takes part): of steps 1..T."""
+        """The mixture of n-step returns; values and entropies are those of steps 1..T.
+
+        Args:
+            t: the step.
+            values: mixed values.
+            entropies: - log pi of each agent that takes part.
+        """
         theory = self.learner.config.entropy_target == "theory"
-        after = [v + TEMPERATURE * sum(e) * theory for v, e in zip(values, entropies, strict=True)]
+        rewards = self.alone.reward[0, :, 0].tolist()
+
+        def goes_on(s: int) -> bool:
+            return not (self.ended and s == self.length - 1)
 
         def n_step(m: int) -> float:
-            rewards = self.alone.reward[0, :, 0].tolist()
-            total = sum(GAMMA ** (s - t) * rewards[s] for s in range(t, t + m))
-            if self.ended and t + m == self.length:
-                return total
-            return total + GAMMA**m * after[t + m - 1]
+            """m rewards, after each but a last one the entropy earned there, then the value."""
+            total = 0.0
+            for s in range(t, t + m):
+                total += GAMMA ** (s - t) * rewards[s]
+                if theory and goes_on(s):
+                    total += GAMMA ** (s - t + 1) * TEMPERATURE * sum(entropies[s])
+            return total + GAMMA**m * values[t + m - 1] * goes_on(t + m - 1)
 
         left = self.length - t
         target = sum((1 - LAM) * LAM ** (m - 1) * n_step(m) for m in range(1, left))
@@ -247,6 +261,78 @@ def test_one_step_games(alg: str, slow: Any, entropy: str) -> None:
     assert learner.loss(batch)[0].item() == pytest.approx(slow(learner, batch), rel=1e-4)
 
 
+def soft_batch(n_steps: int, end: str, **changes: Any) -> tuple[EnvInfo, EpisodeBatch]:
+    """Two agents, rewards 1, 2, 4 ..., one episode."""
+    info = fake_info(n_agents=2, episode_limit=n_steps, **changes)
+    batch = fake_batch(info, ((n_steps, end),))
+    batch.reward[0, :, 0] = torch.tensor([2.0**t for t in range(n_steps)])
+    return info, batch
+
+
+def soft_targets(
+    info: EnvInfo, batch: EpisodeBatch, value: Tensor, log_pi: Tensor, lam: float
+) -> Tensor:
+    """Targets [T, R] of the only episode, undiscounted, with temperature 1."""
+    method = ("fop",) if value.shape[2] == 1 else ("macpf", "mixer=none")
+    settings = ("learner_args.entropy_target=theory", f"learner_args.td_lambda={lam}", "gamma=1.0")
+    learner = make(method[0], info, *method[1:], *settings)
+    learner._temperature = LinearSchedule(1.0, 1.0, 0)
+    targets: Tensor = learner.targets(batch, value, log_pi)[0]
+    return targets
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.8, 1.0])
+def test_every_step_earns_the_whole_entropy(lam: float) -> None:
+    """After each of the first two steps the two agents' log pi of -0.5 earn 1; the third ends."""
+    info, batch = soft_batch(3, "terminated")
+    batch.reward.zero_()
+    value = torch.tensor([1.0, 0.0, 9.0]).reshape(1, 3, 1)
+    targets = soft_targets(info, batch, value, torch.full((1, 3, 2), -0.5), lam)
+    assert targets.flatten().tolist() == pytest.approx([2.0, 1.0, 0.0])
+
+
+BY_HAND = {  # rewards 1, 2, 4; values 1, 10, 100 after them; entropies 1, 2, 3 in sum after them
+    (0.0, "terminated"): [1 + 1 + 1, 2 + 2 + 10, 4],
+    (0.0, "truncated"): [1 + 1 + 1, 2 + 2 + 10, 4 + 3 + 100],
+    (0.8, "terminated"): [1 + 1 + 0.2 * 1 + 0.8 * (2 + 2 + 0.2 * 10 + 0.8 * 4), 9.2, 4],
+    (0.8, "truncated"): [1 + 1 + 0.2 * 1 + 0.8 * (6 + 0.8 * 107), 6 + 0.8 * 107, 107],
+    (1.0, "terminated"): [1 + 1 + 2 + 2 + 4, 2 + 2 + 4, 4],
+    (1.0, "truncated"): [1 + 1 + 2 + 2 + 107, 2 + 2 + 107, 107],
+}
+
+
+@pytest.mark.parametrize(("lam", "end"), BY_HAND)
+def test_soft_lambda_returns_of_a_team_by_hand(lam: float, end: str) -> None:
+    info, batch = soft_batch(3, end)
+    value = torch.tensor([1.0, 10.0, 100.0]).reshape(1, 3, 1)
+    log_pi = torch.tensor([[-0.5, -0.5], [-1.5, -0.5], [0.0, -3.0]]).unsqueeze(0)
+    targets = soft_targets(info, batch, value, log_pi, lam)
+    assert targets.flatten().tolist() == pytest.approx(BY_HAND[lam, end])
+
+
+@pytest.mark.parametrize(("lam", "end"), BY_HAND)
+def test_soft_lambda_returns_of_single_agents(lam: float, end: str) -> None:
+    """Each agent earns its own entropy: here the first has that of the team above."""
+    info, batch = soft_batch(3, end)
+    value = torch.tensor([[1.0, 0.0], [10.0, 0.0], [100.0, 0.0]]).unsqueeze(0)
+    log_pi = torch.tensor([[-1.0, 0.0], [-2.0, 0.0], [-3.0, 0.0]]).unsqueeze(0)
+    targets = soft_targets(info, batch, value, log_pi, lam)
+    assert targets[:, 0].tolist() == pytest.approx(BY_HAND[lam, end])
+    rewards_alone = [1 + lam * (2 + lam * 4), 2 + lam * 4, 4]
+    assert targets[:, 1].tolist() == pytest.approx(rewards_alone)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_an_absent_agent_earns_no_entropy(single: bool) -> None:
+    info, batch = soft_batch(2, "truncated", varying_team=True)
+    assert batch.is_active is not None
+    batch.is_active[0] = torch.tensor([[True, True], [True, False], [True, True]])
+    value = torch.zeros(1, 2, 2 if single else 1)
+    targets = soft_targets(info, batch, value, torch.full((1, 2, 2), -1.0), 0.0)
+    expected = [[1 + 1, 1 + 0], [2 + 1, 2 + 1]] if single else [[1 + 1], [2 + 2]]
+    assert targets.tolist() == expected
+
+
 def gradients(learner: Any, batch: EpisodeBatch) -> dict[str, Tensor]:
     learner.online.zero_grad()
     learner.loss(batch)[0].backward()
@@ -364,8 +450,60 @@ def test_combinations_that_cannot_work(case: str) -> None:
         check_combination(load_config(alg, None, [override]))
 
 
+OUTPUTS = {
+    "values sampled as logits": (
+        ("iql", "action_selector=categorical"),
+        "action_selector: categorical chooses by logits of policies, but q_learner trains the "
+        "agents' outputs to be action values. Use action_selector=epsilon_greedy, or another "
+        "learner.",
+    ),
+    "logits read as values": (
+        ("fop", "action_selector=epsilon_greedy"),
+        "action_selector: epsilon_greedy chooses by action values or a joint action, but "
+        "fop_learner trains the agents' outputs to be logits of policies. "
+        "Use action_selector=categorical, or another learner.",
+    ),
+    "logits in sequence read as values": (
+        ("macpf", "action_selector=epsilon_greedy"),
+        "action_selector: epsilon_greedy chooses by action values or a joint action, but "
+        "macpf_learner trains the agents' outputs to be logits of policies. "
+        "Use action_selector=categorical, or another learner.",
+    ),
+    "a joint action sampled as logits": (
+        ("dcg", "action_selector=categorical"),
+        "action_selector: categorical chooses by logits of policies, but dcg_learner trains the "
+        "agents' outputs to be a joint action. Use action_selector=epsilon_greedy, or another "
+        "learner.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OUTPUTS)
+def test_actions_are_chosen_by_what_the_learner_trains(case: str) -> None:
+    (alg, override), text = OUTPUTS[case]
+    with pytest.raises(ConfigError) as caught:
+        check_combination(load_config(alg, None, [override]))
+    assert caught.value.problems == [text]
+
+
+def test_every_method_and_every_selector_say_what_outputs_are() -> None:
+    kinds = set(get_args(OutputKind))
+    assert {LEARNERS.get(name).cls.trains for name in LEARNERS.built_in_names()} == kinds
+    taken = [set(SELECTORS.get(name).cls.takes) for name in SELECTORS.built_in_names()]
+    assert set.union(*taken) == kinds
+    assert not set.intersection(*taken)
+
+
+def test_a_selector_that_does_not_say_what_it_chooses_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(SELECTORS.get("categorical").cls, "takes")
+    with pytest.raises(
+        ConfigError, match=r"categorical does not say .* `takes = \(\"action values"
+    ):
+        check_combination(load_config("iql", None, ["action_selector=categorical"]))
+
+
 def test_the_algorithms_themselves_are_accepted() -> None:
-    for alg in ("fop", "macpf", "qmix", "agp"):
+    for alg in available("algs"):
         check_combination(load_config(alg, "topk", []))
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from utils import plugins
 from utils import registry as registry_module
 from utils.errors import UserError
 from utils.registry import REGISTRIES, Component, NoSettings, Registry, nearest
@@ -27,7 +28,7 @@ def registry(
     """`utils.registry.THINGS`, over an empty folder in a source folder of its own."""
     place = request.node.name  # so that no two tests import modules of the same name
     (tmp_path / place).mkdir()
-    monkeypatch.setattr(registry_module, "SOURCE", tmp_path)
+    monkeypatch.setattr(plugins, "SOURCE", tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     things = Registry("thing", place, skip=("base",))
     monkeypatch.setattr(registry_module, "THINGS", things, raising=False)
@@ -111,8 +112,8 @@ def test_a_missing_package_names_its_pip_line(registry: Registry) -> None:
     with pytest.raises(UserError) as caught:
         registry.get("needy")
     assert str(caught.value) == (
-        "thing 'needy' needs the package 'surely_not_installed', which is not installed. "
-        "Install it with `pip install surely_not_installed`."
+        "thing 'needy' needs the module 'surely_not_installed', which is not installed. "
+        "`pip install -r requirements.txt` installs what components in the tree import."
     )
 
 

@@ -1,0 +1,139 @@
+"""Components outside the tree: where they are looked for, and how their modules are imported.
+
+They stand in one folder: the one that the setting `plugins` names, or the environment variable
+AGP_PLUGINS, or else the current folder. The name of a component is that of its module, seen from
+there: `mixer: my_mixer` is `my_mixer.py`, and `mixer: my_package.my_mixer` is
+`my_package/my_mixer.py`. A dotted name may also belong to an installed package.
+"""
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+from utils.errors import UserError
+
+SOURCE = Path(__file__).resolve().parents[1]
+VARIABLE = "AGP_PLUGINS"
+_named = ""  # the folder that the configuration names
+
+
+def use_folder(named: str) -> None:
+    """Look for components outside the tree in this folder from now on.
+
+    Args:
+        named: the folder; empty: that of AGP_PLUGINS, or the current folder.
+
+    Raises:
+        UserError: if there is no such folder.
+    """
+    global _named
+    _named = named
+    if not os.path.isdir(folder()):
+        raise UserError(
+            f"there is no folder '{folder()}'. Name the folder that holds your components."
+        )
+
+
+def folder() -> Path:
+    """The folder that holds the components outside the tree."""
+    return Path(os.path.abspath(os.path.expanduser(_named or os.environ.get(VARIABLE, ""))))
+
+
+def files() -> dict[str, Path]:
+    """The modules of that folder and of the packages in it that register components.
+
+    Returns:
+        Name with dots -> file.
+    """
+    root = folder()
+    if _is_ours(root):
+        return {}
+    found = {}
+    for path in sorted((*root.glob("*.py"), *root.glob("*/*.py"))):
+        name = ".".join(path.relative_to(root).with_suffix("").parts)
+        if _is_name(name) and not _is_ours(path) and os.access(path, os.R_OK):
+            if b"utils.registry" in path.read_bytes():
+                found[name] = path
+    return found
+
+
+def file_of(name: str) -> Path | None:
+    """The file of that folder that `name` means, if there is one."""
+    path = folder().joinpath(*name.split(".")).with_suffix(".py")
+    is_there = _is_name(name) and not _is_ours(path) and os.path.isfile(path)
+    return path.resolve() if is_there else None
+
+
+def import_module(name: str) -> bool:
+    """Import the module `name`, which may hold a component.
+
+    Modules beside it can be imported, too, also in worker processes, which get Python's path.
+
+    Returns:
+        False if there is no such module. A name without dots must be that of a file in the folder.
+
+    Raises:
+        UserError: if Python knows another module of that name, or a package is missing.
+    """
+    path = file_of(name)
+    if path is None and ("." not in name or not _is_name(name)):
+        return False
+    root = str(folder())
+    if root not in sys.path:
+        sys.path.append(root)
+    importlib.invalidate_caches()
+    try:
+        spec = _spec(name)
+        if path is not None and (spec is None or Path(str(spec.origin)).resolve() != path):
+            raise UserError(
+                f"{path} cannot be imported as '{name}', because Python has another module of "
+                f"that name ({spec.origin if spec else 'none'}). Rename the file."
+            )
+        if spec is not None:
+            importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").split(".")[0]
+        if (SOURCE / missing).exists() or file_of(missing) or (folder() / missing).is_dir():
+            raise  # a mistake in an import of one's own, shown as it is
+        raise UserError(
+            f"{path or name} imports '{error.name}', which is not installed, and {root} does not "
+            f"hold it. Install the package that it belongs to, or put its file there."
+        ) from error
+    return spec is not None
+
+
+def fingerprint(path: Path) -> str:
+    """A short text that differs if a single byte of the file does."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def module_file(module: str) -> Path | None:
+    """The file of an imported module outside the tree; None for modules of the tree."""
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    if spec is None or spec.origin is None or _is_ours(Path(spec.origin)):
+        return None
+    return Path(spec.origin).resolve()
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Where Python would find a module; None if nowhere."""
+    try:
+        return importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):
+            return None  # its package does not exist
+        raise
+
+
+def _is_name(name: str) -> bool:
+    """Whether a component can have this name; `_helpers` and `__init__` hold none."""
+    return all(part.isidentifier() and not part.startswith("_") for part in name.split("."))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file or folder stands in the tree."""
+    return path.resolve().is_relative_to(SOURCE)
