@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from config import layers
+from config import epymarl, layers
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
@@ -201,7 +201,7 @@ def _component(slot: str, data: dict[str, Any], problems: list[Problem]) -> Comp
     try:
         return REGISTRIES[slot].get(name)
     except UserError as error:
-        problems.append(Problem(slot, str(error)))
+        problems.append(Problem(slot, epymarl.answer(slot, name) or str(error)))
         return None
 
 
@@ -230,6 +230,9 @@ def _component_settings(
             if key not in known:
                 problems.append(Problem(join(path, key), _unknown_arg(key, slot, component)))
         given = {key: value for key, value in given.items() if key in known}
+        theirs = epymarl.key_answer(str(given.get("key", ""))) if slot == "env" else ""
+        if theirs:
+            problems.append(Problem("env_args.key", theirs))
     return coerce_settings(given, cls, path, problems)
 
 
@@ -239,11 +242,17 @@ def _unknown_at_top(key: str, components: dict[str, Component | None]) -> str:
     for slot, component in components.items():
         if component is not None:
             paths += [f"{slot}_args.{path}" for path in setting_paths(component.config)]
+    theirs = epymarl.answer("setting", key)
+    if theirs:
+        return f"no such setting. {theirs}"
     return f"no such setting.{did_you_mean(key, paths)} `--help` lists the run-wide settings."
 
 
 def _unknown_arg(key: str, slot: str, component: Component) -> str:
     """What to say of a setting that a component lacks and another of the slot may have."""
+    theirs = epymarl.answer(f"{slot}_args", key)
+    if theirs:
+        return f"no such setting. {theirs}"
     others = [name for name in REGISTRIES[slot].names() if name != component.name]
     owners = [name for name in others if key in _settings_of(slot, name)]
     if not owners:

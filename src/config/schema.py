@@ -15,6 +15,19 @@ from utils.mongo_url import holds_secret
 # Settings of films and of MongoDB. No training reads them, so a run's record may lack them.
 FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
 MONGO_SETTINGS = ("mongo_url", "mongo_db")
+# Settings that change no number of `metrics.csv`: where and how a run is recorded, what is shown.
+BESIDE_LEARNING = (
+    "resume",
+    "results_dir",
+    "show_progress",
+    "use_tensorboard",
+    "checkpoint_interval",
+    "checkpoint_seconds",
+    "checkpoint_replay",
+    "keep_numbered_checkpoints",
+    *FILM_SETTINGS,
+    *MONGO_SETTINGS,
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,9 @@ class RunConfig(InputSettings, TrainingSettings):
     keep_numbered_checkpoints: bool = (
         False  # keep one checkpoint per interval besides `latest` and `best`
     )
-    results_dir: str = "results"  # folder that receives the run's folder
+    results_dir: str = (
+        ""  # folder that receives the run's folder; empty: results/ of the repository
+    )
     use_tensorboard: bool = False  # write TensorBoard events too (pip install tensorboard)
     show_progress: bool = True  # progress bar when the console is a terminal
 

@@ -81,9 +81,18 @@ def read_record(run_dir: Path) -> Record | None:
             "metrics": [{"name": metric["name"], "id": str(metric["_id"])} for metric in metrics],
             "mongo_id": mongo_id,
             "run_dir": str(run_dir.resolve()),
+            "changes": _changes(run_dir / "changes.csv"),
         },
     }
     return Record(mongo_id, run, metrics)
+
+
+def _changes(path: Path) -> list[dict[str, str]]:
+    """Settings that changed when the run was resumed, a row each; none if it never changed."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def remembered_id(run_dir: Path) -> str:
