@@ -66,7 +66,7 @@ def _finished(run_dir: Path, config: RunConfig, env_steps: int) -> str:
     other settings are asked for: those would be recorded although nothing was trained with them.
     """
     changed = changes_with(run_dir, config, env_steps)
-    asked = [f"{c.setting}={c.after}" for c in changed if c.env_steps == env_steps]
+    asked = [c.text for c in changed if c.env_steps == env_steps]
     if env_steps < config.t_max or not (asked or _is_closed(run_dir)):
         return ""
     text = f"Finished already, after {env_steps:,} environment steps (t_max={config.t_max:,}). "

@@ -336,7 +336,7 @@ def test_a_checkpoint_of_another_architecture(
 ) -> None:
     before = snapshot(copied.parent)
     said = ("another architecture", "config.yaml")
-    refused(capsys, ["with", f"resume={copied}", change], str(copied), *said)
+    refused(capsys, ["with", f"resume={copied}", "t_max=128", change], str(copied), *said)
     if change not in ONLY_RESUME:
         result = f"results_dir={copied.parent}"
         refused(capsys, bad(f"checkpoint_path={copied}", result, change), str(copied), *said)

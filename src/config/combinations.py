@@ -10,7 +10,6 @@ from config.schema import RunConfig
 from utils.errors import ConfigError
 from utils.registry import AGENTS, CONTROLLERS, LEARNERS, MIXERS, REGISTRIES, SELECTORS
 
-
 # What a mixer may declare as a class attribute, and what holds if it does not: it makes one value
 # of the team, from the values of the agents' actions.
 MIXER_FACTS = {"needs_team_reward": True, "mixes": "values"}

@@ -31,6 +31,11 @@ class Change(NamedTuple):
     before: str  # JSON; empty: there was no such setting
     after: str
 
+    @property
+    def text(self) -> str:
+        """The setting as it is written after `with`."""
+        return f"{self.setting}={_unquoted(self.after)}"
+
 
 def read_changes(run_dir: Path) -> list[Change]:
     """The rows of a run's `changes.csv`, the oldest first; none if it never changed."""
@@ -106,6 +111,11 @@ def _flat(settings: dict[str, Any]) -> dict[str, str]:
     return {path: json.dumps(value) for path, value in _leaves(kept)}
 
 
+def _unquoted(value: str) -> str:
+    """A value that is JSON, a text without its quotes."""
+    return value[1:-1] if value.startswith('"') else value
+
+
 def _leaves(settings: dict[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
     for name, value in settings.items():
         if isinstance(value, dict) and value:
@@ -118,7 +128,7 @@ def _sentence(changes: list[Change], config: RunConfig) -> str:
     """What a run says of settings that change as it goes on."""
     if not changes:
         return ""
-    listed = ", ".join(f"{c.setting}={c.after} (before: {c.before or 'none'})" for c in changes)
+    listed = ", ".join(f"{c.text} (before: {_unquoted(c.before) or 'none'})" for c in changes)
     at = changes[0].env_steps
     text = f"From step {at:,} on: {listed}. {FILE} keeps both."
     after = _flat(to_dict(config))
