@@ -1,4 +1,4 @@
-"""Command line -> resolved configuration -> Sacred -> `run.py`.
+"""Command line -> resolved configuration -> `training.py` -> `run.py`.
 
 python src/main.py --config=agp --env-config=topk with seed=3 env_args.n_agents=8
 """

@@ -22,3 +22,5 @@ def tolerate_closed_pipe(command: Callable[[], int | None]) -> int:
         except BrokenPipeError:
             # Python flushes once more at exit; what is left must go somewhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except OSError:
+            pass  # a full disk: Python reports it at exit
