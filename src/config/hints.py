@@ -43,7 +43,7 @@ def unknown_setting(key: str, cls: type, owner: str) -> str:
 def did_you_mean(key: str, paths: list[str]) -> str:
     """` Did you mean 'x.y'?` for the paths that end in `key`, or else in the most similar name.
 
-    A name is similar if it looks like a slip of the hand, since a wrong hint is worse than none.
+    A name is similar if it looks like a typing mistake: a wrong hint is worse than none.
     """
     ends = [path.rsplit(".", 1)[-1] for path in paths]
     cutoff = 0.6 if len(key) <= 4 else 0.75  # one letter of a short name weighs more

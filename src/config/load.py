@@ -195,6 +195,10 @@ def _resolve(merged: Merged, problems: list[str]) -> RunConfig:
 
 def _component(slot: str, data: dict[str, Any], problems: list[Problem]) -> Component | None:
     """The component that a slot names, or None after noting why there is none."""
+    if data.get(slot, "") is None:
+        answer = epymarl.answer(slot, "null") or f"Write {slot}={DEFAULTS[slot]}."
+        problems.append(Problem(slot, f"null names no component. {answer}"))
+        return None
     name = coerce(data.get(slot, DEFAULTS[slot]), str, slot, [])
     if name is BAD:
         return None  # noted with the run-wide settings
@@ -213,8 +217,9 @@ def _run_wide(
     for key in data:
         if key not in known:
             problems.append(Problem(key, _unknown_at_top(key, components)))
-    args = {f"{slot}_args" for slot in REGISTRIES}
-    top = {key: value for key, value in data.items() if key in known and key not in args}
+    elsewhere = {f"{slot}_args" for slot in REGISTRIES}
+    elsewhere |= {slot for slot in REGISTRIES if data.get(slot, "") is None}  # see `_component`
+    top = {key: value for key, value in data.items() if key in known and key not in elsewhere}
     return coerce_settings(top, RunConfig, "", problems)
 
 

@@ -3,7 +3,7 @@
 The folder is the truth, and this is the only place that turns it into documents: `metrics.csv`
 becomes the collection `metrics`, Sacred's record on the disk a document of `runs`. Departures from
 Sacred 0.8.7: values are as exact as in `metrics.csv`; the time of a row is the run's start plus its
-`seconds`; main.py is not stored a second time as a source; `info` also says which folder this is.
+`seconds`; the source file is not stored a second time; `info` also says which folder this is.
 """
 
 import csv

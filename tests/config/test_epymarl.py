@@ -129,7 +129,7 @@ def test_a_hint_that_would_mislead_is_not_given(key: str) -> None:
     ("key", "meant"),
     [("batchsize", "batch_size"), ("tmax", "t_max"), ("gama", "gamma"), ("lrr", "lr")],
 )
-def test_a_slip_of_the_hand_still_gets_a_hint(key: str, meant: str) -> None:
+def test_a_typing_mistake_still_gets_a_hint(key: str, meant: str) -> None:
     assert f"Did you mean '{meant}'" in problems(f"{key}=1")
 
 
