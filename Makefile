@@ -41,6 +41,7 @@ $(INSTALLED): requirements.txt
 	@echo 'Installing requirements.txt into $(VENV); the first time takes a few minutes.'
 	@"$(BIN)/python" -m pip install --disable-pip-version-check -r requirements.txt
 	@touch "$@"
+	@echo 'Installed. Before commands of your own, once in each new shell: source $(VENV)/bin/activate'
 
 agp: setup  ## train AGP on Top-K; change any setting with ARGS="with seed=3 env_args.n_agents=8"
 	"$(BIN)/python" src/main.py --config=agp --env-config=topk $(ARGS)

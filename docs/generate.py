@@ -12,6 +12,7 @@ sys.path.insert(0, str(DOCS.parent / "src"))
 
 import torch  # noqa: E402  # what follows is found in src
 
+from config import epymarl  # noqa: E402
 from config.describe import configuration_markdown  # noqa: E402
 from config.layers import available  # noqa: E402
 from config.load import load_config  # noqa: E402
@@ -28,6 +29,10 @@ training metrics come every `log_interval` environment steps, rows of a greedy t
 every `test_interval`. Descriptions stand where the numbers are made: `RUN_METRICS` in
 `src/utils/run_log.py`, `metric_descriptions` in a component, `EnvInfo.metric_descriptions` in an
 environment."""
+
+EPYMARL_NOTE = (
+    "*Generated from the code by `make docs` (`src/config/epymarl.py`); do not edit below.*"
+)
 
 
 def configuration_page() -> str:
@@ -55,7 +60,17 @@ def metrics_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-PAGES = {"configuration.md": configuration_page, "metrics.md": metrics_page}
+def epymarl_page() -> str:
+    """docs/coming_from_epymarl.md: its own introduction, then what their words are called here."""
+    page = (DOCS / "coming_from_epymarl.md").read_text(encoding="utf-8")
+    return f"{page.partition(EPYMARL_NOTE)[0]}{EPYMARL_NOTE}\n\n{epymarl.markdown()}\n"
+
+
+PAGES = {
+    "configuration.md": configuration_page,
+    "metrics.md": metrics_page,
+    "coming_from_epymarl.md": epymarl_page,
+}
 
 
 def _component_metrics(registry: Registry, name: str) -> str:

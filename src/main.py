@@ -1,41 +1,34 @@
-"""Command line -> resolved configuration -> Sacred -> `run.py`.
+"""Command line -> resolved configuration -> `training.py` -> `run.py`.
 
 python src/main.py --config=agp --env-config=topk with seed=3 env_args.n_agents=8
 """
 
-import dataclasses
-import logging
-import subprocess
 import sys
-import warnings
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from config.cli import Command, parse
+from config.cli import Command, missing_files, parse
 from config.schema import RunConfig
 from utils.errors import ConfigError, UserError
 from utils.interruption import Interrupted, StopSignals
+from utils.invocation import require_packages
 from utils.mongo_url import hide_password
-
-if TYPE_CHECKING:
-    from run import Run
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from utils.pipes import tolerate_closed_pipe
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
-    It is 2 for a mistake that the user can mend, 128 plus its number for a signal.
+    It is 2 for a mistake that the user can correct, 128 plus its number for a signal.
     """
+    words = sys.argv[1:] if argv is None else argv
     with StopSignals() as signals:
-        return guarded(sys.argv[1:] if argv is None else argv, signals)
+        return tolerate_closed_pipe(lambda: guarded(words, signals))
 
 
 def guarded(argv: list[str], signals: StopSignals) -> int:
-    """The exit code of a command; what stops it is told in words."""
+    """The exit code of a command; what stops it is said in words."""
     try:
+        require_packages()
         return dispatch(parse(argv), signals)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
@@ -73,7 +66,9 @@ def dispatch(command: Command, signals: StopSignals) -> int:
     from config import describe
 
     if command.action == "help":
-        print(describe.help_text())
+        from config.help_topics import about
+
+        print(about(command.topic) if command.topic else describe.help_text())
     elif command.action == "list":
         print(describe.list_text(plugins_of(command)))
     elif command.sync_mongo:
@@ -107,6 +102,8 @@ def dispatch(command: Command, signals: StopSignals) -> int:
 
             print(evaluate(config))
         else:
+            from training import train
+
             train(config, signals, command.mongo)
     return 0
 
@@ -147,94 +144,20 @@ def resolve(command: Command) -> RunConfig:
             config = load_recorded(run_folder(place), ["resume=", *command.overrides])
             check_combination(config)
             return as_of_today(config)
-    config = load_config(command.alg, command.env, list(command.overrides), say)
+    missing = missing_files(command)
+    try:
+        config = load_config(command.alg, command.env, list(command.overrides), say)
+    except ConfigError as error:
+        raise ConfigError([*missing, *error.problems]) from error
+    if missing:
+        raise ConfigError(missing)
     check_combination(config)
     return config
 
 
 def say(sentence: str) -> None:
-    """Tell what is worth knowing of a configuration; standard output holds what was asked for."""
+    """Print a note on a configuration; standard output holds what was asked for."""
     print(f"note: {sentence}", file=sys.stderr)
-
-
-def git_answers() -> bool:
-    """Whether git knows the commit that is run; Sacred fails where it is missing or refuses."""
-    command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
-    try:
-        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-            return True
-    except OSError:
-        pass
-    print("git does not say which commit this is, so no record will tell.", file=sys.stderr)
-    return False
-
-
-def train(config: RunConfig, signals: StopSignals, mongo: str | None) -> None:
-    """Train in the run's own folder, which nobody else trains in meanwhile."""
-    from mongodb.recording import checked_server, mirrored
-    from resume import AUTO, choose_run
-    from run import Run
-    from utils.checkpoint import run_folder
-    from utils.run_dir import create_run_dir, locked, remove_unfinished, require_writable
-
-    run_dir: Path | None = None
-    with ExitStack() as held:
-        if config.resume == AUTO:
-            choice = choose_run(config, held)
-            if choice is None:
-                print("There is no run of this configuration to go on with; a new one begins.")
-            elif choice.is_finished:
-                print(f"This run has been trained to its end. Everything is in {choice.run_dir}")
-                return
-            else:
-                run_dir = choice.run_dir
-            config = dataclasses.replace(config, resume=str(choice.checkpoint) if choice else "")
-        elif config.resume:
-            run_dir = require_writable(run_folder(config.resume))
-            held.enter_context(locked(run_dir))
-        server = checked_server(mongo, config.mongo_url, config.mongo_db)
-        run = Run(config)  # refuses what cannot work, before anything is written
-        signals.patient = True
-        if run_dir is None:
-            place = (config.results_dir, config.env_name, config.alg_name, config.name, config.seed)
-            run_dir = create_run_dir(*place)
-            held.enter_context(locked(run_dir))
-        else:
-            remove_unfinished(run_dir)
-        with mirrored(server, run_dir):
-            run_with_sacred(run, run_dir, signals)
-
-
-def run_with_sacred(run: "Run", run_dir: Path, signals: StopSignals) -> None:
-    """Train under Sacred's eyes, recorded in the run's own folder."""
-    from config.load import to_dict
-
-    config = run.config
-    name = f"{config.alg_name}-{config.env_name}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Sacred 0.8.7 imports pkg_resources, which warns
-        from sacred import SETTINGS, Experiment
-
-        from utils.disk_record import DiskRecord
-
-        SETTINGS.CONFIG.ENFORCE_KEYS_MONGO_COMPATIBLE = False  # mongodb/documents.py changes them
-        SETTINGS.CAPTURE_MODE = "no"  # rich owns the console; metrics.csv has the numbers
-        logging.getLogger(name).setLevel(logging.WARNING)  # "Running command ...", and the like
-        experiment = Experiment(name, base_dir=str(REPOSITORY), save_git_info=git_answers())
-    record = DiskRecord(run_dir / "sacred")
-    experiment.observers.append(record)
-    experiment.add_config(to_dict(config))
-
-    @experiment.main
-    def experiment_main(_run: Any) -> dict[str, float]:
-        def scalar(key: str, value: float, env_steps: int) -> None:
-            record.require_complete()
-            _run.log_scalar(key, value, env_steps)
-
-        return run.train(run_dir, scalar, signals)
-
-    experiment.run()
-    record.require_complete()
 
 
 if __name__ == "__main__":

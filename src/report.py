@@ -6,6 +6,7 @@ python src/report.py results/assignment --key test_value_ratio --costs costs.svg
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from analysis.results import (
     require_metric,
 )
 from utils.errors import UserError
+from utils.pipes import tolerate_closed_pipe
 
 
 def table(runs: list[RunRecord], key: str, level: float, with_weights: bool = False) -> str:
@@ -93,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(tolerate_closed_pipe(main))

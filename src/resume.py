@@ -1,6 +1,6 @@
-"""Which run `resume=auto` goes on with: the newest of the same configuration that has not ended.
+"""Which run goes on: the one that `resume` names; for `resume=auto` the newest of these settings.
 
-The same configuration: every setting that was recorded is the one asked for now, save those of
+The same settings: every setting that was recorded is the one asked for now, save those of
 `BESIDE_LEARNING`. Newest: the highest number at the end of the folder's name.
 """
 
@@ -11,40 +11,74 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from config.history import changes_with
 from config.load import changes, load_recorded, to_dict
-from config.schema import FILM_SETTINGS, MONGO_SETTINGS, SPEED_SETTINGS, RunConfig
-from utils.checkpoint import all_checkpoints, load_checkpoint
+from config.schema import BESIDE_LEARNING, RunConfig
+from utils.checkpoint import all_checkpoints, find_checkpoint, load_checkpoint, run_folder
 from utils.errors import UserError
 from utils.run_dir import folder_of_runs, locked, require_writable, sacred_records
 
 AUTO = "auto"
-# Settings that change no number of `metrics.csv`: where and how a run is recorded, what is shown.
-BESIDE_LEARNING = (
-    "preset",
-    "resume",
-    "results_dir",
-    "show_progress",
-    "use_tensorboard",
-    "checkpoint_interval",
-    "checkpoint_seconds",
-    "checkpoint_replay",
-    "keep_numbered_checkpoints",
-    "plugins",  # where components stand; `plugin_files` tells whether they have changed
-    *FILM_SETTINGS,
-    *MONGO_SETTINGS,
-    *SPEED_SETTINGS,
-)
 
 
 class Choice(NamedTuple):
-    """A run that can go on, or has ended."""
+    """A run that can go on, or has ended.
+
+    Attributes:
+        run_dir: its folder.
+        checkpoint: from which it goes on.
+        finished: what to say if there is nothing to train; empty if there is.
+    """
 
     run_dir: Path
     checkpoint: Path
-    is_finished: bool
+    finished: str
 
 
-def choose_run(config: RunConfig, held: ExitStack) -> Choice | None:
+def find_run(config: RunConfig, held: ExitStack) -> Choice | None:
+    """The run that `config.resume` asks for; None if a new one must begin.
+
+    Args:
+        config: what the command line asks for.
+        held: receives the lock of the run's folder.
+
+    Raises:
+        UserError: if a process is training that run right now, or it cannot go on.
+    """
+    if config.resume == AUTO:
+        choice = _newest_run(config, held)
+        if choice is None:
+            print("There is no run of this configuration to go on with; a new one begins.")
+        return choice
+    if not config.resume:
+        return None
+    run_dir = require_writable(run_folder(config.resume))
+    held.enter_context(locked(run_dir))
+    checkpoint = find_checkpoint(config.resume)
+    env_steps = load_checkpoint(checkpoint)["counters"]["env_steps"]
+    return Choice(run_dir, checkpoint, _finished(run_dir, config, env_steps))
+
+
+def _finished(run_dir: Path, config: RunConfig, env_steps: int) -> str:
+    """What to say of a run that has nothing to train; empty if it goes on.
+
+    A run that was killed after its last checkpoint goes on, for a last record of Sacred, unless
+    other settings are asked for: those would be recorded although nothing was trained with them.
+    """
+    changed = changes_with(run_dir, config, env_steps)
+    asked = [c.text for c in changed if c.env_steps == env_steps]
+    if env_steps < config.t_max or not (asked or _is_closed(run_dir)):
+        return ""
+    text = f"Finished already, after {env_steps:,} environment steps (t_max={config.t_max:,}). "
+    if asked:
+        text += (
+            f"Nothing is trained, so {' '.join(asked)} would have no effect and is not recorded; "
+            f"a t_max above {env_steps:,} trains on. "
+        )
+    return f"{text}Everything is in {run_dir}"
+
+
+def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
     """The run that `resume=auto` goes on with; None if a new one must begin.
 
     What is passed over, and why, is said on standard error.
@@ -74,7 +108,7 @@ def choose_run(config: RunConfig, held: ExitStack) -> Choice | None:
             except UserError as error:
                 _say(f"{error} The next best one is tried.")
                 continue
-            return Choice(run_dir, checkpoint, env_steps >= config.t_max and _is_closed(run_dir))
+            return Choice(run_dir, checkpoint, _finished(run_dir, config, env_steps))
         _say(f"{run_dir} is passed over: it has no checkpoint that can be read.")
         held.close()
     return None

@@ -6,7 +6,7 @@ configuration's slots.
 
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -22,9 +22,10 @@ from build import (
     build_test_runner,
     plan_graphs,
 )
+from components.counters import Counters
 from components.episode_batch import EpisodeBatch
 from components.statistics import Statistics
-from config.load import dump
+from config.history import record_settings
 from config.schema import RunConfig
 from evaluate import greedy_test
 from learners.base import Learner
@@ -38,31 +39,11 @@ from utils.checkpoint import (
     resumption,
     save_checkpoint,
 )
-from utils.console import RunConsole
+from utils.console import RunConsole, duration
 from utils.interruption import Interrupted, StopSignals, farewell
 from utils.run_log import RunLog, tensorboard_writer
 
 Scalar = Callable[[str, float, int], Any]
-
-
-@dataclass
-class Counters:
-    """How far a run has come, and when each of its clocks strikes next."""
-
-    env_steps: int = 0
-    episodes: int = 0
-    rounds: int = 0  # training rounds that have come due
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    best_score: float = float("-inf")
-    next_at: dict[str, int] = field(default_factory=lambda: {"test": 0, "log": 0, "checkpoint": 0})
-
-    def strikes(self, clock: str, interval: int) -> bool:
-        """Whether `clock` is due; if so, it is set to the next multiple of its interval."""
-        if self.env_steps < self.next_at[clock]:
-            return False
-        self.next_at[clock] = (self.env_steps // interval + 1) * interval
-        return True
 
 
 class Run:
@@ -103,6 +84,11 @@ class Run:
             path = find_checkpoint(config.resume)
             state = load_checkpoint(path)
             load_into(self, state, path)
+            self.counters.set_intervals(
+                test=config.test_interval,
+                log=config.log_interval,
+                checkpoint=config.checkpoint_interval,
+            )
             self._resumed = f"\n{resumption(path, state)}"
         elif config.checkpoint_path:
             path = find_checkpoint(config.checkpoint_path)
@@ -143,8 +129,8 @@ class Run:
             closing(self._open_log(run_dir, scalar)) as self.log,
             RunConsole(config.t_max, counters.env_steps, config.show_progress) as console,
         ):
-            dump(config, run_dir / "config.yaml")
-            console.say(f"{self._announcement()}\n{run_dir}")
+            changed = record_settings(run_dir, config, counters.env_steps)
+            console.say("\n".join(filter(None, (self._announcement(), changed, str(run_dir)))))
             saved = perf_counter()
             if counters.env_steps == 0:
                 self._write({"startup_cpu_seconds": process_time()})
@@ -154,12 +140,12 @@ class Run:
                 counters.seconds += perf_counter() - started
                 console.advance(counters.env_steps)
                 done = counters.env_steps >= config.t_max
-                if counters.strikes("log", config.log_interval) or done:
+                if counters.is_due("log", config.log_interval) or done:
                     self._log_training()
-                if counters.strikes("test", config.test_interval) or done:
+                if counters.is_due("test", config.test_interval) or done:
                     self._test(console)
                 stop = signals.received if signals is not None else None
-                due = counters.strikes("checkpoint", config.checkpoint_interval) or done
+                due = counters.is_due("checkpoint", config.checkpoint_interval) or done
                 late = 0 < config.checkpoint_seconds <= perf_counter() - saved
                 if due or late or stop:
                     self._save(numbered=due and config.keep_numbered_checkpoints)
@@ -256,7 +242,7 @@ class Run:
             "env_steps": f"{c.env_steps:,}",
             "updates": f"{self.learner.updates:,}",
             "seconds": f"{c.seconds:.1f}",
-            "left": f"{max(left, 0):.0f}",
+            "left": duration(left),
         }
 
     def _announcement(self) -> str:

@@ -20,6 +20,8 @@ from pathlib import Path
 import yaml
 
 from analysis.results import find_runs
+from utils.pipes import tolerate_closed_pipe
+from utils.run_dir import results_root
 
 SOURCE = Path(__file__).resolve().parent
 SUITES = SOURCE / "config" / "suites"
@@ -106,7 +108,7 @@ def main() -> None:
             f"error: there is no suite '{given.suite}'. Available: {', '.join(names)}."
         )
     settings = [s for s in given.settings if s != "with"]
-    results = Path(dict(s.split("=", 1) for s in settings).get("results_dir", "results"))
+    results = results_root(dict(s.split("=", 1) for s in settings).get("results_dir", ""))
     settings = [s for s in settings if not s.startswith("results_dir=")]
     jobs, evaluation = read_suite(path, settings)
     if given.dry_run:
@@ -121,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(tolerate_closed_pipe(main))

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from tests.runs import TINY
 
 import main
+import training
 from config.describe import describe_settings
 from config.layers import available
 from config.load import load_config
@@ -179,16 +180,15 @@ def outcome(argv: list[str]) -> str:
     train, collect = stop_after_two_updates()
     with (
         tempfile.TemporaryDirectory() as place,
-        chdir(place),
         warnings.catch_warnings(),
-        mock.patch.object(main, "run_with_sacred", without_sacred),
+        mock.patch.object(training, "run_with_sacred", without_sacred),
         train,
         collect,
         bounds(),
     ):
         warnings.simplefilter("ignore")  # here as on a user's console
         try:
-            code = main.main(argv)
+            code = main.main([*argv, f"results_dir={place}"])
         except Enough:
             return "trains"
         finally:

@@ -32,7 +32,8 @@ ARROWS = {
     "run": BUILD | {"build", "evaluate"},
     "policy": BUILD | {"build"},
     "resume": {"utils", "config"},
-    "main": BUILD | {"build", "evaluate", "run", "resume", "policy", "mongodb"},
+    "training": {"utils", "config", "run", "resume", "mongodb"},
+    "main": BUILD | {"build", "evaluate", "training", "policy", "mongodb"},
     "suite": {"utils", "analysis"},  # starts main.py in processes of its own
     "report": {"utils", "analysis"},
 }
@@ -101,7 +102,8 @@ def test_imports_run_one_way(path: Path) -> None:
         ("envs", "from config.schema import RunConfig", ["config.schema"]),
         ("policy", "import run", ["run"]),
         ("build", "from run import Run", ["run"]),
-        ("main", "from run import Run", []),
+        ("training", "from run import Run", []),
+        ("main", "from run import Run", ["run"]),
         ("analysis", "import numpy, envs.base", ["envs.base"]),
     ],
 )

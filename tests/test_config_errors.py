@@ -119,7 +119,16 @@ def test_unknown_at_the_top(override: str, text: str) -> None:
         ),
         (
             "mixer=null",
-            "mixer: null is not text: YAML reads an unquoted null, ~ or nothing at all as null. "
+            "mixer: null names no component. EPyMARL's `null` is here `mixer=none`. "
+            "An empty `mixer:` is written as a word here.",
+        ),
+        (
+            "agent=null",
+            "agent: null names no component. Write agent=rnn_agent.",
+        ),
+        (
+            "name=null",
+            "name: null is not text: YAML reads an unquoted null, ~ or nothing at all as null. "
             "Write key: 'text' in a file, key=\"'text'\" after `with`.",
         ),
         (

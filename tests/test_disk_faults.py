@@ -113,14 +113,22 @@ def test_a_folder_that_vanishes_is_not_made_again(
     assert not run_dir(tmp_path).exists()
 
 
+@pytest.mark.parametrize(
+    ("module", "file"), [("config.load", "config.yaml"), ("config.history", "changes.csv")]
+)
 def test_a_configuration_that_cannot_be_written(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    module: str,
+    file: str,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     copy = shutil.copytree(whole, tmp_path / "run")
     before = (copy / "config.yaml").read_bytes()
-    monkeypatch.setattr("config.load.replacing", Full(after=0))
-    assert main(["with", f"resume={copy}"]) == 2
-    said(capsys, "config.yaml cannot be written (No space left on device)")
+    monkeypatch.setattr(f"{module}.replacing", Full(after=0))
+    assert main(["with", f"resume={copy}", "t_max=128"]) == 2
+    said(capsys, f"{file} cannot be written (No space left on device)")
     assert (copy / "config.yaml").read_bytes() == before
 
 

@@ -85,6 +85,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     where, call, saved_at = MOMENTS[moment]
     signal_at(monkeypatch, *where, received, call=call)
@@ -94,6 +95,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
     said = capsys.readouterr().err
     assert f"python src/main.py with resume={run_dir}" in said
     assert f"Stopped after {saved_at} environment steps" in said
+    assert caplog.text == ""  # no "Aborted after ..." of Sacred's: everything is saved
     state = load_checkpoint(run_dir / "checkpoints" / LATEST)
     assert state["counters"]["env_steps"] == saved_at
     assert state["log_position"] == (run_dir / "metrics.csv").stat().st_size

@@ -1,5 +1,6 @@
 """Whole commands through `main.main`: what good input does and what bad input gets."""
 
+import csv
 import json
 import os
 import shutil
@@ -13,11 +14,14 @@ import pytest
 import torch
 import yaml
 from tests.runs import TINY, rows, snapshot
+from torch import nn
 
 from envs.matrix_games.topk import TopK
 from learners.q_learner import QLearner
 from main import main
+from mongodb.documents import read_record
 from utils.checkpoint import LATEST, load_checkpoint
+from utils.registry import LEARNERS, MIXERS, Component, NoSettings
 
 SRC = Path(__file__).resolve().parents[1] / "src"
 FLAGS = ["--config=agp", "--env-config=topk"]
@@ -167,6 +171,135 @@ def test_a_resumed_run_stays_in_its_folder_and_can_be_evaluated(copied: Path) ->
     assert main(["with", "evaluate=True", f"checkpoint_path={copied}", "test_nepisode=8"]) == 0
     assert main(["with", f"resume={copied / 'checkpoints' / LATEST}", "t_max=96"]) == 0
     assert rows(copied)[-1]["env_steps"] == "96"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ([], "Finished already, after 64 environment steps (t_max=64). Everything is in"),
+        (["lr=0.5", "gamma=0.1"], "so gamma=0.1 lr=0.5 would have no effect and is not recorded"),
+        (["t_max=32"], "a t_max above 64 trains on"),
+    ],
+)
+def test_a_finished_run_that_is_resumed_says_so_and_writes_nothing(
+    settings: list[str], said: str, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(copied)
+    capsys.readouterr()
+    assert main(["with", f"resume={copied}", *settings]) == 0
+    assert said in capsys.readouterr().out
+    assert snapshot(copied) == before
+
+
+def test_settings_that_change_on_resuming_stay_in_every_record(copied: Path) -> None:
+    assert main(["with", f"resume={copied}", "t_max=80", "gamma=0.5"]) == 0
+    changes = [
+        {"env_steps": 64, "setting": "gamma", "before": "0.99", "after": "0.5"},
+        {"env_steps": 64, "setting": "t_max", "before": "64", "after": "80"},
+    ]
+    with (copied / "changes.csv").open(newline="") as file:
+        recorded = list(csv.DictReader(file))
+    assert [{**row, "env_steps": int(row["env_steps"])} for row in recorded] == changes
+    info = json.loads((copied / "sacred" / "2" / "info.json").read_text())
+    assert info["changes"] == changes
+    record = read_record(copied)
+    assert record is not None
+    assert record.run["info"]["changes"] == recorded
+
+
+def test_by_default_results_are_those_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "repository"
+    monkeypatch.setattr("utils.run_dir.REPOSITORY", repository)
+    monkeypatch.chdir(tmp_path)
+    assert main([*FLAGS, "with", *TINY, "t_max=8"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["repository"]
+    assert (repository / "results" / "topk" / "agp" / "agp_seed1_1" / "config.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("argv", "missing"),
+    [
+        ([], "--config and --env-config are missing"),
+        (["--config=agp"], "--env-config is missing"),
+        (["--env-config=topk", "with", "seed=2"], "--config is missing"),
+        (["--print-config", "--config=agp"], "--env-config is missing"),
+        (["--check-env"], "--env-config is missing"),
+        (["with", "resume=auto"], "--config and --env-config are missing"),
+    ],
+)
+def test_without_a_method_or_a_task_the_usage_is_shown(
+    argv: list[str],
+    missing: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(capsys, argv, missing, "Usage: ", "--config=<algorithm> --env-config=<environment>")
+    assert snapshot(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--config=vdn", "with", "env=swap"],
+        ["with", "env=swap", "learner=q_learner"],
+        ["with", "env_name=topk", "alg_name=mine"],
+    ],
+)
+def test_settings_may_take_the_place_of_a_file(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--print-config", *argv]) == 0
+    assert "env: " in capsys.readouterr().out
+
+
+def test_help_explains_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help", "agp_agent"]) == 0
+    assert "agent_args.graph.heads = 4" in capsys.readouterr().out
+    refused(capsys, ["--help=agp_agnt"], "Did you mean 'agp_agent'?")
+
+
+def test_a_missing_package_is_said_before_anything_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("utils.invocation.REQUIRED", ("torch", "no_such_package"))
+    refused(capsys, FLAGS, "no_such_package is not installed for", sys.executable)
+
+
+class MinimalMixer(nn.Module):
+    """As a beginner would write it."""
+
+    def __init__(self, config: Any, n_agents: int, state_dim: int):
+        super().__init__()
+
+    def forward(self, q_taken: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+        return q_taken.sum(dim=-1, keepdim=True)
+
+
+def test_a_mixer_that_declares_nothing_trains(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    minimal = Component("minimal", MinimalMixer, NoSettings)
+    monkeypatch.setitem(MIXERS._known, "minimal", minimal)
+    assert train(tmp_path, "mixer=minimal", "t_max=16") == 0
+    individual = bad("mixer=minimal", "reward_aggregation=individual")
+    refused(capsys, individual, "minimal learns one value of the team")
+
+
+def test_a_learner_without_its_base_class_is_refused_in_words(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    minimal = Component("minimal", MinimalMixer, NoSettings)
+    monkeypatch.setitem(LEARNERS._known, "minimal", minimal)
+    refused(
+        capsys,
+        bad("learner=minimal"),
+        "learner: minimal does not declare needs_team_reward, uses_mixer, mixes, takes",
+        "MinimalMixer on the base class",
+    )
 
 
 def test_print_config_is_the_configuration(capsys: pytest.CaptureFixture[str]) -> None:
@@ -336,7 +469,7 @@ def test_a_checkpoint_of_another_architecture(
 ) -> None:
     before = snapshot(copied.parent)
     said = ("another architecture", "config.yaml")
-    refused(capsys, ["with", f"resume={copied}", change], str(copied), *said)
+    refused(capsys, ["with", f"resume={copied}", "t_max=128", change], str(copied), *said)
     if change not in ONLY_RESUME:
         result = f"results_dir={copied.parent}"
         refused(capsys, bad(f"checkpoint_path={copied}", result, change), str(copied), *said)

@@ -9,6 +9,7 @@ import torch
 from tests.envs.fake_worlds import HERE
 from tests.runs import differences, final_state, rows, tiny, train
 
+from config.history import Change, read_changes
 from config.load import load_recorded
 from config.schema import RunConfig
 from run import Run
@@ -209,6 +210,29 @@ def test_a_new_learning_rate_holds_from_the_resumption_on(tmp_path: Path) -> Non
     resume(run_dir, "t_max=80", "lr=0.002")
     rates = [row["value"] for row in rows(run_dir) if row["key"] == "lr"]
     assert (rates[0], rates[-1]) == ("0.01", "0.002")
+
+
+def test_a_shorter_interval_holds_at_once(tmp_path: Path) -> None:
+    intervals = ("test_interval=64", "log_interval=64", "checkpoint_interval=1000")
+    config = tiny("vdn", "topk", *intervals, "checkpoint_seconds=1e-9", "t_max=96")
+    train_until_killed(config, tmp_path / "run", env_steps=24)
+    resume(tmp_path / "run", "test_interval=16", "log_interval=8", "checkpoint_seconds=0")
+    at = {key: [] for key in ("test_return_mean", "return_mean")}
+    for row in rows(tmp_path / "run"):
+        if row["key"] in at:
+            at[row["key"]].append(int(row["env_steps"]))
+    assert at["test_return_mean"] == [8, 32, 48, 64, 80, 96]
+    assert at["return_mean"] == [8, *range(32, 97, 8)]
+
+
+def test_a_longer_t_max_says_that_the_learning_rate_jumps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_dir = train(tiny("vdn", "topk", "lr_schedule=linear", "lr=0.01"), tmp_path / "run")
+    capsys.readouterr()
+    resume(run_dir, "t_max=128")
+    assert "The learning rate jumps here from 0 to 0.005" in capsys.readouterr().out
+    assert read_changes(run_dir) == [Change(64, "t_max", "64", "128")]
 
 
 def test_resume_from_a_numbered_checkpoint(tmp_path: Path) -> None:

@@ -67,7 +67,10 @@ def test_a_finished_run_is_not_repeated(results: Path, capsys: pytest.CaptureFix
     before = snapshot(results)
     assert auto(results) == 0
     said = capsys.readouterr().out
-    assert said == f"This run has been trained to its end. Everything is in {run_dir(results)}\n"
+    assert said == (
+        "Finished already, after 64 environment steps (t_max=64). "
+        f"Everything is in {run_dir(results)}\n"
+    )
     assert snapshot(results) == before
 
 

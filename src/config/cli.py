@@ -5,6 +5,7 @@ from typing import Literal
 
 from config.hints import did_you_mean
 from utils.errors import ConfigError
+from utils.invocation import main_command
 from utils.mongo_url import holds_secret, redact
 
 Action = Literal["run", "help", "list", "check_env", "print_config"]
@@ -14,10 +15,10 @@ VALUE_FLAGS = {
     "--mongo": "--mongo=mongodb://<host>:27017",
     "--sync-mongo": "--sync-mongo=<folder of a run>",
 }
+HELP_FLAGS = ("--help", "-h")
 SYNC_FLAGS = {"--sync-mongo", "--mongo"}
 ACTION_FLAGS: dict[str, Action] = {
-    "--help": "help",
-    "-h": "help",
+    **dict.fromkeys(HELP_FLAGS, "help"),
     "--list": "list",
     "--check-env": "check_env",
     "--print-config": "print_config",
@@ -34,6 +35,7 @@ class Command:
     action: Action = "run"
     mongo: str | None = field(default=None, repr=False)  # URL given to --mongo
     sync_mongo: str | None = None  # run folder given to --sync-mongo
+    topic: str | None = None  # what --help is asked about
 
 
 def parse(argv: list[str]) -> Command:
@@ -46,6 +48,7 @@ def parse(argv: list[str]) -> Command:
     values: dict[str, str] = {}
     actions: list[Action] = []
     overrides: list[str] = []
+    topic: str | None = None
     after_with = False
     rest = list(argv)
     while rest:
@@ -60,6 +63,11 @@ def parse(argv: list[str]) -> Command:
             problems.append(f"{flag}: a URL with a password is for --mongo. Leave it out here.")
         elif word in ACTION_FLAGS:
             actions.append(ACTION_FLAGS[word])
+            if word in HELP_FLAGS and rest and rest[0] != "with" and not rest[0].startswith("-"):
+                topic = rest.pop(0)
+        elif flag in HELP_FLAGS and value:
+            actions.append("help")
+            topic = value
         elif word.startswith("-"):
             problems.append(_unknown_flag(word, flag))
         elif word == "with" and not after_with:
@@ -76,7 +84,37 @@ def parse(argv: list[str]) -> Command:
         raise ConfigError(f"command line: {problem}" for problem in problems)
     alg, env, mongo, sync_mongo = (values.get(flag) for flag in VALUE_FLAGS)
     action = actions[0] if actions else "run"
-    return Command(alg, env, tuple(overrides), action, mongo, sync_mongo)
+    return Command(alg, env, tuple(overrides), action, mongo, sync_mongo, topic)
+
+
+def missing_files(command: Command) -> list[str]:
+    """What to say if a run has no method or no task, because a flag is missing.
+
+    Settings after `with` may take a file's place: a learner, or an environment. A command that only
+    evaluates a trained run, or only checks an environment, needs less.
+    """
+    given = {text.partition("=")[0]: text.partition("=")[2] for text in command.overrides}
+    if given.get("evaluate", "false").lower() != "false":
+        return []
+    needs_method = command.action != "check_env" and not {"learner", "alg_name"} & given.keys()
+    needs_task = not {"env", "env_name"} & given.keys()
+    missing = [
+        flag
+        for flag, name, needed in (
+            ("--config", command.alg, needs_method),
+            ("--env-config", command.env, needs_task),
+        )
+        if needed and name is None
+    ]
+    if not missing:
+        return []
+    verb = "is" if len(missing) == 1 else "are"
+    return [
+        f"command line: {' and '.join(missing)} {verb} missing.\n"
+        f"    Usage: {main_command()} --config=<algorithm> --env-config=<environment> "
+        f"[with key=value ...]\n"
+        f"    `--list` shows the names, `--help` explains the rest."
+    ]
 
 
 def _value_problems(flag: str, value: str, values: dict[str, str]) -> list[str]:

@@ -4,11 +4,37 @@ Components say what they need and give in class attributes; nothing here names o
 """
 
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from config.schema import RunConfig
 from utils.errors import ConfigError
-from utils.registry import AGENTS, CONTROLLERS, LEARNERS, MIXERS, SELECTORS, Registry
+from utils.registry import (
+    AGENTS,
+    CONTROLLERS,
+    LEARNERS,
+    MIXERS,
+    REGISTRIES,
+    SELECTORS,
+    Registry,
+)
+
+# What a mixer may declare as a class attribute, and what holds if it does not: it makes one value
+# of the team, from the values of the agents' actions.
+MIXER_FACTS = {"needs_team_reward": True, "mixes": "values"}
+# What the classes of other slots must declare; their base classes do.
+REQUIRED_FACTS = {
+    "learner": (
+        "needs_team_reward",
+        "uses_mixer",
+        "mixes",
+        "takes",
+        "trains",
+        "metric_descriptions",
+    ),
+    "controller": ("gives", "needs_features"),
+    "action_selector": ("takes", "metric_descriptions"),
+    "runner": ("metric_descriptions",),
+}
 
 
 @runtime_checkable
@@ -27,6 +53,9 @@ def check_combination(config: RunConfig) -> None:
     Raises:
         ConfigError: names every such pair and what to do.
     """
+    undeclared = list(_undeclared(config))
+    if undeclared:
+        raise ConfigError(undeclared)
     problems = [
         *_rewards(config),
         *_outputs(config),
@@ -37,12 +66,30 @@ def check_combination(config: RunConfig) -> None:
         raise ConfigError(problems)
 
 
+def _undeclared(config: RunConfig) -> Iterator[str]:
+    """A component of one's own must say what the checks below ask about."""
+    for slot, facts in REQUIRED_FACTS.items():
+        name = getattr(config, slot)
+        cls = REGISTRIES[slot].get(name).cls
+        missing = [fact for fact in facts if not hasattr(cls, fact)]
+        if missing:
+            yield (
+                f"{slot}: {name} does not declare {', '.join(missing)}. Build the class "
+                f"{cls.__name__} on the base class of its folder, or add the class attributes."
+            )
+
+
+def _mixer_fact(mixer: str, fact: str) -> Any:
+    return getattr(MIXERS.get(mixer).cls, fact, MIXER_FACTS[fact])
+
+
 def _rewards(config: RunConfig) -> Iterator[str]:
     """Whoever learns one value of the team needs one reward; rivals need rewards of their own."""
-    mixer, learner = MIXERS.get(config.mixer).cls, LEARNERS.get(config.learner).cls
+    mixer_needs = _mixer_fact(config.mixer, "needs_team_reward")
+    learner_needs = LEARNERS.get(config.learner).cls.needs_team_reward
     individual = config.reward_aggregation == "individual"
     rivalry = config.env_args.rivalry if isinstance(config.env_args, HasRivals) else ""
-    if rivalry and (mixer.needs_team_reward or learner.needs_team_reward or not individual):
+    if rivalry and (mixer_needs or learner_needs or not individual):
         yield (
             f"env_args.{rivalry} lets rivals learn, each paid for its own team, but "
             f"learner={config.learner} mixer={config.mixer} with "
@@ -51,11 +98,11 @@ def _rewards(config: RunConfig) -> Iterator[str]:
         )
     if rivalry or not individual:
         return
-    for slot, name, cls, remedy in (
-        ("mixer", config.mixer, mixer, ", or mixer=none"),
-        ("learner", config.learner, learner, ""),
+    for slot, name, needs, remedy in (
+        ("mixer", config.mixer, mixer_needs, ", or mixer=none"),
+        ("learner", config.learner, learner_needs, ""),
     ):
-        if cls.needs_team_reward:
+        if needs:
             yield (
                 f"{slot}: {name} learns one value of the team, so it needs a team reward, but "
                 f"reward_aggregation is 'individual'. Use sum or mean{remedy}."
@@ -74,12 +121,7 @@ def _outputs(config: RunConfig) -> Iterator[str]:
             f"learner: {config.learner} cannot use what {config.controller} gives, {gives}. "
             f"Use learner={_that_take(LEARNERS, gives)}."
         )
-    if not hasattr(selector, "takes"):
-        yield (
-            f"action_selector: {config.action_selector} does not say what it chooses by. Write "
-            f'`takes = ("{learner.trains}",)` in its class if it can choose by them.'
-        )
-    elif learner.trains not in selector.takes:
+    if learner.trains not in selector.takes:
         yield (
             f"action_selector: {config.action_selector} chooses by {' or '.join(selector.takes)}, "
             f"but {config.learner} trains the agents' outputs to be {learner.trains}. "
@@ -110,15 +152,10 @@ def _networks(config: RunConfig) -> Iterator[str]:
 
 def _what_is_mixed(config: RunConfig) -> Iterator[str]:
     """Learner and mixer must speak of the same values."""
-    given, mixed = LEARNERS.get(config.learner).cls.mixes, _mixes(config.mixer)
+    given, mixed = LEARNERS.get(config.learner).cls.mixes, _mixer_fact(config.mixer, "mixes")
     if given != mixed:
-        fitting = [name for name in MIXERS.built_in_names() if _mixes(name) == given]
+        fitting = [n for n in MIXERS.built_in_names() if _mixer_fact(n, "mixes") == given]
         yield (
             f"mixer: {config.mixer} mixes {mixed}, but {config.learner} gives {given}. "
             f"Use mixer={' or '.join(fitting)}, or another learner."
         )
-
-
-def _mixes(mixer: str) -> str:
-    mixes: str = getattr(MIXERS.get(mixer).cls, "mixes", "values")
-    return mixes

@@ -18,7 +18,7 @@ from utils.errors import UserError
 from utils.registry import REGISTRIES
 
 USAGE = """\
-Usage: python src/main.py [--config=<algorithm>] [--env-config=<environment>] [with key=value ...]
+Usage: python src/main.py --config=<algorithm> --env-config=<environment> [with key=value ...]
 
   --config        a file in src/config/algs by its name, or the path of any YAML file
   --env-config    a file in src/config/envs by its name, or the path of any YAML file
@@ -28,7 +28,7 @@ Usage: python src/main.py [--config=<algorithm>] [--env-config=<environment>] [w
   --print-config  show the complete configuration and stop
   --check-env     check the environment against its contract and stop
   --list          show all components, algorithms and environments
-  --help          show this text
+  --help          show this text; --help <name> explains a setting, a component or a YAML file
 
 Examples:
   python src/main.py --config=agp --env-config=topk
@@ -36,7 +36,7 @@ Examples:
   python src/main.py --config=qmix --env-config=topk with mixer=vdn lr=1e-3 --print-config
   python src/main.py --config=agp --env-config=topk with seed=3 resume=auto
 
-Exit codes: 0 finished; 2 something to mend; 143 after SIGTERM and 130 after SIGINT (Ctrl-C), which
+Exit codes: 0 finished; 2 a mistake to correct; 143 after SIGTERM, 130 after SIGINT (Ctrl-C): both
 let a run finish its step and save: `resume` goes on from there (docs/resuming.md).
 """
 
@@ -65,7 +65,7 @@ def configuration_markdown() -> str:
         "Generated from the dataclasses of the settings; change the comments there.",
         "## Settings of the whole run",
     ]
-    for heading, settings in _run_wide():
+    for heading, settings in run_wide():
         parts += [f"### {heading}", _table(settings)]
     for slot, registry in REGISTRIES.items():
         parts.append(f"## `{slot}`")
@@ -83,15 +83,20 @@ def configuration_markdown() -> str:
 def help_text() -> str:
     """Usage, examples and the run-wide settings, for the console."""
     lines = [USAGE]
-    for heading, settings in _run_wide():
-        lines.append(f"{heading}:")
-        left = [f"{s.name} = {s.default}" for s in settings]
-        width = min(max(map(len, left)), 36)
-        for text, setting in zip(left, settings, strict=True):
-            lines.append(f"  {text:<{width}}  {setting.comment or setting.type}")
-        lines.append("")
+    for heading, settings in run_wide():
+        lines += [f"{heading}:", *settings_lines(settings), ""]
     lines.append("`--list` shows what each slot can hold; docs/configuration.md has all settings.")
     return "\n".join(lines)
+
+
+def settings_lines(settings: list[Setting]) -> list[str]:
+    """Settings for the console, one line each: name, default, meaning."""
+    left = [f"{s.name} = {s.default}" for s in settings]
+    width = min(max(map(len, left), default=0), 36)
+    return [
+        f"  {text:<{width}}  {setting.comment or setting.type}"
+        for text, setting in zip(left, settings, strict=True)
+    ]
 
 
 def list_text(folder: str = "") -> str:
@@ -106,7 +111,7 @@ def list_text(folder: str = "") -> str:
         _section(lines, slot, ((name, registry.summary(name)) for name in registry.names()))
     for folder, flag in (("algs", "--config"), ("envs", "--env-config")):
         names = layers.available(folder)
-        _section(lines, flag, ((name, _first_comment(folder, name)) for name in names))
+        _section(lines, flag, ((name, first_comment(folder, name)) for name in names))
     return "\n".join(lines).rstrip()
 
 
@@ -117,13 +122,14 @@ def _section(lines: list[str], heading: str, entries: Iterable[tuple[str, str]])
     lines += [f"{heading}:", *(f"  {name:<{width}}  {text}".rstrip() for name, text in rows), ""]
 
 
-def _first_comment(folder: str, name: str) -> str:
+def first_comment(folder: str, name: str) -> str:
+    """The line that says what a YAML file in `config/<folder>` is for."""
     text = (layers.CONFIG_DIR / folder / f"{name}.yaml").read_text(encoding="utf-8")
     comments = (line.lstrip("# ").rstrip() for line in text.splitlines() if line.startswith("#"))
     return next(comments, "")
 
 
-def _run_wide() -> list[tuple[str, list[Setting]]]:
+def run_wide() -> list[tuple[str, list[Setting]]]:
     """The run-wide settings, grouped as their source groups them; the slots are left out."""
     groups: dict[str, list[Setting]] = {}
     headings = _headings(RunConfig)

@@ -1,4 +1,4 @@
-"""Names of settings, and the sentences that help whoever got one wrong."""
+"""Names of settings, and the sentences that help with a wrong one."""
 
 import difflib
 import types
@@ -41,9 +41,13 @@ def unknown_setting(key: str, cls: type, owner: str) -> str:
 
 
 def did_you_mean(key: str, paths: list[str]) -> str:
-    """` Did you mean 'x.y'?` for the paths that end in `key`, or else in the most similar name."""
+    """` Did you mean 'x.y'?` for the paths that end in `key`, or else in the most similar name.
+
+    A name is similar if it looks like a typing mistake: a wrong hint is worse than none.
+    """
     ends = [path.rsplit(".", 1)[-1] for path in paths]
-    meant = [key] if key in ends else difflib.get_close_matches(key, ends, n=1)
+    cutoff = 0.6 if len(key) <= 4 else 0.75  # one letter of a short name weighs more
+    meant = [key] if key in ends else difflib.get_close_matches(key, ends, n=1, cutoff=cutoff)
     found = [f"'{path}'" for path, end in zip(paths, ends, strict=True) if end in meant]
     return f" Did you mean {' or '.join(found)}?" if found else ""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from config import epymarl
 from config.coerce import Problem
 from config.hints import did_you_mean, join, shown
 from utils.errors import ConfigError
@@ -44,9 +45,10 @@ def find_yaml(name: str, folder: str, flag: str) -> tuple[str, Path]:
     path = CONFIG_DIR / folder / f"{name}.yaml"
     if not path.is_file():
         names = available(folder)
+        hint = did_you_mean(name, names) or f" {epymarl.answer(flag, name)}".rstrip()
         raise ConfigError(
             [
-                f"{flag}: there is no config/{folder}/{name}.yaml.{did_you_mean(name, names)} "
+                f"{flag}: there is no config/{folder}/{name}.yaml.{hint} "
                 f"Available: {', '.join(names)}."
             ]
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from config import layers, plugins
+from config import epymarl, layers, plugins
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
@@ -233,13 +233,17 @@ def _resolve(merged: Merged, problems: list[str]) -> RunConfig:
 
 def _component(slot: str, data: dict[str, Any], problems: list[Problem]) -> Component | None:
     """The component that a slot names, or None after noting why there is none."""
+    if data.get(slot, "") is None:
+        answer = epymarl.answer(slot, "null") or f"Write {slot}={DEFAULTS[slot]}."
+        problems.append(Problem(slot, f"null names no component. {answer}"))
+        return None
     name = coerce(data.get(slot, DEFAULTS[slot]), str, slot, [])
     if name is BAD:
         return None  # noted with the run-wide settings
     try:
         return REGISTRIES[slot].get(name)
     except UserError as error:
-        problems.append(Problem(slot, str(error)))
+        problems.append(Problem(slot, epymarl.answer(slot, name) or str(error)))
         return None
 
 
@@ -251,8 +255,9 @@ def _run_wide(
     for key in data:
         if key not in known:
             problems.append(Problem(key, _unknown_at_top(key, components)))
-    args = {f"{slot}_args" for slot in REGISTRIES}
-    top = {key: value for key, value in data.items() if key in known and key not in args}
+    elsewhere = {f"{slot}_args" for slot in REGISTRIES}
+    elsewhere |= {slot for slot in REGISTRIES if data.get(slot, "") is None}  # see `_component`
+    top = {key: value for key, value in data.items() if key in known and key not in elsewhere}
     return coerce_settings(top, RunConfig, "", problems)
 
 
@@ -268,6 +273,9 @@ def _component_settings(
             if key not in known:
                 problems.append(Problem(join(path, key), _unknown_arg(key, slot, component)))
         given = {key: value for key, value in given.items() if key in known}
+        theirs = epymarl.key_answer(str(given.get("key", ""))) if slot == "env" else ""
+        if theirs:
+            problems.append(Problem("env_args.key", theirs))
     return coerce_settings(given, cls, path, problems)
 
 
@@ -277,11 +285,17 @@ def _unknown_at_top(key: str, components: dict[str, Component | None]) -> str:
     for slot, component in components.items():
         if component is not None:
             paths += [f"{slot}_args.{path}" for path in setting_paths(component.config)]
+    theirs = epymarl.answer("setting", key)
+    if theirs:
+        return f"no such setting. {theirs}"
     return f"no such setting.{did_you_mean(key, paths)} `--help` lists the run-wide settings."
 
 
 def _unknown_arg(key: str, slot: str, component: Component) -> str:
     """What to say of a setting that a component lacks and another of the slot may have."""
+    theirs = epymarl.answer(f"{slot}_args", key)
+    if theirs:
+        return f"no such setting. {theirs}"
     others = [name for name in REGISTRIES[slot].names() if name != component.name]
     owners = [name for name in others if key in _settings_of(slot, name)]
     if not owners:

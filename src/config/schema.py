@@ -18,6 +18,22 @@ MONGO_SETTINGS = ("mongo_url", "mongo_db")
 SPEED_SETTINGS = ("compile",)  # the same mathematics, faster; a run's record may lack them too
 # Older records have none; a run without components outside the tree needs none.
 PLUGIN_SETTINGS = ("plugins", "plugin_files")
+# Settings that change no number of `metrics.csv`: where and how a run is recorded, what is shown.
+BESIDE_LEARNING = (
+    "preset",  # its settings are recorded one by one
+    "resume",
+    "results_dir",
+    "show_progress",
+    "use_tensorboard",
+    "checkpoint_interval",
+    "checkpoint_seconds",
+    "checkpoint_replay",
+    "keep_numbered_checkpoints",
+    "plugins",  # where components stand; `plugin_files` tells whether they have changed
+    *FILM_SETTINGS,
+    *MONGO_SETTINGS,
+    *SPEED_SETTINGS,
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,9 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     keep_numbered_checkpoints: bool = (
         False  # keep one checkpoint per interval besides `latest` and `best`
     )
-    results_dir: str = "results"  # folder that receives the run's folder
+    results_dir: str = (
+        ""  # folder that receives the run's folder; empty: results/ of the repository
+    )
     use_tensorboard: bool = False  # write TensorBoard events too (pip install tensorboard)
     show_progress: bool = True  # progress bar when the console is a terminal
 

@@ -3,7 +3,7 @@
 The folder is the truth, and this is the only place that turns it into documents: `metrics.csv`
 becomes the collection `metrics`, Sacred's record on the disk a document of `runs`. Departures from
 Sacred 0.8.7: values are as exact as in `metrics.csv`; the time of a row is the run's start plus its
-`seconds`; main.py is not stored a second time as a source; `info` also says which folder this is.
+`seconds`; the source file is not stored a second time; `info` also says which folder this is.
 """
 
 import csv
@@ -81,9 +81,18 @@ def read_record(run_dir: Path) -> Record | None:
             "metrics": [{"name": metric["name"], "id": str(metric["_id"])} for metric in metrics],
             "mongo_id": mongo_id,
             "run_dir": str(run_dir.resolve()),
+            "changes": _changes(run_dir / "changes.csv"),
         },
     }
     return Record(mongo_id, run, metrics)
+
+
+def _changes(path: Path) -> list[dict[str, str]]:
+    """Settings that changed when the run was resumed, a row each; none if it never changed."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def remembered_id(run_dir: Path) -> str:

@@ -21,6 +21,7 @@ from pymongo.errors import DuplicateKeyError
 from mongodb.documents import OPTIONAL, Record, read_record, remembered_id
 from mongodb.server import ERRORS, Server
 from utils.errors import UserError
+from utils.invocation import main_command
 
 FIRST_SECONDS = 1.0  # from the start of a run to the first writing
 PAUSE_SECONDS = 10.0  # between two writings
@@ -65,7 +66,7 @@ class Mirror:
         if not self._is_complete:
             _warn(
                 f"the record in MongoDB is not complete; the one in {self._run_dir} is. Once the "
-                f"server answers: python src/main.py --sync-mongo={shlex.quote(str(self._run_dir))}"
+                f"server answers: {main_command()} --sync-mongo={shlex.quote(str(self._run_dir))}"
             )
 
     def _follow(self) -> None:

@@ -12,6 +12,14 @@ WIDTH = 12
 LINES_BETWEEN_HEADERS = 20
 
 
+class _Console(Console):
+    """A console whose reader may go away, as `head` does; rich itself would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more; the run goes on."""
+        self.quiet = True
+
+
 class RunConsole:
     """Context manager around a run's output.
 
@@ -22,7 +30,7 @@ class RunConsole:
     """
 
     def __init__(self, total: int, done: int, show_progress: bool):
-        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+        self._console = _Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self._lines = 0
         self._progress: Progress | None = None
         self._task: Any = None
@@ -54,7 +62,7 @@ class RunConsole:
             self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the bar. Nobody may be listening any more; the run goes on."""
+        """Print a line above the bar. If the output cannot be written, the run goes on."""
         with suppress(OSError):
             self._console.print(text, markup=False)
 
@@ -69,6 +77,12 @@ class RunConsole:
             self.say("".join(f"{name:>{max(WIDTH, len(name) + 2)}}" for name in cells))
         self.say("".join(f"{text:>{max(WIDTH, len(name) + 2)}}" for name, text in cells.items()))
         self._lines += 1
+
+
+def duration(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    minutes, rest = divmod(round(max(seconds, 0)), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def result_table(title: str, rows: dict[str, str]) -> str:

@@ -4,12 +4,15 @@ The exit code is 128 plus the signal's number, as in a shell: 143 for SIGTERM, 1
 """
 
 import os
+import shlex
 import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
+
+from utils.invocation import main_command
 
 PROMISE = (
     "\n{} received: finishing this step and saving. Ctrl-C (SIGINT) from now on stops at once.\n"
@@ -79,5 +82,5 @@ def farewell(run_dir: Path, env_steps: int) -> str:
     """What a run says that has saved and ends."""
     return (
         f"Stopped after {env_steps:,} environment steps; everything is saved. Go on with\n"
-        f"  python src/main.py with resume={run_dir}"
+        f"  {main_command()} with resume={shlex.quote(str(run_dir))}"
     )

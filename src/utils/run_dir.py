@@ -10,6 +10,7 @@ from pathlib import Path
 
 from utils.errors import UserError
 from utils.files import UNFINISHED, reason
+from utils.invocation import REPOSITORY, near
 
 try:
     import fcntl
@@ -19,9 +20,14 @@ except ImportError:  # Windows
 LOCK = "lock"  # file in a run's folder, locked by the process that trains it
 
 
+def results_root(results_dir: str) -> Path:
+    """The results folder that a setting names; if it is empty, `results/` of the repository."""
+    return Path(results_dir) if results_dir else near(REPOSITORY / "results")
+
+
 def folder_of_runs(results_dir: str, env: str, alg: str, name: str, seed: int) -> tuple[Path, str]:
     """Where runs of one kind stand, and how their folders' names begin before the number."""
-    return Path(results_dir) / env / alg, f"{name or alg}_seed{seed}_"
+    return results_root(results_dir) / env / alg, f"{name or alg}_seed{seed}_"
 
 
 def create_run_dir(results_dir: str, env: str, alg: str, name: str, seed: int) -> Path:

@@ -1,0 +1,91 @@
+"""`--help <name>`: one setting, component, slot or YAML file explained on the console."""
+
+from collections.abc import Iterator
+
+from config import epymarl, layers
+from config.describe import Setting, describe_settings, first_comment, run_wide, settings_lines
+from config.hints import did_you_mean
+from utils.errors import ConfigError, UserError
+from utils.registry import REGISTRIES, Registry
+
+
+def about(topic: str) -> str:
+    """Everything that is called `topic`.
+
+    Args:
+        topic: a component (`agp_agent`), a slot (`mixer` or `mixer_args`), a setting (`lr`,
+            `heads`, `agent_args.graph.heads`), a YAML file (`mpe_tag`), or a key of EPyMARL.
+
+    Raises:
+        ConfigError: if there is no such thing.
+    """
+    found = [*_slots(topic), *_components(topic), *_files(topic), *_settings(topic)]
+    if not found:
+        found = [f"{topic}: {text}" for text in [epymarl.answer("setting", topic)] if text]
+    if not found:
+        names = [*REGISTRIES, *(name for r in REGISTRIES.values() for name in r.names())]
+        names += [*layers.available("algs"), *layers.available("envs")]
+        names += [setting.name for _, settings in run_wide() for setting in settings]
+        raise ConfigError(
+            [
+                f"command line: --help knows no '{topic}'.{did_you_mean(topic, names)} It explains "
+                f"settings, components, slots and YAML files; `--list` shows their names."
+            ]
+        )
+    return "\n\n".join(dict.fromkeys(found))
+
+
+def _slots(topic: str) -> Iterator[str]:
+    registry = REGISTRIES.get(topic.removesuffix("_args"))
+    if registry is not None:
+        for name in registry.names():
+            yield _component(registry, name)
+
+
+def _components(topic: str) -> Iterator[str]:
+    for registry in REGISTRIES.values():
+        if topic in registry.names():
+            yield _component(registry, topic)
+
+
+def _component(registry: Registry, name: str) -> str:
+    head = f"{registry.slot}={name}  {registry.summary(name)}"
+    try:
+        settings = _settings_of(registry, name)
+    except UserError as error:
+        return f"{head}\n  Settings unknown here: {error}"
+    return "\n".join([head, *(settings_lines(settings) or ["  No settings."])])
+
+
+def _settings_of(registry: Registry, name: str) -> list[Setting]:
+    """The settings of a component under the names that they have after `with`."""
+    settings = describe_settings(registry.get(name).config)
+    return [s._replace(name=f"{registry.slot}_args.{s.name}") for s in settings]
+
+
+def _files(topic: str) -> Iterator[str]:
+    for folder, flag in (("algs", "--config"), ("envs", "--env-config")):
+        if topic in layers.available(folder):
+            path = layers.CONFIG_DIR / folder / f"{topic}.yaml"
+            lines = path.read_text(encoding="utf-8").rstrip().split("\n")
+            text = [f"  {line}".rstrip() for line in lines]
+            yield "\n".join([f"{flag}={topic}  {first_comment(folder, topic)}", *text])
+
+
+def _settings(topic: str) -> Iterator[str]:
+    """Settings whose dotted name is the topic, or ends in it."""
+
+    def meant(settings: list[Setting]) -> list[Setting]:
+        return [s for s in settings if f".{s.name}".endswith(f".{topic}")]
+
+    for heading, settings in run_wide():
+        if meant(settings):
+            yield "\n".join([f"{heading}:", *settings_lines(meant(settings))])
+    for registry in REGISTRIES.values():
+        for name in registry.names():
+            try:
+                settings = meant(_settings_of(registry, name))
+            except UserError:  # it needs a package that is not installed
+                continue
+            if settings:
+                yield "\n".join([f"{registry.slot}={name}:", *settings_lines(settings)])

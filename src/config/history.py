@@ -1,0 +1,149 @@
+"""What a run was trained with: `config.yaml`, and `changes.csv` where it was resumed with others.
+
+`config.yaml` holds the settings in force since the last start. `changes.csv` has a row for each
+setting that a resumption changed: env_steps, setting, before, after; values are JSON, and empty
+where a component without that setting stood. Read backwards, it leads from `config.yaml` to the
+settings at any step.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from components.schedules import LinearSchedule
+from config.hints import join
+from config.load import dump, recorded_settings, to_dict
+from config.schema import BESIDE_LEARNING, RunConfig
+from utils.errors import UserError
+from utils.files import reason, replacing
+
+FILE = "changes.csv"
+
+
+class Change(NamedTuple):
+    """One setting that changed when a run was resumed."""
+
+    env_steps: int  # environment steps that the run had done by then
+    setting: str  # dotted path
+    before: str  # JSON; empty: there was no such setting
+    after: str
+
+    @property
+    def text(self) -> str:
+        """The setting as it is written after `with`."""
+        return f"{self.setting}={_unquoted(self.after)}"
+
+
+def read_changes(run_dir: Path) -> list[Change]:
+    """The rows of a run's `changes.csv`, the oldest first; none if it never changed."""
+    path = run_dir / FILE
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return [Change(int(r["env_steps"]), r["setting"], r["before"], r["after"]) for r in rows]
+
+
+def changes_with(run_dir: Path, config: RunConfig, env_steps: int) -> list[Change]:
+    """Every change of a run's settings, if it now goes on with `config` after `env_steps` steps.
+
+    Changes at that step or later are left out: what they held for is cut off and trained again.
+    """
+    if not (run_dir / "config.yaml").is_file():
+        return []
+    earlier, before = _settings_at(run_dir, env_steps)
+    after = _flat(to_dict(config))
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return [
+        *earlier,
+        *(Change(env_steps, n, before.get(n, ""), after.get(n, "")) for n in names),
+    ]
+
+
+def record_settings(run_dir: Path, config: RunConfig, env_steps: int) -> str:
+    """Write `config.yaml`, and `changes.csv` if the run goes on with other settings.
+
+    Args:
+        run_dir: the run's folder.
+        config: the settings from now on.
+        env_steps: environment steps done before.
+
+    Returns:
+        What to say of settings that change now; empty if none does.
+
+    Raises:
+        UserError: if something cannot be written.
+    """
+    rows = changes_with(run_dir, config, env_steps)
+    path = run_dir / FILE
+    try:
+        if rows:
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([Change._fields, *rows])
+            with replacing(path) as file:
+                file.write(text.getvalue().encode())
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({reason(error)}). Free space or make the folder writable."
+        ) from error
+    dump(config, run_dir / "config.yaml")
+    return _sentence([row for row in rows if row.env_steps == env_steps], config)
+
+
+def _settings_at(run_dir: Path, env_steps: int) -> tuple[list[Change], dict[str, str]]:
+    """Changes before a step, and the settings in force when the run had done so many steps."""
+    settings = _flat(recorded_settings(run_dir))
+    earlier = read_changes(run_dir)
+    while earlier and earlier[-1].env_steps >= env_steps:
+        change = earlier.pop()
+        settings[change.setting] = change.before
+    return earlier, {name: value for name, value in settings.items() if value}
+
+
+def _flat(settings: dict[str, Any]) -> dict[str, str]:
+    """Dotted path -> value as JSON, without the settings that change no result."""
+    kept = {name: value for name, value in settings.items() if name not in BESIDE_LEARNING}
+    return {path: json.dumps(value) for path, value in _leaves(kept)}
+
+
+def _unquoted(value: str) -> str:
+    """A value that is JSON, a text without its quotes."""
+    return value[1:-1] if value.startswith('"') else value
+
+
+def _leaves(settings: dict[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, join(path, name))
+        else:
+            yield join(path, name), value
+
+
+def _sentence(changes: list[Change], config: RunConfig) -> str:
+    """What a run says of settings that change as it goes on."""
+    if not changes:
+        return ""
+    listed = ", ".join(f"{c.text} (before: {_unquoted(c.before) or 'none'})" for c in changes)
+    at = changes[0].env_steps
+    text = f"From step {at:,} on: {listed}. {FILE} keeps both."
+    after = _flat(to_dict(config))
+    before = {**after, **{c.setting: c.before for c in changes}}
+    old, new = _learning_rate(before, at), _learning_rate(after, at)
+    if "linear" in before["lr_schedule"] + after["lr_schedule"] and old != new:
+        text += (
+            f" The learning rate jumps here from {old:.3g} to {new:.3g}: lr_schedule=linear leads "
+            f"from lr to 0 at t_max, which is now {config.t_max:,}."
+        )
+    return text
+
+
+def _learning_rate(settings: dict[str, str], env_steps: int) -> float:
+    lr = float(settings["lr"])
+    if settings["lr_schedule"] != '"linear"':
+        return lr
+    return LinearSchedule(lr, 0.0, int(settings["t_max"])).value(env_steps)

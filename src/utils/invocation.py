@@ -1,0 +1,60 @@
+"""How this program was started, for messages whose commands work when they are copied."""
+
+import importlib.util
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+from utils.errors import UserError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+REQUIRED = ("numpy", "rich", "sacred", "torch", "yaml")  # modules that no command can do without
+
+
+def near(path: Path) -> Path:
+    """`path` relative to the current folder if it lies below it, else absolute."""
+    path, here = path.absolute(), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def main_command(python: str | None = None) -> str:
+    """`python src/main.py`, as the shell that started this process has to write it.
+
+    Args:
+        python: the interpreter's file; None: the one that runs now.
+    """
+    interpreter = python or sys.executable
+    found = shutil.which("python")
+    if found is not None and os.path.abspath(found) == os.path.abspath(interpreter):
+        first = "python"
+    else:
+        first = shlex.quote(str(near(Path(interpreter))))
+    return f"{first} {shlex.quote(str(near(REPOSITORY / 'src' / 'main.py')))}"
+
+
+def require_packages() -> None:
+    """Check that the interpreter has the packages of `requirements.txt`, without importing any.
+
+    Raises:
+        UserError: if one is missing; the message names an interpreter that has them.
+    """
+    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    if not missing:
+        return
+    verb = "is" if len(missing) == 1 else "are"
+    text = f"{', '.join(missing)} {verb} not installed for {sys.executable}."
+    folder = "Scripts" if os.name == "nt" else "bin"
+    python = REPOSITORY / ".venv" / folder / "python"
+    if python.exists() and python != Path(sys.executable):
+        activate = near(python.with_name("activate"))
+        raise UserError(
+            f"{text} The environment {near(REPOSITORY / '.venv')} is there for this. Write\n"
+            f"  {main_command(str(python))} ...\n"
+            f"or, once in each shell, `source {activate}`."
+        )
+    raise UserError(
+        f"{text} Run `make setup` and then `source .venv/bin/activate` in {REPOSITORY}, or install "
+        f"them by `{shlex.quote(sys.executable)} -m pip install -r requirements.txt`."
+    )

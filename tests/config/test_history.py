@@ -1,0 +1,101 @@
+"""`changes.csv`: which settings a run was trained with, and since when."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.runs import tiny
+
+from config.history import Change, changes_with, read_changes, record_settings
+from config.schema import RunConfig
+from modules.mixers.qmix import QMixConfig
+
+
+@pytest.fixture
+def config() -> RunConfig:
+    return tiny("vdn", "topk", "lr=0.01", "t_max=100", "lr_schedule=constant")
+
+
+def with_lr(config: RunConfig, lr: float) -> RunConfig:
+    return dataclasses.replace(config, lr=lr)
+
+
+def lr_of(run_dir: Path) -> float:
+    return float(yaml.safe_load((run_dir / "config.yaml").read_text())["lr"])
+
+
+def test_a_new_run_has_no_changes(tmp_path: Path, config: RunConfig) -> None:
+    assert record_settings(tmp_path, config, 0) == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
+    assert record_settings(tmp_path, dataclasses.replace(config, resume="x"), 40) == ""
+    assert read_changes(tmp_path) == []
+
+
+def test_both_values_and_the_step_stay(tmp_path: Path, config: RunConfig) -> None:
+    record_settings(tmp_path, config, 0)
+    said = record_settings(tmp_path, with_lr(config, 0.02), 40)
+    assert said == "From step 40 on: lr=0.02 (before: 0.01). changes.csv keeps both."
+    record_settings(tmp_path, with_lr(config, 0.02), 50)
+    record_settings(tmp_path, with_lr(config, 0.03), 60)
+    expected = [Change(40, "lr", "0.01", "0.02"), Change(60, "lr", "0.02", "0.03")]
+    assert read_changes(tmp_path) == expected
+    assert (tmp_path / "changes.csv").read_text().startswith("env_steps,setting,before,after\n")
+    assert lr_of(tmp_path) == 0.03
+
+
+def test_changes_after_an_earlier_checkpoint_are_forgotten(
+    tmp_path: Path, config: RunConfig
+) -> None:
+    record_settings(tmp_path, config, 0)
+    record_settings(tmp_path, with_lr(config, 0.02), 40)
+    record_settings(tmp_path, with_lr(config, 0.03), 60)
+    assert changes_with(tmp_path, with_lr(config, 0.02), 50) == [Change(40, "lr", "0.01", "0.02")]
+    assert changes_with(tmp_path, with_lr(config, 0.05), 20) == [Change(20, "lr", "0.01", "0.05")]
+    record_settings(tmp_path, config, 40)
+    assert not (tmp_path / "changes.csv").exists()
+
+
+def test_a_change_at_the_step_of_the_last_one_replaces_it(
+    tmp_path: Path, config: RunConfig
+) -> None:
+    record_settings(tmp_path, config, 0)
+    record_settings(tmp_path, with_lr(config, 0.02), 40)
+    record_settings(tmp_path, with_lr(config, 0.03), 40)
+    assert read_changes(tmp_path) == [Change(40, "lr", "0.01", "0.03")]
+
+
+def test_settings_of_another_component_come_and_go(tmp_path: Path, config: RunConfig) -> None:
+    record_settings(tmp_path, config, 0)
+    other = dataclasses.replace(config, mixer="qmix", mixer_args=QMixConfig())
+    record_settings(tmp_path, other, 40)
+    changes = {change.setting: change for change in read_changes(tmp_path)}
+    assert changes["mixer"] == Change(40, "mixer", '"vdn"', '"qmix"')
+    assert changes["mixer_args.embed_dim"] == Change(40, "mixer_args.embed_dim", "", "32")
+    record_settings(tmp_path, config, 40)
+    assert read_changes(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "t_max", "parts"),
+    [
+        (100, 200, ["jumps here from 0 to 0.005", "t_max, which is now 200"]),
+        (50, 200, ["jumps here from 0.005 to 0.0075"]),
+        (0, 200, []),
+    ],
+)
+def test_a_jump_of_the_learning_rate_is_said(
+    step: int, t_max: int, parts: list[str], tmp_path: Path, config: RunConfig
+) -> None:
+    linear = dataclasses.replace(config, lr_schedule="linear")
+    record_settings(tmp_path, linear, 0)
+    said = record_settings(tmp_path, dataclasses.replace(linear, t_max=t_max), step)
+    assert "t_max=200 (before: 100)" in said
+    assert ("jumps" in said) == bool(parts)
+    for part in parts:
+        assert part in said
+
+
+def test_a_constant_rate_does_not_jump(tmp_path: Path, config: RunConfig) -> None:
+    record_settings(tmp_path, config, 0)
+    assert "jumps" not in record_settings(tmp_path, dataclasses.replace(config, t_max=200), 100)
