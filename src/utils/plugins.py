@@ -56,7 +56,7 @@ def files() -> dict[str, Path]:
     for path in sorted((*root.glob("*.py"), *root.glob("*/*.py"))):
         name = ".".join(path.relative_to(root).with_suffix("").parts)
         if _is_name(name) and not _is_ours(path) and os.access(path, os.R_OK):
-            if b"utils.registry" in path.read_bytes():
+            if b"registry" in path.read_bytes():
                 found[name] = path
     return found
 
@@ -105,7 +105,7 @@ def import_module(name: str) -> bool:
 
 
 def add_to_path() -> None:
-    """Let Python find modules in the folder, after all others; worker processes inherit the path."""
+    """Let Python find modules in the folder, after all others; worker processes do so, too."""
     if str(folder()) not in sys.path:
         sys.path.append(str(folder()))
     importlib.invalidate_caches()
