@@ -103,7 +103,7 @@ def test_tutorial_runs_as_printed(tutorial):
     assert list((results / "modular_sum" / "agp").glob("*/metrics.csv"))
     recorded = next((results / "climbing").glob("hysteretic/*/config.yaml")).read_text()
     assert "agent: dueling_agent" in recorded
-    assert "bad_news_weight: 0.2" in recorded
+    assert "lowering_weight: 0.2" in recorded
     for name in ("weighted_sum", "modular_sum", "dueling_agent", "hysteretic_learner"):
         assert f"  {name} " in listed
     # Three tests of every component, two of a mixer, two of an agent, one of a learner, and the
@@ -128,9 +128,9 @@ def test_tutorial_code_is_in_our_style(tutorial):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_learner_of_the_tutorial_trusts_good_news_more(tutorial):
+def test_the_learner_of_the_tutorial_weighs_errors_by_their_sign(tutorial):
     project, _ = tutorial
-    settings = [f"plugins={project}", "learner_args.bad_news_weight=0.25"]
+    settings = [f"plugins={project}", "learner_args.lowering_weight=0.25"]
     try:
         config = load_config(str(project / "hysteretic.yaml"), "climbing", settings)
         learner = build_learner(config, build_controller(config, fake_info()))
