@@ -77,6 +77,7 @@ class Run:
         self._sampled: EpisodeBatch | None = None  # where batches are written for a CUDA graph
         self._cpu_before = process_time()
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
+        self._first_test: tuple[int, float] | None = None  # env_steps and seconds, this process
         self._last_test: dict[str, float] = {}
         self._log_position: int | None = None  # where to cut the metrics.csv of a resumed run
         self._resumed = ""  # what to say of it
@@ -237,12 +238,15 @@ class Run:
 
     def _place(self) -> dict[str, str]:
         c = self.counters
-        left = c.seconds * (self.config.t_max / max(c.env_steps, 1) - 1)
+        if self._first_test is None:  # before it, the process started up
+            self._first_test = (c.env_steps, c.seconds)
+        steps, seconds = c.env_steps - self._first_test[0], c.seconds - self._first_test[1]
+        left = duration(seconds / steps * (self.config.t_max - c.env_steps)) if steps else "-"
         return {
             "env_steps": f"{c.env_steps:,}",
             "updates": f"{self.learner.updates:,}",
             "seconds": f"{c.seconds:.1f}",
-            "left": duration(left),
+            "left": left,
         }
 
     def _announcement(self) -> str:

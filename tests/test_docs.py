@@ -15,7 +15,8 @@ from tests.fake_envs import fake_info
 
 from build import build_controller, build_learner
 from config.cli import parse
-from config.load import load_config
+from config.load import load_config, to_dict
+from config.schema import RunConfig
 from main import resolve
 from utils import plugins
 
@@ -102,7 +103,7 @@ def test_tutorial_runs_as_printed(tutorial):
     assert list((results / "modular_sum" / "agp").glob("*/metrics.csv"))
     recorded = next((results / "climbing").glob("hysteretic/*/config.yaml")).read_text()
     assert "agent: dueling_agent" in recorded
-    assert "bad_news_weight: 0.2" in recorded
+    assert "lowering_weight: 0.2" in recorded
     for name in ("weighted_sum", "modular_sum", "dueling_agent", "hysteretic_learner"):
         assert f"  {name} " in listed
     # Three tests of every component, two of a mixer, two of an agent, one of a learner, and the
@@ -127,9 +128,9 @@ def test_tutorial_code_is_in_our_style(tutorial):
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_learner_of_the_tutorial_trusts_good_news_more(tutorial):
+def test_the_learner_of_the_tutorial_weighs_errors_by_their_sign(tutorial):
     project, _ = tutorial
-    settings = [f"plugins={project}", "learner_args.bad_news_weight=0.25"]
+    settings = [f"plugins={project}", "learner_args.lowering_weight=0.25"]
     try:
         config = load_config(str(project / "hysteretic.yaml"), "climbing", settings)
         learner = build_learner(config, build_controller(config, fake_info()))
@@ -180,6 +181,30 @@ def test_every_method_has_a_paragraph_and_a_row():
     rows = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
     assert names <= headings
     assert names <= rows
+
+
+PAPERS_TASKS = [f"mpe_{t}" for t in "reference push world_comm speaker_listener crypto tag".split()]
+
+
+def value(config: RunConfig, setting: str) -> str:
+    """A setting as YAML writes it."""
+    node = to_dict(config)
+    for key in setting.split("."):
+        node = node[key]
+    return str(node).lower() if isinstance(node, bool) else str(node)
+
+
+def test_our_constants_beside_the_papers_are_what_runs():
+    part = text_of("methods.md").partition("### Our constants beside the paper's")[2]
+    table = part.partition("## agp_structured")[0]
+    rows = re.findall(r"^\| `([\w.]+)`[^|]*\| [^|]* \| ([^|]*) \| ([^|]*) \|$", table, re.MULTILINE)
+    assert len(rows) == 19
+    topk = load_config("agp", "topk", [])
+    particles = [load_config("agp", env, []) for env in PAPERS_TASKS]
+    for setting, on_topk, on_particles in rows:
+        found = sorted({value(config, setting) for config in particles}, key=lambda v: (len(v), v))
+        shown = found[0] if len(found) == 1 else f"{found[0]} to {found[-1]}"
+        assert (on_topk, on_particles) == (value(topk, setting), shown), setting
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())

@@ -338,8 +338,14 @@ MISTAKES = {
         "the mixer 'qmix' is loaded from the tree, and {folder}/qmix.py registers the same name. "
         "Rename that file and the name it registers.",
     ),
+    "settings that are no frozen dataclass": (
+        {"loose.py": MIXER.format(summary="Loose", name="loose").replace("(frozen=True)", "")},
+        "loose",
+        "the settings of mixer 'loose' must be a frozen dataclass. Write `@dataclass(frozen=True)` "
+        "above the class given as `config`.",
+    ),
     "a missing package": (
-        {"needy.py": '"""Needs."""\nimport surely_not_there.part\n# utils.registry\n'},
+        {"needy.py": '"""Needs."""\nimport surely_not_there.part\n'},
         "needy",
         "{folder}/needy.py imports 'surely_not_there', which is not installed, and {folder} does "
         "not hold it. Install the package that it belongs to, or put its file there.",

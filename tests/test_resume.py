@@ -225,6 +225,17 @@ def test_a_shorter_interval_holds_at_once(tmp_path: Path) -> None:
     assert at["return_mean"] == [8, *range(32, 97, 8)]
 
 
+def test_the_time_left_is_that_of_the_steps_since_the_start(tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    train_until_killed(tiny("vdn", "topk"), run_dir, env_steps=55)
+    run = Run(load_recorded(run_dir, [f"resume={run_dir}", "t_max=7264"]))
+    run.counters.seconds = 1000.0
+    assert run._place()["left"] == "-"
+    run.counters.env_steps += 32
+    run.counters.seconds += 16.0
+    assert run._place()["left"] == "1:00:00"
+
+
 def test_a_longer_t_max_says_that_the_learning_rate_jumps(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

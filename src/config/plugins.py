@@ -66,6 +66,7 @@ def as_of_today(config: RunConfig) -> RunConfig:
 
     Says on standard error which files have changed since.
     """
+    plugins.use_folder(config.plugins)
     today = {}
     for slot in REGISTRIES:
         component = REGISTRIES[slot].get(getattr(config, slot))

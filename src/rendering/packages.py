@@ -4,6 +4,7 @@ import importlib
 from typing import Literal
 
 from utils.errors import UserError
+from utils.invocation import pip_install
 
 Format = Literal["gif", "mp4"]
 PACKAGES = {"PIL": "pillow", "matplotlib": "matplotlib"}  # module: package; for both formats
@@ -22,5 +23,5 @@ def require_packages(form: Format) -> None:
         except ModuleNotFoundError as error:
             raise UserError(
                 f"render={form} needs the package '{package}', which is not installed. "
-                f"Install it with `pip install {package}`."
+                f"Install it with `{pip_install(package)}`."
             ) from error

@@ -19,19 +19,27 @@ def near(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def main_command(python: str | None = None) -> str:
-    """`python src/main.py`, as the shell that started this process has to write it.
+def python_command(interpreter: str | None = None) -> str:
+    """`python`, as the shell that started this process has to write it.
 
     Args:
-        python: the interpreter's file; None: the one that runs now.
+        interpreter: its file; None: the one that runs now.
     """
-    interpreter = python or sys.executable
+    interpreter = interpreter or sys.executable
     found = shutil.which("python")
     if found is not None and os.path.abspath(found) == os.path.abspath(interpreter):
-        first = "python"
-    else:
-        first = shlex.quote(str(near(Path(interpreter))))
-    return f"{first} {shlex.quote(str(near(REPOSITORY / 'src' / 'main.py')))}"
+        return "python"
+    return shlex.quote(str(near(Path(interpreter))))
+
+
+def main_command(interpreter: str | None = None) -> str:
+    """`python src/main.py`, as the shell that started this process has to write it."""
+    return f"{python_command(interpreter)} {shlex.quote(str(near(REPOSITORY / 'src' / 'main.py')))}"
+
+
+def pip_install(packages: str) -> str:
+    """The command that installs packages for the interpreter that runs now."""
+    return f"{python_command()} -m pip install {packages}"
 
 
 def require_packages() -> None:
@@ -56,5 +64,5 @@ def require_packages() -> None:
         )
     raise UserError(
         f"{text} Run `make setup` and then `source .venv/bin/activate` in {REPOSITORY}, or install "
-        f"them by `{shlex.quote(sys.executable)} -m pip install -r requirements.txt`."
+        f"them by `{pip_install('-r requirements.txt')}`."
     )

@@ -56,7 +56,7 @@ def files() -> dict[str, Path]:
     for path in sorted((*root.glob("*.py"), *root.glob("*/*.py"))):
         name = ".".join(path.relative_to(root).with_suffix("").parts)
         if _is_name(name) and not _is_ours(path) and os.access(path, os.R_OK):
-            if b"utils.registry" in path.read_bytes():
+            if b"registry" in path.read_bytes():
                 found[name] = path
     return found
 
@@ -83,9 +83,7 @@ def import_module(name: str) -> bool:
     if path is None and ("." not in name or not _is_name(name)):
         return False
     root = str(folder())
-    if root not in sys.path:
-        sys.path.append(root)
-    importlib.invalidate_caches()
+    add_to_path()
     try:
         spec = _spec(name)
         if path is not None and (spec is None or Path(str(spec.origin)).resolve() != path):
@@ -104,6 +102,13 @@ def import_module(name: str) -> bool:
             f"hold it. Install the package that it belongs to, or put its file there."
         ) from error
     return spec is not None
+
+
+def add_to_path() -> None:
+    """Let Python find modules in the folder, after all others; worker processes do so, too."""
+    if str(folder()) not in sys.path:
+        sys.path.append(str(folder()))
+    importlib.invalidate_caches()
 
 
 def fingerprint(path: Path) -> str:

@@ -14,7 +14,7 @@ import ast
 import difflib
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -69,8 +69,14 @@ class Registry:
             config: the dataclass of its settings.
 
         Raises:
+            UserError: if `config` is no frozen dataclass.
             ValueError: if the name is taken by another class.
         """
+        if not (is_dataclass(config) and config.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+            raise UserError(
+                f"the settings of {self.slot} '{name}' must be a frozen dataclass. Write "
+                f"`@dataclass(frozen=True)` above the class given as `config`."
+            )
 
         def add(cls: ClassT) -> ClassT:
             outside = plugins.module_file(cls.__module__)

@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from utils.errors import UserError
 from utils.files import reason
+from utils.invocation import pip_install
 
 COLUMNS = ("env_steps", "episodes", "updates", "seconds", "key", "value")
 EVALUATION_COLUMNS = (
@@ -257,6 +258,6 @@ def tensorboard_writer() -> Any:
     except ModuleNotFoundError as error:
         raise UserError(
             "use_tensorboard=True needs the package 'tensorboard', which is not installed. "
-            "Install it with `pip install tensorboard`."
+            f"Install it with `{pip_install('tensorboard')}`."
         ) from error
     return SummaryWriter

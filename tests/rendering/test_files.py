@@ -80,5 +80,5 @@ def test_a_missing_package_is_named(
     form: str, module: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, module, None)
-    with pytest.raises(UserError, match=f"render={form} needs .* `pip install {package}`"):
+    with pytest.raises(UserError, match=f"render={form} needs .* -m pip install {package}`"):
         require_packages(form)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ import pytest
 
 from utils import invocation
 from utils.errors import UserError
-from utils.invocation import REPOSITORY, main_command, near, require_packages
+from utils.invocation import REPOSITORY, main_command, near, pip_install, require_packages
 
 
 def test_near_is_relative_below_the_current_folder_only(
@@ -31,6 +31,7 @@ def test_the_command_works_in_the_shell_that_started_it(
     monkeypatch.setattr("shutil.which", lambda name: on_path)
     monkeypatch.setattr(sys, "executable", running.format(root=REPOSITORY))
     assert main_command() == expected
+    assert pip_install("lbforaging") == expected.replace("src/main.py", "-m pip install lbforaging")
 
 
 def test_elsewhere_the_whole_path_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

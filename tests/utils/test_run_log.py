@@ -120,7 +120,7 @@ def test_tensorboard_hides_what_came_after_the_checkpoint(
 
 def test_tensorboard_that_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UserError, match="`pip install tensorboard`"):
+    with pytest.raises(UserError, match="-m pip install tensorboard`"):
         RunLog(tmp_path, use_tensorboard=True)
 
 

@@ -21,6 +21,7 @@ from envs.python_worlds._env import PythonEnv
 from envs.python_worlds._pettingzoo import PettingZooWorld
 from envs.python_worlds._settings import PythonEnvSettings
 from utils.errors import UserError
+from utils.invocation import pip_install
 
 if TYPE_CHECKING:
     from envs.mpe._config import MpeConfig
@@ -136,5 +137,5 @@ def _refuse_another_task(task: str, found: EnvInfo, scenario: Scenario) -> None:
     if theirs != ours:
         raise UserError(
             f"{task} has (agent, observation, actions) {theirs}, and the scenario has {ours}. "
-            f"Install the version that it was written after: `pip install mpe2=={AGREES}`."
+            f"Install the version that it was written after: `{pip_install(f'mpe2=={AGREES}')}`."
         )

@@ -13,8 +13,10 @@ The parts on agents work on all B x L graphs at once; only the base agent may ha
 Departures: this is the value-based form under QMIX (`dicg.yaml`) that comparisons of Q-learning
 methods use. The paper trains stochastic policies by PPO: centralised execution (CE) puts a policy
 head where Q_i is here, decentralised execution (DE) uses the graph in the critic only; both wait
-for an on-policy learner. Here enc ends without tanh, a base agent behind an aggregator takes the
-policy head's place, and agents that take no part are masked before the softmax. Embeddings have the
+for an on-policy learner. Here enc has ReLU behind its first layer and nothing behind its second,
+with PyTorch's initial weights, where the authors' has tanh behind both and Xavier's weights with
+zero biases; a base agent behind an aggregator takes the policy head's place; and agents that take
+no part are masked before the softmax. Embeddings have the
 paper's 64 features; value-based versions elsewhere use as many as the input has (`embed_dim: 0`),
 which in a task with one number per observation leaves one.
 """
