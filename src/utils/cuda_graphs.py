@@ -17,9 +17,7 @@ from typing import Generic, TypeVar
 import torch
 
 T = TypeVar("T")
-WARM_UP = (
-    3  # ordinary calls first: they create what is created once, such as an optimiser's moments
-)
+WARM_UP = 3  # ordinary calls first: they create what is created once, as optimisers' moments
 
 
 class Captured(Generic[T]):
