@@ -16,11 +16,6 @@ ENVS = sorted(path.stem for path in (ROOT / "src/config/envs").glob("*.yaml"))
 WITHOUT_TASK = ("gymma", "pettingzoo")
 FEATURES = ("agp_structured",)  # methods that need an environment with action features
 SCALED = ("reward_scaling=meanstd", "env_args.max_cycles=4", "lr_schedule=linear")
-    "reward_scaling=meanstd",
-    "env_args.max_cycles=4",
-    "lr_schedule=linear",
-    "log_interval=64",
-)
 
 
 def warm(config: RunConfig) -> Run:
