@@ -17,6 +17,7 @@ A measurement ends with a synchronisation, so that queued work is counted.
 
 import argparse
 import csv
+import gc
 import json
 import subprocess
 import sys
@@ -108,6 +109,7 @@ def n_kernels(work: Callable[[], object]) -> int:
 def row(alg: str, env: str, compiled: str, products: str) -> str:
     """One row of the table."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = products == "tf32"
+    gc.collect()  # the last run's graphs
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     run = build(alg, env, f"compile={compiled}")

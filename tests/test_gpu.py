@@ -9,7 +9,7 @@ from tests.test_host_reads import ENVS, FEATURES, METHODS, WITHOUT_TASK
 
 from config.load import load_recorded
 from run import Run
-from utils.errors import NumericalError
+from utils.errors import NumericalError, UserError
 
 pytestmark = [
     pytest.mark.gpu,
@@ -27,8 +27,8 @@ def settings_of(method: str, env: str) -> tuple[str, tuple[str, ...]]:
     """The environment that a method is tried on, and its settings."""
     if method in FEATURES:
         return "capacity", ()
-    scaled = ("env_args.max_cycles=4", "reward_scaling=meanstd", "lr_schedule=linear")
-    return env, scaled if env == "mpe_tag" else ("optimizer=rmsprop",)
+    scaled = ("env_args.max_cycles=4", "reward_scaling=meanstd", "optim_eps=0.01")
+    return env, scaled if env == "mpe_tag" else ("optimizer=rmsprop", "optim_eps=0.01")
 
 
 def weights(run: Run) -> torch.Tensor:
@@ -53,7 +53,10 @@ def test_no_method_waits(method: str, env: str, compiled: str) -> None:
 @pytest.mark.parametrize("env", ["topk", "mpe_tag"])
 @pytest.mark.parametrize("method", METHODS)
 def test_graphs_learn_the_same(method: str, env: str) -> None:
-    """The same kernels in the same order: only sums by atomic additions may round differently."""
+    """The same kernels in the same order: only atomic additions may round differently.
+
+    A large epsilon keeps the optimisers from turning noise near zero into steps.
+    """
     env, settings = settings_of(method, env)
     plain, graphed = (make(method, env, f"compile={c}", *settings) for c in ("none", "graphs"))
     for run in (plain, graphed):
@@ -112,9 +115,15 @@ def test_a_run_on_a_gpu_goes_on(method: str, tmp_path: Path) -> None:
         torch.testing.assert_close(value, other, rtol=1e-3, atol=1e-3)
 
 
-def test_a_run_moves_between_devices(tmp_path: Path) -> None:
+def test_a_run_does_not_move_between_devices_but_its_weights_do(tmp_path: Path) -> None:
     run_dir = train(tiny("qmix", "topk", "optimizer=rmsprop"), tmp_path / "run")
-    for device, t_max in (("cuda", 128), ("cpu", 192)):
-        moved = [f"resume={run_dir}", f"device={device}", f"t_max={t_max}"]
-        Run(load_recorded(run_dir, moved)).train(run_dir)
-    assert final_state(run_dir)["counters"]["env_steps"] == 192
+    with pytest.raises(UserError, match="streams are those of another kind of device than cuda"):
+        Run(load_recorded(run_dir, [f"resume={run_dir}", "device=cuda"]))
+    start = tiny("qmix", "topk", "device=cuda", f"checkpoint_path={run_dir}")
+    train(start, tmp_path / "other")
+
+
+def test_initial_weights_are_those_of_the_seed_on_every_device() -> None:
+    for method in ("fop", "macpf", "agp"):
+        on_gpu, on_cpu = (Run(tiny(method, "topk", f"device={d}")) for d in ("cuda", "cpu"))
+        assert torch.equal(weights(on_gpu), weights(on_cpu))

@@ -11,6 +11,7 @@ is computed. What a recorded function must keep:
 * its random numbers come from the generators that are named.
 """
 
+import gc
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
@@ -60,6 +61,11 @@ class Captured(Generic[T]):
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._result = self._function()
+        gc.collect()
+        gc.disable()  # freeing another graph would end the recording
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                self._result = self._function()
+        finally:
+            gc.enable()
         return graph
