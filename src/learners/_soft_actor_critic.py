@@ -191,8 +191,8 @@ class SoftActorCritic(Learner):
         critic_loss = self.mean_over_values(errors, batch)
         log_pi, mixed = log_pi.detach(), torch.stack(values).detach()
         return policy_loss + len(values) * critic_loss, {
-            "policy_loss": policy_loss.detach,
-            "critic_loss": critic_loss.detach,
+            "policy_loss": policy_loss.detach().clone,  # not of the loss: it holds the whole step
+            "critic_loss": critic_loss.detach().clone,
             "entropy": lambda: self.mean_over_agents(entropy(log_pi), batch),
             "q_taken_mean": lambda: self.mean_over_values(mixed.mean(dim=0), batch),
             "target_mean": lambda: self.mean_over_values(target, batch),

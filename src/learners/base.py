@@ -154,8 +154,7 @@ class Learner(ABC):
         loss, self._details = self.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        clip = self.settings.grad_norm_clip
-        norms = [nn.utils.clip_grad_norm_(group, clip) for group in self._clipped]
+        norms = [clip_gradient(group, self.settings.grad_norm_clip) for group in self._clipped]
         norm = norms[0] if len(norms) == 1 else torch.stack(norms).norm()
         outcome = torch.stack((loss.detach(), norm))
         self._step_if_finite(outcome)
@@ -288,6 +287,17 @@ def _require_finite(name: str, value: float, update: int, env_steps: int) -> Non
             f"stopped; the last checkpoint holds finite weights. Lower lr or grad_norm_clip, or "
             f"look at the environment's rewards."
         )
+
+
+def clip_gradient(parameters: list[nn.Parameter], largest: float) -> Tensor:
+    """Shorten the gradient of `parameters` to the norm `largest`; returns its norm before.
+
+    As `nn.utils.clip_grad_norm_`, without the search for devices and types, half of its time.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (largest / (norm + 1e-6)).clamp(max=1.0))
+    return norm
 
 
 def taken(x: Tensor, actions: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ class FOPLearner(SoftActorCritic):
         target = self._targets(batch, inputs, log_pi.detach())  # [B, T, 1]
         lower = torch.minimum(*q).detach()
         loss, details = self.losses(batch, log_pi[:, :t], lower, values, target)
-        details["temperature"] = lambda: torch.as_tensor(self.temperature)
+        details["temperature"] = lambda: torch.as_tensor(self.temperature, dtype=torch.float32)
         return loss + self.mean_over_values(penalties[0] + penalties[1], batch), details
 
     @torch.no_grad()

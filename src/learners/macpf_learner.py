@@ -132,7 +132,7 @@ class MACPFLearner(SoftActorCritic):
             loss, found = self.losses(batch, *parts)
             total = total + loss
             details |= {f"{mode}_{key}": detail for key, detail in found.items()}
-        details["temperature"] = lambda: torch.as_tensor(self.temperature)
+        details["temperature"] = lambda: torch.as_tensor(self.temperature, dtype=torch.float32)
         return total, details
 
     @torch.no_grad()

@@ -131,10 +131,12 @@ class AgentwiseGRU(nn.Module):
 def fresh_copy(module: nn.Module) -> nn.Module:
     """The same architecture with weights drawn anew, each layer by its `reset_parameters`.
 
+    They are drawn on the CPU, so that a seed gives the same ones on every device.
+
     Raises:
         ValueError: if a layer owns parameters and has no `reset_parameters`.
     """
-    twin = copy.deepcopy(module)
+    twin = copy.deepcopy(module).cpu()
     for layer in twin.modules():
         reset = getattr(layer, "reset_parameters", None)
         if callable(reset):
@@ -143,7 +145,7 @@ def fresh_copy(module: nn.Module) -> nn.Module:
             raise ValueError(
                 f"{type(layer).__name__} cannot be drawn anew: give it `reset_parameters()`."
             )
-    return flatten_weights(twin)
+    return flatten_weights(twin.to(next(module.parameters()).device))
 
 
 def flatten_weights(module: Module) -> Module:

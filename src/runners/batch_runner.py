@@ -113,15 +113,17 @@ class BatchRunner:
         Raises:
             NumericalError: if one was not.
         """
-        unread, self._unread = self._unread, []
-        rows = torch.stack([finite for _, finite in unread]).tolist() if unread else []
-        for (env_steps, _), finite in zip(unread, rows, strict=True):
+        if not self._unread:
+            return
+        rows = torch.stack([finite for _, finite in self._unread]).tolist()
+        for (env_steps, _), finite in zip(self._unread, rows, strict=True):
             if not all(finite):
                 raise NumericalError(
                     f"The reward is not finite at step {finite.index(False)} of an episode begun "
                     f"at environment step {env_steps}. Training stopped; the last checkpoint is "
                     f"intact. Check the environment."
                 )
+        self._unread = []
 
     def _collect(self, env_steps: int, greedy: bool) -> Rollout:
         self.phases.start()

@@ -11,15 +11,14 @@ is computed. What a recorded function must keep:
 * its random numbers come from the generators that are named.
 """
 
+import gc
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 import torch
 
 T = TypeVar("T")
-WARM_UP = (
-    3  # ordinary calls first: they create what is created once, such as an optimiser's moments
-)
+WARM_UP = 3  # ordinary calls first: they create what is created once, as optimisers' moments
 
 
 class Captured(Generic[T]):
@@ -62,6 +61,11 @@ class Captured(Generic[T]):
         graph = torch.cuda.CUDAGraph()
         for generator in self._generators:
             graph.register_generator_state(generator)
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._result = self._function()
+        gc.collect()
+        gc.disable()  # freeing another graph would end the recording
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                self._result = self._function()
+        finally:
+            gc.enable()
         return graph

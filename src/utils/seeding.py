@@ -53,8 +53,17 @@ def generator_state(generator: torch.Generator | np.random.Generator) -> Any:
 
 
 def restore_generator(generator: torch.Generator | np.random.Generator, state: Any) -> None:
-    """Put a generator back into a state returned by `generator_state`."""
+    """Put a generator back into a state returned by `generator_state`.
+
+    Raises:
+        ValueError: if the state is one of another kind of device.
+    """
     if isinstance(generator, torch.Generator):
+        if len(state) != len(generator.get_state()):
+            raise ValueError(
+                f"its random streams are those of another kind of device than {generator.device}; "
+                f"go on there, or start a new run from its weights with checkpoint_path=<run>"
+            )
         generator.set_state(state)
     else:
         generator.bit_generator.state = state

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from components.episode_batch import EpisodeBatch
 from components.settings import AgentSettings, TargetUpdate, TrainingSettings
 from envs.base import EnvInfo
-from learners.base import masked_mean
+from learners.base import clip_gradient, masked_mean
 from learners.q_learner import QLearner, QLearnerConfig
 from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.agp_agent import AGPAgentConfig
@@ -317,6 +317,19 @@ def test_gradient_is_clipped() -> None:
     assert learner.metrics()["grad_norm"] == pytest.approx(norm, rel=1e-5)
     clipped = torch.cat([p.grad.flatten() for p in learner.online.parameters()]).norm()
     assert clipped.item() == pytest.approx(1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize("largest", [0.1, 100.0])
+def test_clipping_is_that_of_pytorch(largest: float) -> None:
+    ours, theirs = nn.Linear(5, 3), nn.Linear(5, 3)
+    for one in (ours, theirs):
+        for k, p in enumerate(one.parameters()):
+            p.grad = torch.arange(p.numel()).view_as(p) - 3.0 + k
+    parameters = list(ours.parameters())
+    norm = nn.utils.clip_grad_norm_(theirs.parameters(), largest)
+    assert torch.equal(clip_gradient(parameters, largest), norm)
+    for p, q in zip(parameters, theirs.parameters(), strict=True):
+        assert torch.equal(p.grad, q.grad)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])

@@ -1,0 +1,64 @@
+"""Between two rows of metrics, training asks the device for nothing."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.host_reads import host_reads
+from tests.runs import tiny
+
+from config.schema import RunConfig
+from run import Run
+
+ROOT = Path(__file__).resolve().parents[1]
+METHODS = sorted(path.stem for path in (ROOT / "src/config/algs").glob("*.yaml"))
+ENVS = sorted(path.stem for path in (ROOT / "src/config/envs").glob("*.yaml"))
+WITHOUT_TASK = ("gymma", "pettingzoo")
+FEATURES = ("agp_structured",)  # methods that need an environment with action features
+SCALED = ("reward_scaling=meanstd", "env_args.max_cycles=4", "lr_schedule=linear")
+
+
+def warm(config: RunConfig) -> Run:
+    """A run that has trained once, so that what is built at first use is there."""
+    run = Run(config)
+    run.advance()
+    run.advance()
+    run.test_runner.collect(0, greedy=True)
+    assert run.learner.updates
+    return run
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("env", ["topk", "mpe_tag"])
+def test_no_method_asks(method: str, env: str) -> None:
+    settings = SCALED if env == "mpe_tag" else ("optimizer=rmsprop",)
+    if method in FEATURES:
+        env, settings = "capacity", ()
+    run = warm(tiny(method, env, "agent_args.hidden_dim=16", *settings))
+    assert host_reads(run.advance) == {}
+
+
+@pytest.mark.parametrize("env", [env for env in ENVS if env not in WITHOUT_TASK])
+def test_no_environment_asks_unless_it_says_so(env: str) -> None:
+    settings = ["env_args.max_cycles=3"] if env.startswith("mpe") else []
+    if env in ("mpe_push", "mpe_crypto", "mpe_world_comm", "mpe_adversary"):
+        settings.append("reward_aggregation=mean")
+    run = warm(tiny("vdn", env, *settings))
+    asked = host_reads(lambda: (run.advance(), run.test_runner.collect(0, greedy=True)))
+    assert (asked == {}) == run.runner.env.info.stays_on_device
+
+
+def test_what_the_count_finds() -> None:
+    x = torch.arange(3.0)
+    for function in (
+        lambda: x[0].item(),
+        lambda: float(x[0]),
+        lambda: bool((x > 0).any()),
+        lambda: x[x > 0],
+        lambda: x.nonzero(),
+        lambda: x.cpu(),
+        lambda: x.tolist(),
+        lambda: torch.tensor([1.0, 2.0]),
+    ):
+        assert host_reads(function)
+    assert host_reads(lambda: torch.where(x > 0, x, 0.0).sum()) == {}
