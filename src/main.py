@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from config.cli import Command, parse
 from config.schema import RunConfig
-from utils.errors import ConfigError, UserError
+from utils.errors import UserError, error_text
 from utils.interruption import Interrupted, StopSignals
 from utils.mongo_url import hide_password
 
@@ -40,14 +40,8 @@ def guarded(argv: list[str], signals: StopSignals) -> int:
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         return stop.exit_code
-    except ConfigError as error:
-        noun = "problem" if len(error.problems) == 1 else "problems"
-        lines = "\n".join(f"  * {problem}" for problem in error.problems)
-        print(
-            f"error: {len(error.problems)} {noun} with the configuration:\n{lines}", file=sys.stderr
-        )
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(error_text(error), file=sys.stderr)
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -160,7 +154,7 @@ def git_answers() -> bool:
 def train(config: RunConfig, signals: StopSignals, mongo: str | None) -> None:
     """Train in the run's own folder, which nobody else trains in meanwhile."""
     from mongodb.recording import checked_server, mirrored
-    from resume import AUTO, choose_run
+    from resume import AUTO, choose_run, place_of
     from run import Run
     from utils.checkpoint import run_folder
     from utils.run_dir import create_run_dir, locked, remove_unfinished, require_writable
@@ -184,8 +178,7 @@ def train(config: RunConfig, signals: StopSignals, mongo: str | None) -> None:
         run = Run(config)  # refuses what cannot work, before anything is written
         signals.patient = True
         if run_dir is None:
-            place = (config.results_dir, config.env_name, config.alg_name, config.name, config.seed)
-            run_dir = create_run_dir(*place)
+            run_dir = create_run_dir(*place_of(config), config.name, config.seed)
             held.enter_context(locked(run_dir))
         else:
             remove_unfinished(run_dir)

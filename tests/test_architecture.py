@@ -23,7 +23,7 @@ ARROWS = {
     "controllers": {"utils", "components", "envs", "modules"},
     "learners": LEARNING,
     "runners": LEARNING,
-    "analysis": {"utils"},
+    "analysis": {"utils", "config"},
     "mongodb": {"utils"},
     "rendering": {"utils", "components", "envs"},
     "build": BUILD,
@@ -33,7 +33,7 @@ ARROWS = {
     "policy": BUILD | {"build"},
     "resume": {"utils", "config"},
     "main": BUILD | {"build", "evaluate", "run", "resume", "policy", "mongodb"},
-    "suite": {"utils", "analysis"},  # starts main.py in processes of its own
+    "suite": {"utils", "analysis", "config", "resume"},  # starts main.py in separate processes
     "report": {"utils", "analysis"},
 }
 # Single modules that a room may import although the whole room is out of its reach.

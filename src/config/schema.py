@@ -12,9 +12,37 @@ from components.settings import InputSettings, TrainingSettings
 from utils.errors import outside, refuse
 from utils.mongo_url import holds_secret
 
-# Settings of films and of MongoDB. No training reads them, so a run's record may lack them.
+# Settings of evaluations and of MongoDB. No training reads them, so a run's record may lack them.
 FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
+EVALUATION_SETTINGS = ("write_episodes", *FILM_SETTINGS)
 MONGO_SETTINGS = ("mongo_url", "mongo_db")
+# Settings that change no number of `metrics.csv`: where and how a run is recorded, what is shown.
+BESIDE_LEARNING = (
+    "resume",
+    "results_dir",
+    "show_progress",
+    "use_tensorboard",
+    "checkpoint_interval",
+    "checkpoint_seconds",
+    "checkpoint_replay",
+    "keep_numbered_checkpoints",
+    *EVALUATION_SETTINGS,
+    *MONGO_SETTINGS,
+)
+
+# Settings that an evaluation may change without testing something else than what was trained.
+HARMLESS = (
+    "evaluate",
+    "checkpoint_path",
+    "resume",
+    "test_nepisode",
+    "test_batch_size_run",
+    "device",
+    "threads",
+    "show_progress",
+    *EVALUATION_SETTINGS,
+    *MONGO_SETTINGS,
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +110,8 @@ class RunConfig(InputSettings, TrainingSettings):
     evaluate: bool = False  # only test the checkpoint at checkpoint_path, and print a table
     checkpoint_path: str = ""  # run folder (its latest checkpoint) or checkpoint file to start from
 
-    # Films of greedy episodes, made by evaluate=True
+    # What evaluate=True writes besides evaluations.csv: every episode, and films
+    write_episodes: bool = False  # write each test episode's return and metrics to episodes.csv
     render: Literal["none", "gif", "mp4"] = "none"  # write a film into the run's folder
     render_episodes: int = 3  # episodes in it, at least 1
     render_attention: bool = False  # draw how much the agents attend to each other, for agp
@@ -139,6 +168,12 @@ class RunConfig(InputSettings, TrainingSettings):
                 bool(self.resume) and self.evaluate,
                 "resume",
                 "resume continues training and evaluate only tests; give one of the two.",
+            ),
+            (
+                self.write_episodes and not self.evaluate,
+                "write_episodes",
+                "episodes.csv is written by tests of a trained policy, so it needs evaluate=True "
+                "checkpoint_path=<run folder or checkpoint file>.",
             ),
             (
                 self.render != "none" and not self.evaluate,
