@@ -96,10 +96,12 @@ class Child:
         """Whether the process is gone."""
         return self.process.poll() is not None
 
-    def errors(self) -> str:
-        """What the process wrote to standard error."""
-        self._errors.seek(0)
-        return self._errors.read().decode(errors="replace").strip()
+    def wait(self) -> str:
+        """Wait for the end; returns what the process wrote to standard error."""
+        self.process.wait()
+        with self._errors as file:
+            file.seek(0)
+            return file.read().decode(errors="replace").strip()
 
     def stop(self) -> None:
         """Ask the process to save and end. It notes a further SIGTERM without stopping at once."""
@@ -146,7 +148,7 @@ class Schedule:
         except Interrupted:  # a second Ctrl-C, which has reached the processes, too
             saved = "What came after the last checkpoints of those under way is lost."
         for child in self.running:
-            child.process.wait()
+            child.wait()
         received, n_jobs = self.signals.received, len(self.suite.jobs)
         if received is not None and self.n_complete + self.n_failed < n_jobs:
             again = shlex.join(["python", *sys.argv])
@@ -171,11 +173,12 @@ class Schedule:
 
     def _take_back(self, child: Child) -> None:
         """Go on with a job whose process has ended."""
+        errors = child.wait()
         if child.process.returncode == 0:
             self._advance(child.job, child.step)
         elif not self.signals.received:
             what = "" if child.step == "train" else " (evaluation)"
-            self._fail(f"{child.job.title}{what}\n{child.errors()}")
+            self._fail(f"{child.job.title}{what}\n{errors}")
 
     def _advance(self, job: Job, before: Step | None = None) -> None:
         """Start what a job needs next, or say that it is complete."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from analysis.looks import MARKERS, Look, axis_label, looks
+from analysis.looks import LINES, MARKERS, Look, axis_label, looks
 from analysis.results import cpu_seconds, curves_on_grid, last_values, n_weights
 from analysis.tables import Row
 from utils.errors import UserError
@@ -38,7 +38,8 @@ def learning_curves(
     Raises:
         UserError: if the file cannot be written.
     """
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    height = max(4.5, 0.2 * len(rows))  # inches; the legend has a line for each row
+    figure, axes = plt.subplots(figsize=(8, height), layout="constrained")
     curves = [curves_on_grid(row.runs, key) for row in rows]
     for i, look in _best_first(rows, [float(values[:, -1].mean()) for _, values in curves]):
         (grid, values), n = curves[i], len(rows[i].runs)
@@ -93,12 +94,10 @@ def costs(
     """
     figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), layout="constrained", sharey=True)
     last = [last_values(row.runs, key) for row in rows]
-    shapes: dict[str, int] = {}  # how many rows have a colour so far
     for i, look in _best_first(rows, [float(values.mean()) for values in last]):
         row, values, mean = rows[i], last[i], last[i].mean()
         spread = [[mean - values.min()], [values.max() - mean]]
-        shapes[look.colour] = shapes.get(look.colour, 0) + 1
-        shape = MARKERS[1 + (shapes[look.colour] - 1) % (len(MARKERS) - 1)]
+        shape = look.marker or MARKERS[1 + LINES.index(look.line)]
         style = {"marker": shape, "ls": "", "capsize": 3, "color": look.colour}
         for axis, cost in zip(axes, (n_weights(row.runs[0]), cpu_seconds(row.runs)), strict=True):
             axis.errorbar([cost], [mean], spread, **style, label=row.full_label)

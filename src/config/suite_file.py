@@ -131,6 +131,7 @@ def _read_blocks(runs: Any, label: str, problems: list[str]) -> list[_Block]:
             _read_list(block.get(key), kind, f"{place}: {key}", problems)
             for key, kind in (("algs", str), ("envs", str), ("seeds", int))
         )
+        problems += [f"{place}: seeds: {text}" for seed in seeds for text in _wrong_seed(seed)]
         settings = _read_settings(block.get("with"), f"{place}: with", GIVEN, problems)
         if len(problems) == known:
             blocks.append(_Block(label, place, algs, envs, seeds, settings))
@@ -149,6 +150,14 @@ def _read_list(value: Any, kind: type, place: str, problems: list[str]) -> tuple
     entries = [coerce(entry, kind, f"entry {i}", found) for i, entry in enumerate(value, 1)]
     problems += [f"{place}: {problem.path}: {problem.text}" for problem in found]
     return tuple(entry for entry in entries if entry is not BAD)
+
+
+def _wrong_seed(seed: int) -> list[str]:
+    try:
+        RunConfig(seed=seed)
+    except SettingsError as error:
+        return [text for _, text in error.problems]
+    return []
 
 
 def _read_settings(
@@ -187,7 +196,6 @@ def _jobs(
         _resolved(alg, env, [*texts, *test])
     except ConfigError as error:
         problems += _placed(error, place, f"{block.label}: evaluate", evaluation, [])
-        return
     has_name = any(text.partition("=")[0] == "name" for text in texts)
     if not has_name:
         siblings = [b for b in blocks if alg in b.algs and env in b.envs]
@@ -195,11 +203,7 @@ def _jobs(
         texts += [f"name={name}"] if name else []
         config = dataclasses.replace(config, name=name)
     for seed in block.seeds:
-        try:
-            job_config = dataclasses.replace(config, seed=seed)
-        except SettingsError as error:
-            problems += [f"{block.place}: seeds: {text}" for _, text in error.problems]
-            continue
+        job_config = dataclasses.replace(config, seed=seed)
         yield place, Job(alg, env, tuple(texts), job_config, has_name)
 
 
@@ -243,7 +247,8 @@ def _name_of(block: _Block, siblings: list[_Block]) -> str:
     differing = {
         key: value
         for key, value in block.settings.items()
-        if any(key not in other.settings or other.settings[key] != value for other in siblings)
+        if key not in BESIDE_LEARNING
+        and any(key not in other.settings or other.settings[key] != value for other in siblings)
     }
     name = re.sub(r"[^\w.,=+-]+", "-", ",".join(_texts(differing))).strip("-.")
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 3] + "..."
