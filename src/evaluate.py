@@ -8,33 +8,23 @@ import torch
 from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
 from config.load import changes, recorded_settings, to_dict
-from config.schema import FILM_SETTINGS, MONGO_SETTINGS, SPEED_SETTINGS, RunConfig
+from config.schema import HARMLESS, RunConfig
 from controllers.basic_controller import BasicController
 from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
 from utils.checkpoint import find_checkpoint, run_folder
 from utils.console import result_table
+from utils.episodes import write_episodes
 from utils.run_log import append_evaluation, opponent_label
-
-# Settings that an evaluation may change without testing something else than what was trained.
-HARMLESS = (
-    "preset",
-    "evaluate",
-    "checkpoint_path",
-    "resume",
-    "test_nepisode",
-    "test_batch_size_run",
-    "device",
-    "threads",
-    "show_progress",
-    *FILM_SETTINGS,
-    *MONGO_SETTINGS,
-    *SPEED_SETTINGS,
-)
 
 
 def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:
     """Play `n_episodes` greedily; metrics with the prefix `test_`."""
+    return play_greedily(runner, n_episodes, env_steps).means(n_episodes, prefix="test_")
+
+
+def play_greedily(runner: BatchRunner, n_episodes: int, env_steps: int) -> Statistics:
+    """Play at least `n_episodes` greedily; the results of all that were played."""
     statistics = Statistics(runner.env.info.metric_ratios)
     played = 0
     while played < n_episodes:
@@ -42,7 +32,7 @@ def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[st
         statistics.add(rollout.returns, rollout.lengths, rollout.metrics, rollout.n_lost)
         played += rollout.batch.n_episodes
     runner.require_finite()
-    return statistics.means(n_episodes, prefix="test_")
+    return statistics
 
 
 def evaluate(config: RunConfig) -> str:
@@ -50,11 +40,13 @@ def evaluate(config: RunConfig) -> str:
 
     The episodes come from a random stream of their own, so they are new to the run. The results are
     also appended to `evaluations.csv` in the run's folder, with the settings that were changed.
-    With `render` the first episodes are filmed, too.
+    With `write_episodes` each episode becomes a row of `episodes.csv` there. With `render` the
+    first episodes are filmed, too.
 
     Raises:
         UserError: if the checkpoint is missing, damaged or of another architecture, if a trained
-            opponent cannot play, or if what `render` asks for cannot be filmed.
+            opponent cannot play, if what `render` asks for cannot be filmed,
+            or if a file cannot be written.
     """
     torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
@@ -62,12 +54,13 @@ def evaluate(config: RunConfig) -> str:
     film = None if config.render == "none" else _film(config, controller, path)
     runner = build_test_runner(config, controller, "evaluate")
     with closing(runner.env):
-        metrics = greedy_test(runner, config.test_nepisode, 0)
+        statistics = play_greedily(runner, config.test_nepisode, 0)
+    episodes = statistics.episodes(config.test_nepisode)
+    metrics = statistics.means(config.test_nepisode, prefix="test_")
     n, steps = config.test_nepisode, state["counters"]["env_steps"]
     folder = run_folder(path)
-    settings = to_dict(config)
-    changed = " ".join(changes(recorded_settings(folder), settings, HARMLESS))
-    opponent = opponent_label(settings["env_args"])
+    changed = " ".join(changes(recorded_settings(folder), config, HARMLESS))
+    opponent = opponent_label(to_dict(config)["env_args"])
     append_evaluation(folder, path.name, steps, n, opponent, changed, metrics)
     rows = {"checkpoint": str(path), "trained for": f"{steps:,} environment steps"}
     if opponent:
@@ -75,6 +68,9 @@ def evaluate(config: RunConfig) -> str:
     if changed:
         rows["changed"] = changed
     rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}
+    if config.write_episodes:
+        about = {"checkpoint": path.name, "env_steps": str(steps), "changes": changed}
+        rows["episodes"] = str(write_episodes(folder, about, episodes, runner.env.info.agent_names))
     if film is not None:
         rows["film"] = str(film)
     title = f"{config.alg_name} on {config.env_name}, {n:,} greedy episodes, seed {config.seed}"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from config.cli import Command, missing_files, parse
 from config.schema import RunConfig
+from utils.command import guarded
 from utils.errors import ConfigError, UserError
-from utils.interruption import Interrupted, StopSignals
+from utils.interruption import StopSignals
 from utils.invocation import require_packages
 from utils.mongo_url import hide_password
-from utils.pipes import tolerate_closed_pipe
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,44 +21,12 @@ def main(argv: list[str] | None = None) -> int:
     It is 2 for a mistake that the user can correct, 128 plus its number for a signal.
     """
     words = sys.argv[1:] if argv is None else argv
-    with StopSignals() as signals:
-        return tolerate_closed_pipe(lambda: guarded(words, signals))
 
-
-def guarded(argv: list[str], signals: StopSignals) -> int:
-    """The exit code of a command; what stops it is said in words."""
-    try:
+    def command(signals: StopSignals) -> int:
         require_packages()
-        return dispatch(parse(argv), signals)
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
-        return stop.exit_code
-    except ConfigError as error:
-        noun = "problem" if len(error.problems) == 1 else "problems"
-        lines = "\n".join(f"  * {problem}" for problem in error.problems)
-        print(
-            f"error: {len(error.problems)} {noun} with the configuration:\n{lines}", file=sys.stderr
-        )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except (MemoryError, RuntimeError) as error:
-        if not is_out_of_memory(error):
-            raise
-        reason = str(error).split("\n")[0][:200] or "MemoryError"
-        print(
-            f"error: there is not enough memory ({reason}). Lower batch_size_run, "
-            f"test_batch_size_run, batch_size or buffer_size, or choose another device.",
-            file=sys.stderr,
-        )
-    return 2
+        return dispatch(parse(words), signals)
 
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an allocation failed, on the host or on the device."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    texts = ("can't allocate memory", "Storage size calculation overflowed")
-    return any(text in str(error) for text in texts)
+    return guarded(command)
 
 
 def dispatch(command: Command, signals: StopSignals) -> int:

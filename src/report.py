@@ -1,61 +1,60 @@
-"""Tables and learning curves of finished runs.
+"""Tables and learning curves of finished runs: one table for each task, one row per configuration.
 
-python src/report.py results/topk
+python src/report.py results
 python src/report.py results/topk --key test_success_mean --figure curves.svg --line "bound=0.329"
-python src/report.py results/assignment --key test_value_ratio --costs costs.svg
+python src/report.py results/assignment --costs costs.svg
 """
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from analysis.results import (
-    RunRecord,
-    by_method,
-    cpu_seconds,
-    find_runs,
-    last_values,
-    n_weights,
-    reached,
-    require_metric,
-)
+from analysis.results import cpu_seconds, find_runs, last_values, n_weights, reached
+from analysis.tables import LEVELS, Row, Table, tables
+from utils.command import guarded
 from utils.errors import UserError
-from utils.pipes import tolerate_closed_pipe
+
+ENDINGS = (".svg", ".png", ".pdf")
 
 
-def table(runs: list[RunRecord], key: str, level: float, with_weights: bool = False) -> str:
-    """A markdown table, one row for each method, best first; each opponent has rows of its own.
+def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool = False) -> str:
+    """A markdown table, best row first; each opponent has rows of its own.
 
     Args:
-        runs: runs of one environment.
+        rows: rows of one task.
         key: the metric; its value is that of the last `evaluate=True`, else of the last greedy
             test.
-        level: the row tells when the metric first reached this level during training.
+        level: the row tells when the metric first reached this level during training; None: no
+            such column.
         with_weights: also tell how many weights a method trains, from its checkpoints.
     """
-    rows = []
-    has_opponents, with_return = any(run.opponent for run in runs), key != "test_return_mean"
-    for group in by_method(runs).values():
-        final, returns = last_values(group, key), last_values(group, "test_return_mean")
-        when = np.median([reached(r, key, level) for r in group])
-        cells = [group[0].method]
+    lines = []
+    has_opponents, with_return = any(row.opponent for row in rows), key != "test_return_mean"
+    for row in rows:
+        final, runs = last_values(row.runs, key), row.runs
+        cells = [row.label]
         if has_opponents:
-            cells.append(group[0].opponent or "-")
-        cells += [str(len(group)), _text(final.mean()), _text(final.std(ddof=0))]
+            cells.append(row.opponent or "-")
+        cells += [str(len(runs)), _text(final.mean()), _text(final.std(ddof=0))]
         cells.append(f"{_text(final.min())} to {_text(final.max())}")
         if with_return:
-            cells.append(_text(returns.mean()))
+            measured = all("test_return_mean" in run.metrics for run in runs)
+            cells.append(_text(last_values(runs, "test_return_mean").mean()) if measured else "-")
         if with_weights:
-            cells.append(f"{n_weights(group[0]):,}")
-        cells.append(f"{cpu_seconds(group):.0f}")
-        cells.append("-" if np.isinf(when) else f"{when:.0f}")
-        rows.append((final.mean(), f"| {' | '.join(cells)} |"))
+            cells.append(f"{n_weights(runs[0]):,}")
+        cells.append(_seconds(cpu_seconds(runs)))
+        if level is not None:
+            cells.append(_seconds(float(np.median([reached(r, key, level) for r in runs]))))
+        score = -math.inf if math.isnan(final.mean()) else final.mean()
+        lines.append((score, f"| {' | '.join(cells)} |"))
     head = ["method", *["opponent"] * has_opponents, "seeds", key, "sd", "range"]
-    head += [*["return"] * with_return, *["weights"] * with_weights, "CPU s", f"CPU s to {level:g}"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    return "\n".join([*lines, *(row for _, row in sorted(rows, reverse=True))])
+    head += [*["return"] * with_return, *["weights"] * with_weights, "CPU s"]
+    head += [] if level is None else [f"CPU s to {level:g}"]
+    top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return "\n".join([*top, *(line for _, line in sorted(lines, reverse=True))])
 
 
 def _text(x: float) -> str:
@@ -63,36 +62,105 @@ def _text(x: float) -> str:
     return f"{x:.4f}" if abs(x) < 2 else f"{x:.1f}"
 
 
-def main() -> None:
-    """Print a table, and draw curves if asked."""
+def _seconds(x: float) -> str:
+    """Whole seconds; a dash for what never happened or was not measured."""
+    return f"{x:.0f}" if math.isfinite(x) else "-"
+
+
+def reference_lines(texts: list[str]) -> dict[str, float]:
+    """The arguments of `--line`, `LABEL=LEVEL` each, as {label: level}.
+
+    Raises:
+        UserError: if one has no label or no number.
+    """
+    lines = {}
+    for text in texts:
+        label, _, level = text.rpartition("=")
+        try:
+            lines[label] = float(level)
+        except ValueError:
+            lines[label] = math.nan
+        if not label or not math.isfinite(lines[label]):
+            raise UserError(
+                f"--line '{text}' is not a label and a number. Write it like "
+                f'--line "random play=0.3".'
+            )
+    return lines
+
+
+def writable_figure(path: Path | None, flag: str) -> None:
+    """Refuse a file that no figure can be written to.
+
+    Raises:
+        UserError: naming the flag and what to write instead.
+    """
+    if path is None:
+        return
+    if path.suffix not in ENDINGS:
+        raise UserError(
+            f"{flag} {path}: the ending '{path.suffix}' is no format of figures. End the name in "
+            f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}."
+        )
+    if not path.parent.is_dir():
+        raise UserError(f"{flag} {path}: there is no folder {path.parent}. Make it first.")
+
+
+def draw(table: Table, given: argparse.Namespace, lines: dict[str, float], several: bool) -> None:
+    """The figures asked for; with several tasks, each file's name ends in the task's."""
+    from analysis.figures import costs, learning_curves
+
+    title = table.task if given.title is None else given.title
+    for wanted in (given.figure, given.costs):
+        if wanted is None:
+            continue
+        name = f"{wanted.stem}-{table.task}{wanted.suffix}" if several else wanted.name
+        path = wanted.with_name(name)
+        if wanted is given.costs:
+            costs(table.rows, table.key, path, title, given.bottom)
+        else:
+            learning_curves(table.rows, table.key, path, title, lines, given.bottom)
+
+
+def report(given: argparse.Namespace) -> int:
+    """Print a table for each task, and draw curves if asked."""
+    lines = reference_lines(given.line)
+    writable_figure(given.figure, "--figure")
+    writable_figure(given.costs, "--costs")
+    runs, notes = find_runs(*given.roots)
+    shown = tables(runs, given.key, given.unfinished)
+    for table in shown:
+        parts = [f"## {table.task}"]
+        if table.rows:
+            level = LEVELS.get((table.task, table.key)) if given.level is None else given.level
+            parts.append(markdown(table.rows, table.key, level, given.costs is not None))
+            draw(table, given, lines, several=sum(bool(t.rows) for t in shown) > 1)
+        print("\n\n".join([*parts, *table.notes]) + "\n")
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("roots", nargs="+", help="folders that contain runs")
-    parser.add_argument("--key", default="test_success_mean", help="metric (docs/metrics.md)")
-    parser.add_argument("--level", type=float, default=0.957, help="level whose time is reported")
-    parser.add_argument("--figure", type=Path, help="file for learning curves, .svg or .png")
+    parser.add_argument(
+        "--key",
+        help="metric (docs/metrics.md); by default the success rate where the task has one, else "
+        "the value ratio, else the return",
+    )
+    parser.add_argument("--level", type=float, help="tell when the metric first reached this level")
+    parser.add_argument("--unfinished", action="store_true", help="also runs short of their t_max")
+    parser.add_argument("--figure", type=Path, help="file for learning curves, .svg, .png or .pdf")
     parser.add_argument("--costs", type=Path, help="file for the metric against weights and time")
-    parser.add_argument("--title", default="")
+    parser.add_argument("--title", help="above the figures; by default the task")
     parser.add_argument("--line", action="append", default=[], metavar="LABEL=LEVEL")
     parser.add_argument("--bottom", type=float, help="lowest value that the figure shows")
-    given = parser.parse_args()
-    try:
-        runs = find_runs(*given.roots)
-        require_metric(runs, given.key)
-        print(table(runs, given.key, given.level, with_weights=given.costs is not None))
-    except (FileNotFoundError, UserError) as error:
-        raise SystemExit(f"error: {error}") from error
-    if given.costs:
-        from analysis.figures import costs
-
-        costs(runs, given.key, given.costs, given.title, given.bottom)
-    if given.figure:
-        from analysis.figures import learning_curves
-
-        lines = {label: float(level) for label, _, level in (x.partition("=") for x in given.line)}
-        learning_curves(runs, given.key, given.figure, given.title, lines, given.bottom)
+    given = parser.parse_args(argv)
+    return guarded(lambda signals: report(given))
 
 
 if __name__ == "__main__":
-    sys.exit(tolerate_closed_pipe(main))
+    sys.exit(main())

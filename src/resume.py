@@ -16,7 +16,7 @@ from config.load import changes, load_recorded, to_dict
 from config.schema import BESIDE_LEARNING, RunConfig
 from utils.checkpoint import all_checkpoints, find_checkpoint, load_checkpoint, run_folder
 from utils.errors import UserError
-from utils.run_dir import folder_of_runs, locked, require_writable, sacred_records
+from utils.run_dir import folder_of_runs, locked, require_writable, sacred_records, task_name
 
 AUTO = "auto"
 
@@ -67,7 +67,7 @@ def _finished(run_dir: Path, config: RunConfig, env_steps: int) -> str:
     """
     changed = changes_with(run_dir, config, env_steps)
     asked = [c.text for c in changed if c.env_steps == env_steps]
-    if env_steps < config.t_max or not (asked or _is_closed(run_dir)):
+    if env_steps < config.t_max or not (asked or is_closed(run_dir)):
         return ""
     text = f"Finished already, after {env_steps:,} environment steps (t_max={config.t_max:,}). "
     if asked:
@@ -92,14 +92,9 @@ def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
             folder cannot be written.
     """
     for run_dir in _runs(config):
-        try:
-            recorded = load_recorded(run_dir, [])
-        except UserError as error:
-            _say(f"{run_dir} is passed over: {str(error).splitlines()[0]}")
-            continue
-        different = changes(to_dict(recorded), to_dict(config), BESIDE_LEARNING)
-        if different:
-            _say(f"{run_dir} is passed over: here {' '.join(different)}.")
+        why_not = difference(run_dir, config)
+        if why_not:
+            _say(f"{run_dir} is passed over: {why_not}")
             continue
         held.enter_context(locked(require_writable(run_dir)))
         for checkpoint in all_checkpoints(run_dir):
@@ -114,18 +109,49 @@ def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
     return None
 
 
+def same_runs(config: RunConfig, any_name: bool = False) -> list[Path]:
+    """Folders of the runs of this configuration, the newest first.
+
+    Args:
+        config: the configuration asked for.
+        any_name: also those that differ from it in nothing but `name`, after the others.
+    """
+    ignored = (*BESIDE_LEARNING, "name")
+    found = [run_dir for run_dir in _runs(config) if not difference(run_dir, config)]
+    if any_name:
+        parent, _ = folder_of_runs(*place_of(config), config.name, config.seed)
+        others = set(parent.glob(f"*_seed{config.seed}_*/config.yaml"))
+        dirs = sorted({path.parent for path in others} - set(found))
+        found += [run_dir for run_dir in dirs if not difference(run_dir, config, ignored)]
+    return found
+
+
+def difference(run_dir: Path, config: RunConfig, ignored: tuple[str, ...] = BESIDE_LEARNING) -> str:
+    """Why a recorded run is not one of this configuration, in words; empty if it is."""
+    try:
+        recorded = load_recorded(run_dir, [])
+    except UserError as error:
+        return str(error).splitlines()[0]
+    different = changes(to_dict(recorded), config, ignored)
+    return f"here {' '.join(different)}." if different else ""
+
+
+def place_of(config: RunConfig) -> tuple[str, str, str]:
+    """The results folder, and the names of the environment's and the algorithm's folder in it."""
+    env_args = to_dict(config)["env_args"]
+    return config.results_dir, task_name(config.env_name, env_args), config.alg_name
+
+
 def _runs(config: RunConfig) -> list[Path]:
     """Folders of runs of this environment, algorithm, name and seed, the newest first."""
-    parent, stem = folder_of_runs(
-        config.results_dir, config.env_name, config.alg_name, config.name, config.seed
-    )
+    parent, stem = folder_of_runs(*place_of(config), config.name, config.seed)
     pattern = re.compile(re.escape(stem) + r"(\d+)")
     there = parent.iterdir() if parent.is_dir() else ()
     numbered = [(int(m[1]), path) for path in there if (m := pattern.fullmatch(path.name))]
     return [path for _, path in sorted(numbered, reverse=True) if (path / "config.yaml").is_file()]
 
 
-def _is_closed(run_dir: Path) -> bool:
+def is_closed(run_dir: Path) -> bool:
     """Whether the last process of a run lived long enough to say that it had finished."""
     records = sacred_records(run_dir)
     try:

@@ -13,7 +13,7 @@ from config.history import changes_with
 from config.load import to_dict
 from config.schema import RunConfig
 from mongodb.recording import checked_server, mirrored
-from resume import find_run
+from resume import find_run, place_of
 from run import Run
 from utils.interruption import StopSignals
 from utils.invocation import REPOSITORY
@@ -44,8 +44,7 @@ def train(config: RunConfig, signals: StopSignals, mongo: str | None) -> None:
         run = Run(config)  # refuses what cannot work, before anything is written
         signals.patient = True
         if choice is None:
-            place = (config.results_dir, config.env_name, config.alg_name, config.name, config.seed)
-            run_dir = create_run_dir(*place)
+            run_dir = create_run_dir(*place_of(config), config.name, config.seed)
             held.enter_context(locked(run_dir))
         else:
             run_dir = choice.run_dir

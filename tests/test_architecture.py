@@ -23,7 +23,7 @@ ARROWS = {
     "controllers": {"utils", "components", "envs", "modules"},
     "learners": LEARNING,
     "runners": LEARNING,
-    "analysis": {"utils"},
+    "analysis": {"utils", "config"},
     "mongodb": {"utils"},
     "rendering": {"utils", "components", "envs"},
     "build": BUILD,
@@ -34,7 +34,7 @@ ARROWS = {
     "resume": {"utils", "config"},
     "training": {"utils", "config", "run", "resume", "mongodb"},
     "main": BUILD | {"build", "evaluate", "training", "policy", "mongodb"},
-    "suite": {"utils", "analysis"},  # starts main.py in processes of its own
+    "suite": {"utils", "analysis", "config", "resume"},  # starts main.py in separate processes
     "report": {"utils", "analysis"},
 }
 # Single modules that a room may import although the whole room is out of its reach.

@@ -13,6 +13,8 @@ import torch
 from docs import generate
 from tests.fake_envs import fake_info
 
+import report
+import suite
 from build import build_controller, build_learner
 from config.cli import parse
 from config.load import load_config, to_dict
@@ -213,6 +215,28 @@ def test_relative_links_lead_somewhere(page):
     targets = [t for t in LINK.findall(text) if not re.match(r"[a-z]+:|#", t)]
     missing = [t for t in targets if not (page.parent / t.partition("#")[0]).exists()]
     assert missing == []
+
+
+def printed(program: str) -> list[str]:
+    """Every command of the documentation that runs `src/<program>`, with its arguments."""
+    found = re.findall(rf"python src/{program} ([^`\n]+)", "\n".join(p.read_text() for p in PAGES))
+    of_the_reader = ("<folders>", "my_suite.yaml")
+    return [c for c in dict.fromkeys(found) if not any(name in c for name in of_the_reader)]
+
+
+@pytest.mark.parametrize("command", printed("report.py"))
+def test_printed_reports_have_options_that_exist(command, tmp_path, monkeypatch, capsys):
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert report.main(shlex.split(command)) == 2
+    assert "error: There is no folder results" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", printed("suite.py"))
+def test_printed_suites_are_valid(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert suite.main([*shlex.split(command), "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("train ")
 
 
 def printed_in_readme(start: str) -> list[str]:

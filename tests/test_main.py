@@ -125,6 +125,30 @@ def test_evaluate_needs_nothing_but_the_run(
     assert capsys.readouterr().out == table
 
 
+def test_an_evaluation_can_write_every_episode(copied: Path) -> None:
+    argv = ["with", "evaluate=True", f"checkpoint_path={copied}", "test_nepisode=50"]
+    assert main(argv) == 0
+    assert not (copied / "episodes.csv").exists()
+    assert main([*argv, "write_episodes=True"]) == 0
+    with (copied / "episodes.csv").open(newline="") as file:
+        episodes = list(csv.DictReader(file))
+    with (copied / "evaluations.csv").open(newline="") as file:
+        recorded = list(csv.DictReader(file))
+    assert {row["changes"] for row in recorded} == {""}
+    means = {row["key"]: float(row["value"]) for row in recorded}
+    assert [int(row["episode"]) for row in episodes] == list(range(50))
+    assert {(row["checkpoint"], row["env_steps"], row["changes"]) for row in episodes} == {
+        (LATEST, "64", "")
+    }
+    for column, key in {"return": "return_mean", "success": "success_mean"}.items():
+        mean = sum(float(row[column]) for row in episodes) / 50
+        assert mean == pytest.approx(means[f"test_{key}"])
+
+
+def test_episodes_are_written_by_evaluations_only(capsys: pytest.CaptureFixture[str]) -> None:
+    refused(capsys, bad("write_episodes=True"), "write_episodes", "needs evaluate=True")
+
+
 def test_an_evaluation_tells_which_settings_were_changed(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

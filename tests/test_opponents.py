@@ -9,7 +9,8 @@ import pytest
 import torch
 from tests.runs import TINY, rows, snapshot, tiny, train
 
-from analysis.results import by_method, find_runs
+from analysis.results import find_runs
+from analysis.tables import tables
 from build import build_env
 from config.combinations import check_combination
 from config.load import load_config
@@ -18,7 +19,7 @@ from envs.mpe.mpe import Mpe
 from evaluate import evaluate
 from main import main
 from policy import load_policy
-from report import table
+from report import markdown
 from utils.checkpoint import LATEST, find_checkpoint, load_checkpoint
 from utils.errors import ConfigError
 
@@ -248,12 +249,12 @@ def test_results_name_the_opponent(rivals: Path, tmp_path: Path) -> None:
     for name, given in settings.items():
         train(tiny("iql", "mpe_tag", *SHORT, "t_max=50", *given), tmp_path / name)
     opponents = ["scripted", "random", "random (good learn)", f"{rivals}", "learns too"]
-    groups = by_method(find_runs(tmp_path))
-    assert set(groups) == {"iql", *(f"iql vs {opponent}" for opponent in opponents)}
-    text = table(find_runs(tmp_path), "test_return_good_mean", 0.0)
+    (table,) = tables(find_runs(tmp_path)[0], "test_return_good_mean", unfinished=True)
+    assert {row.opponent for row in table.rows} == {"", *opponents}
+    text = markdown(table.rows, table.key, None)
     assert text.startswith("| method | opponent | seeds |")
-    for opponent in ("-", *opponents):
-        assert f"| iql | {opponent} | 1 |" in text
+    assert text.count("\n| iql") == 6
+    assert f"| iql | {rivals} | 1 |" in text
     assert len({line.count("|") for line in text.split("\n")}) == 1
     shown = evaluate(tiny("iql", "mpe_tag", *against(rivals), *evaluated(tmp_path / "trained")))
     assert str(rivals) in shown

@@ -1,60 +1,229 @@
+"""Suites: what is run, what is not run again, and how a suite ends."""
+
+import os
+import signal
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
+from tests.runs import TINY
 
 import suite
-from config.load import load_config
-from suite import SUITES, Job, finished, play, read_suite
+from config.suite_file import Job, Suite, read_suite
+from main import main as train
+from suite import Child, Schedule, command_of, next_step
+from utils.interruption import Interrupted, StopSignals
 
-TINY = ["t_max=64", "batch_size_run=8", "batch_size=8", "train_every_episodes=8"]
-TINY += ["test_interval=32", "test_nepisode=8", "log_interval=32"]
-
-
-@pytest.mark.parametrize("path", sorted(SUITES.glob("*.yaml")), ids=lambda p: p.stem)
-def test_every_run_of_every_suite_has_a_valid_configuration(path):
-    jobs, evaluation = read_suite(path, [])
-    assert len(set(jobs)) == len(jobs)
-    for job in {Job(j.alg, j.env, 1, j.settings) for j in jobs}:
-        load_config(job.alg, job.env, ["seed=1", *job.settings, *evaluation])
+SMALL = dict(setting.split("=") for setting in TINY)
 
 
-def test_a_suite_multiplies_methods_environments_and_seeds(tmp_path):
-    path = tmp_path / "mine.yaml"
-    block = {"algs": ["iql", "vdn"], "envs": ["topk", "swap"], "seeds": [1, 2], "with": {"lr": 0.1}}
-    path.write_text(yaml.safe_dump({"runs": [block], "evaluate": {"test_nepisode": 5}}))
-    jobs, evaluation = read_suite(path, ["gamma=0.5"])
-    assert len(jobs) == 8
-    assert jobs[0] == Job("iql", "topk", 1, ("lr=0.1", "gamma=0.5"))
-    assert evaluation == ["test_nepisode=5"]
+def read(folder: Path, *blocks: dict, settings: tuple[str, ...] = (), **rest: object) -> Suite:
+    """A suite on swap whose results stand in `folder`."""
+    runs = [
+        {
+            "algs": ["vdn"],
+            "envs": ["swap"],
+            "seeds": [3],
+            **block,
+            "with": SMALL | block.get("with", {}),
+        }
+        for block in blocks or ({},)
+    ]
+    path = folder / "mine.yaml"
+    path.write_text(yaml.safe_dump({"runs": runs, **rest}))
+    return read_suite(str(path), [f"results_dir={folder}/results", *settings])
 
 
-def test_settings_may_follow_options(monkeypatch, capsys):
-    given = ["suite.py", "swap", "--parallel", "2", "--dry-run", "with", "results_dir=x", "lr=0.1"]
-    monkeypatch.setattr(sys, "argv", given)
-    suite.main()
+def step(job: Job, evaluation: tuple[str, ...] | None = None) -> str:
+    return next_step(job, evaluation)[0]
+
+
+def here(job: Job, what: str, found: Suite) -> None:
+    """Take a job's step in this process."""
+    run_dir = next_step(job, found.evaluation)[1]
+    assert train(command_of(job, what, run_dir, found)[2:]) == 0  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Suite]:
+    """A suite of one run, trained."""
+    folder = tmp_path_factory.mktemp("suite")
+    found = read(folder)
+    assert step(found.jobs[0]) == "train"
+    here(found.jobs[0], "train", found)
+    return folder, found
+
+
+def test_a_finished_run_is_not_repeated(trained: tuple[Path, Suite]) -> None:
+    folder, found = trained
+    assert next_step(found.jobs[0], None) == ("finished", folder / "results/swap/vdn/vdn_seed3_1")
+
+
+@pytest.mark.parametrize("setting", ["lr=0.01", "t_max=32", "gamma=0.5", "seed", "name=other"])
+def test_another_configuration_is_another_run(setting: str, trained: tuple[Path, Suite]) -> None:
+    folder, _ = trained
+    seed = setting == "seed"
+    (job,) = read(folder, {"seeds": [4 if seed else 3]}, settings=() if seed else (setting,)).jobs
+    assert step(job) == "train"
+
+
+def test_blocks_that_differ_are_runs_of_their_own(trained: tuple[Path, Suite]) -> None:
+    folder, _ = trained
+    jobs = read(folder, {}, {"with": {"lr": 0.1}}, {"with": {"lr": 0.2}}).jobs
+    assert [step(job) for job in jobs] == ["finished", "train", "train"]
+
+
+def test_how_a_run_is_recorded_does_not_matter(trained: tuple[Path, Suite]) -> None:
+    folder, _ = trained
+    (job,) = read(folder, settings=("checkpoint_interval=7", "use_tensorboard=False")).jobs
+    assert step(job) == "finished"
+
+
+def test_a_block_added_later_repeats_nothing(trained: tuple[Path, Suite]) -> None:
+    folder, _ = trained
+    lr = read(folder).jobs[0].config.lr
+    renamed = read(folder, {"with": {"lr": lr}}, {"with": {"lr": 0.1}}).jobs[0]
+    assert renamed.config.name == f"lr={lr}"
+    assert step(renamed) == "finished"
+
+
+def test_a_run_goes_on_under_the_name_it_has(trained: tuple[Path, Suite]) -> None:
+    folder, _ = trained
+    lr = read(folder).jobs[0].config.lr
+    found = read(folder, {"with": {"lr": lr}}, {"with": {"lr": 0.1}})
+    run_dir = folder / "results/swap/vdn/vdn_seed3_1"
+    assert "name=''" in command_of(found.jobs[0], "train", run_dir, found)
+
+
+def test_a_finished_run_is_evaluated_once_under_the_same_settings(
+    trained: tuple[Path, Suite],
+) -> None:
+    folder, _ = trained
+    found = read(folder, evaluate={"test_nepisode": 16})
+    (job,) = found.jobs
+    assert step(job, found.evaluation) == "evaluate"
+    here(job, "evaluate", found)
+    assert step(job, found.evaluation) == "finished"
+    assert step(job, ("test_nepisode=17",)) == "evaluate"
+    assert step(job, ("test_nepisode=16", "gamma=0.5")) == "evaluate"
+    assert step(job, ()) == "evaluate"  # as many episodes as the run's own tests
+
+
+def test_a_damaged_run_is_trained_again(trained: tuple[Path, Suite]) -> None:
+    folder, found = trained
+    config = folder / "results/swap/vdn/vdn_seed3_1/config.yaml"
+    text = config.read_text()
+    config.write_text("lr: [")
+    assert step(found.jobs[0]) == "train"
+    config.write_text(text)
+
+
+class FakeChildren:
+    """Replaces the commands of a suite; no run is trained."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *programs: str):
+        self.programs = list(programs)
+        self.started: list[str] = []
+        self.done: set[str] = set()
+        monkeypatch.setattr(suite, "command_of", self.command_of)
+        monkeypatch.setattr(suite, "next_step", self.next_step)
+
+    def command_of(self, job: Job, step: str, run_dir: Path | None, found: Suite) -> list[str]:
+        self.started.append(job.title)
+        return [sys.executable, "-c", self.programs[len(self.started) - 1]]
+
+    def next_step(self, job: Job, evaluation: object) -> tuple[str, Path | None]:
+        return ("finished", Path("run")) if job.title in self.done else ("train", None)
+
+
+def test_a_failed_run_says_why_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake = FakeChildren(monkeypatch, "import sys; sys.exit('error: no memory')")
+    found = read(tmp_path, {"seeds": [1, 2]})
+    fake.done.add(found.jobs[1].title)
+    with StopSignals() as signals:
+        assert Schedule(found, 1, signals).run() == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("FAILED vdn swap seed=1")
+    assert said[1] == "error: no memory"
+    assert said[2].startswith("had   vdn swap seed=2")
+
+
+def test_a_step_without_a_result_is_no_endless_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    FakeChildren(monkeypatch, "")
+    with StopSignals() as signals:
+        assert Schedule(read(tmp_path), 1, signals).run() == 1
+    assert "left no result of this step" in capsys.readouterr().out
+
+
+# Tells its parent to stop, and ends well only if it is then asked to save by SIGTERM.
+SAVES = """
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+os.kill(os.getppid(), signal.SIGINT)
+signal.sigwait({signal.SIGTERM})
+sys.exit(143)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "sigwait"), reason="signals of POSIX")
+def test_a_stopped_suite_lets_its_runs_save_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fake = FakeChildren(monkeypatch, SAVES)
+    monkeypatch.setattr(sys, "argv", ["src/suite.py", "mine.yaml"])
+    found = read(tmp_path, {"seeds": [1, 2, 3]})
+    with StopSignals() as signals, pytest.raises(Interrupted) as stop:
+        Schedule(found, 1, signals).run()
+    assert fake.started == [found.jobs[0].title]
+    assert stop.value.exit_code == 130
+    assert str(stop.value) == (
+        "Stopped by SIGINT: 0 of 3 runs are complete. Those under way are saved. Go on with\n"
+        "  python src/suite.py mine.yaml"
+    )
+    assert "FAILED" not in capfd.readouterr().out
+
+
+def test_the_command_line_lists_and_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["swap", "--parallel", "2", "--dry-run", "with", f"results_dir={tmp_path}", "lr=0.1"]
+    assert suite.main(given) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 24
-    assert all(line.endswith("lr=0.1") for line in lines)
+    assert all(line.startswith("train ") and line.endswith("lr=0.1") for line in lines)
 
 
-def test_a_job_trains_evaluates_and_is_not_run_twice(tmp_path):
-    job = Job("vdn", "swap", 3, tuple(TINY))
-    assert not finished(job, tmp_path)
-    assert play(job, tmp_path, ["test_nepisode=16"]).startswith("done ")
-    folder = tmp_path / "swap" / "vdn" / "vdn_seed3_1"
-    assert "test_success_mean" in (folder / "evaluations.csv").read_text()
-    assert play(job, tmp_path, []).startswith("had ")
-    assert not finished(Job("vdn", "swap", 4, tuple(TINY)), tmp_path)
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["nope"], "there is no config/suites/nope.yaml"),
+        (["swap", "with", "lr"], "'lr' is not of the form key=value"),
+        (["swap", "lr=0.1"], "Settings come after `with`"),
+        (["swap", "--parallel", "0"], "--parallel 0: write 1 or more."),
+        (["swap", "with", "seed=3"], "command line: seed: write the seeds of a block"),
+        (["no/suite.yaml"], "there is no file 'no/suite.yaml'"),
+    ],
+)
+def test_mistakes_are_told_in_words(
+    argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert suite.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert said in err
 
 
-def test_a_failing_job_says_why(tmp_path):
-    line = play(Job("vdn", "swap", 1, ("lr=-1",)), tmp_path, [])
-    assert line.startswith("FAILED vdn swap seed=1 lr=-1")
-    assert "must be above 0" in line
-
-
-def test_unknown_suite_lists_the_available_ones(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["suite.py", "nope"])
-    with pytest.raises(SystemExit, match="there is no suite 'nope'"):
-        suite.main()
+def test_children_compute_on_one_thread_unless_told_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    program = "import os, sys; sys.exit(os.environ['OMP_NUM_THREADS'])"
+    child = Child(read(tmp_path).jobs[0], "train", [sys.executable, "-c", program])
+    assert child.wait() == "1"
+    assert "OMP_NUM_THREADS" not in os.environ

@@ -1,9 +1,10 @@
 """Reading what runs left behind: `config.yaml`, `metrics.csv` and `evaluations.csv` of each folder.
 
-No database and no other part of the framework is needed, so that results can be read anywhere.
+No database is needed and no PyTorch, so that results can be read anywhere.
 """
 
 import csv
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,12 +15,27 @@ import numpy as np
 import yaml
 
 from utils.errors import UserError
+from utils.files import reason
+from utils.run_dir import sacred_records, task_name
 from utils.run_log import opponent_label
 
 Curve = tuple[np.ndarray, np.ndarray]  # environment steps [n], values [n]
+NEEDED = ("alg_name", "env_name", "env", "name", "seed", "t_max")  # settings that a report reads
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """One number of one `evaluate=True`, a row of `evaluations.csv`."""
+
+    checkpoint: str  # file name of the checkpoint
+    env_steps: int  # environment steps it was trained for
+    n_episodes: int
+    changes: str  # settings that differed from the run's own; empty: none
+    key: str
+    value: float
+
+
+@dataclass(frozen=True, eq=False)
 class RunRecord:
     """One run's folder, read.
 
@@ -43,6 +59,11 @@ class RunRecord:
         return f"{self.config['alg_name']} ({label})" if label else str(self.config["alg_name"])
 
     @property
+    def task(self) -> str:
+        """The task that the run was trained on, as the folder of its results says it."""
+        return task_name(str(self.config["env_name"]), self.config.get("env_args") or {})
+
+    @property
     def opponent(self) -> str:
         """Whom the learners played against; empty in an environment without opponents."""
         return opponent_label(self.config.get("env_args") or {})
@@ -52,80 +73,87 @@ class RunRecord:
         """Environment steps of the last row."""
         return _end(self.metrics)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run was trained for `t_max` environment steps."""
+        return self.env_steps >= int(self.config["t_max"])
 
-def find_runs(*roots: str | Path) -> list[RunRecord]:
-    """Every run below the given folders, sorted by path.
+    @property
+    def began(self) -> tuple[str, int]:
+        """Sorts runs by age: when the run began as Sacred recorded it, and its folder's number."""
+        number = self.path.name.rpartition("_")[2]
+        return _start_time(self.path), int(number) if number.isdigit() else 0
+
+
+def find_runs(*roots: str | Path) -> tuple[list[RunRecord], list[str]]:
+    """Every run below the given folders, sorted by path, and a sentence on each that is damaged.
 
     Raises:
-        FileNotFoundError: if there is none.
+        UserError: if there is none, or a folder is missing.
     """
-    files = sorted({p for root in roots for p in Path(root).rglob("metrics.csv")})
-    runs = [read_run(p.parent) for p in files if (p.parent / "config.yaml").is_file()]
+    missing = [str(root) for root in roots if not Path(root).exists()]
+    if missing:
+        raise UserError(
+            f"There is no folder {', '.join(missing)}. Give folders that hold runs, such as "
+            f"results/topk."
+        )
+    files = {
+        p.parent.resolve(): p.parent for root in roots for p in Path(root).rglob("metrics.csv")
+    }
+    runs, notes = [], []
+    for path in sorted(files.values()):
+        if not (path / "config.yaml").is_file():
+            continue
+        try:
+            runs.append(read_run(path))
+        except UserError as error:
+            notes.append(f"Left out: {error}")
     if not runs:
-        raise FileNotFoundError(f"no runs below {', '.join(map(str, roots))}.")
-    return runs
+        raise UserError(
+            "\n".join([f"There are no runs below {', '.join(map(str, roots))}.", *notes])
+        )
+    return runs, notes
 
 
 def read_run(path: Path) -> RunRecord:
-    """Read one run's folder; the last line of a killed run may be incomplete and is left out."""
-    config = yaml.safe_load((path / "config.yaml").read_text())
-    rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    with (path / "metrics.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            if row["value"]:
-                rows[row["key"]].append((float(row["env_steps"]), float(row["value"])))
-    metrics = {
-        k: (np.array([s for s, _ in v]), np.array([x for _, x in v])) for k, v in rows.items()
-    }
-    evaluations: dict[str, float] = {}
-    if (path / "evaluations.csv").is_file():
-        with (path / "evaluations.csv").open(newline="") as file:
-            evaluations = {
-                row["key"]: float(row["value"])
-                for row in csv.DictReader(file)
-                if row["checkpoint"] == "latest.pt"
-                and not row["changes"]
-                and float(row["env_steps"]) >= _end(metrics)
-            }
+    """Read one run's folder; the last line of a killed run may be incomplete and is left out.
+
+    Raises:
+        UserError: if a file in it is damaged.
+    """
+    try:
+        config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise ValueError("config.yaml is no mapping")
+        lacks = [key for key in NEEDED if key not in config]
+        if lacks:
+            raise ValueError(f"config.yaml lacks {', '.join(lacks)}")
+        metrics = _read_metrics(path / "metrics.csv")
+        evaluations = {
+            row.key: row.value
+            for row in read_evaluations(path)
+            if row.checkpoint == "latest.pt" and not row.changes and row.env_steps >= _end(metrics)
+        }
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise UserError(f"the run in {path} cannot be read ({reason(error)}).") from error
     return RunRecord(path, config, metrics, evaluations)
 
 
-def _end(metrics: dict[str, Curve]) -> int:
-    """Environment steps of the last row."""
-    return int(max((steps[-1] for steps, _ in metrics.values()), default=0))
-
-
-def by_method(runs: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
-    """Runs grouped by method, and by opponent: {"iql" or "iql vs scripted": runs}."""
-    groups: dict[str, list[RunRecord]] = defaultdict(list)
-    for run in runs:
-        groups[f"{run.method} vs {run.opponent}" if run.opponent else run.method].append(run)
-    return dict(groups)
-
-
-def require_metric(runs: Iterable[RunRecord], key: str) -> None:
-    """Refuse runs that lack a metric.
-
-    Raises:
-        UserError: naming the metric, the first run without it, and what its greedy tests measure.
-    """
-    for run in runs:
-        if key not in run.metrics:
-            tests = sorted(name for name in run.metrics if name.startswith("test_"))
-            raise UserError(
-                f"{run.path} has no '{key}'. Choose another metric with --key, or folders of one "
-                f"environment. Its greedy tests measure: {', '.join(tests) or 'nothing yet'}."
-            )
-
-
-def last_values(runs: list[RunRecord], key: str) -> np.ndarray:
-    """A metric of the last evaluation of each run, or of its last greedy test, [runs]."""
-    return np.array([r.evaluations.get(key, r.metrics[key][1][-1]) for r in runs])
-
-
-def cpu_seconds(runs: list[RunRecord]) -> float:
-    """CPU seconds of a whole run with its tests, the median."""
-    return float(np.median([run.metrics["cpu_seconds"][1][-1] for run in runs]))
+def read_evaluations(path: Path) -> list[Evaluation]:
+    """The rows of a run's `evaluations.csv`, the oldest first; none if it was never evaluated."""
+    file = path / "evaluations.csv"
+    rows = _whole_rows(file) if file.is_file() else []
+    return [
+        Evaluation(
+            row["checkpoint"],
+            int(row["env_steps"]),
+            int(row["n_episodes"]),
+            row["changes"],
+            row["key"],
+            float(row["value"]),
+        )
+        for row in rows
+    ]
 
 
 def n_weights(run: RunRecord) -> int:
@@ -140,15 +168,30 @@ def n_weights(run: RunRecord) -> int:
     return sum(weights.numel() for weights in online.values())
 
 
+def last_values(runs: list[RunRecord], key: str) -> np.ndarray:
+    """A metric of the last evaluation of each run, or of its last greedy test, [runs]."""
+    return np.array([r.evaluations.get(key, r.metrics[key][1][-1]) for r in runs])
+
+
+def cpu_seconds(runs: Iterable[RunRecord]) -> float:
+    """CPU seconds of a whole run with its tests, the median; NaN if a run did not log them."""
+    used = [
+        run.metrics["cpu_seconds"][1][-1] if "cpu_seconds" in run.metrics else np.nan
+        for run in runs
+    ]
+    return float(np.median(used))
+
+
 def curves_on_grid(
     runs: list[RunRecord], key: str, n_points: int = 200
 ) -> tuple[np.ndarray, np.ndarray]:
     """A metric of several runs at common environment steps.
 
     Args:
-        runs: runs of one method against one opponent.
+        runs: runs of one configuration.
         key: the metric.
-        n_points: points of the grid, from 0 to the shortest run's end.
+        n_points: points of the grid, from where all runs have logged the metric to the end of the
+            shortest one.
 
     Returns:
         grid [n_points] and values [runs, n_points], linearly interpolated.
@@ -157,7 +200,8 @@ def curves_on_grid(
         KeyError: if a run never logged the metric.
     """
     curves = [run.metrics[key] for run in runs]
-    grid = np.linspace(0, min(steps[-1] for steps, _ in curves), n_points)
+    end = min(steps[-1] for steps, _ in curves)
+    grid = np.linspace(min(max(steps[0] for steps, _ in curves), end), end, n_points)
     return grid, np.stack([np.interp(grid, steps, values) for steps, values in curves])
 
 
@@ -165,7 +209,35 @@ def reached(run: RunRecord, key: str, level: float, clock: str = "cpu_seconds") 
     """When a metric first reached a level: the value of `clock` then, inf if it never did."""
     steps, values = run.metrics[key]
     above = np.flatnonzero(values >= level)
-    if len(above) == 0:
+    if len(above) == 0 or clock not in run.metrics:
         return float("inf")
     clock_steps, clock_values = run.metrics[clock]
     return float(np.interp(steps[above[0]], clock_steps, clock_values))
+
+
+def _read_metrics(file: Path) -> dict[str, Curve]:
+    rows: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for row in _whole_rows(file):
+        rows[row["key"]].append((float(row["env_steps"]), float(row["value"])))
+    return {k: (np.array([s for s, _ in v]), np.array([x for _, x in v])) for k, v in rows.items()}
+
+
+def _whole_rows(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, without a last one that a killed process did not end."""
+    text = file.read_text(encoding="utf-8")
+    return list(csv.DictReader(text[: text.rfind("\n") + 1].splitlines()))
+
+
+def _end(metrics: dict[str, Curve]) -> int:
+    """Environment steps of the last row."""
+    return int(max((steps[-1] for steps, _ in metrics.values()), default=0))
+
+
+def _start_time(run_dir: Path) -> str:
+    """When a run began, as text that sorts; empty if no record says it."""
+    for record in sacred_records(run_dir)[:1]:
+        try:
+            return str(json.loads((record / "run.json").read_text())["start_time"])
+        except (OSError, ValueError, KeyError):
+            break
+    return ""

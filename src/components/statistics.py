@@ -35,6 +35,15 @@ class Statistics:
         self._names = tuple(metrics)
         self._parts.append((returns, lengths, *metrics.values()))
 
+    def episodes(self, n_episodes: int) -> dict[str, Tensor]:
+        """Results of the first `n_episodes`, one by one; they stay remembered.
+
+        Returns:
+            `returns` [n, R], `ep_length` [n], and {name: [n]} of the environment's metrics.
+        """
+        columns = [torch.cat(parts)[:n_episodes] for parts in zip(*self._parts, strict=True)]
+        return dict(zip(("returns", "ep_length", *self._names), columns, strict=True))
+
     def means(self, n_episodes: int | None = None, prefix: str = "") -> dict[str, float]:
         """Means over the first `n_episodes` (default all), then forget them."""
         if not self._parts:

@@ -17,7 +17,7 @@ from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
 from config.schema import (
-    FILM_SETTINGS,
+    EVALUATION_SETTINGS,
     MONGO_SETTINGS,
     PLUGIN_SETTINGS,
     SPEED_SETTINGS,
@@ -122,7 +122,7 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     others = {s for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
     config = plugins.as_recorded(config, hashes, others)
     optional = {f"{s}_args" for s in others} | {"preset"}
-    optional |= {*FILM_SETTINGS, *MONGO_SETTINGS, *SPEED_SETTINGS, *PLUGIN_SETTINGS}
+    optional |= {*EVALUATION_SETTINGS, *MONGO_SETTINGS, *SPEED_SETTINGS, *PLUGIN_SETTINGS}
     missing = [
         leaf
         for leaf in _leaves(to_dict(config))
@@ -151,16 +151,25 @@ def to_dict(config: RunConfig) -> dict[str, Any]:
     return data
 
 
-def changes(
-    old: dict[str, Any], new: dict[str, Any], ignored: Collection[str], path: str = ""
-) -> list[str]:
-    """`key=value` of every setting of `old` that is another one in `new`, nested keys dotted."""
+def changes(old: dict[str, Any], new: Any, ignored: Collection[str], path: str = "") -> list[str]:
+    """`key=value` of every setting of `old` that is another one in `new`, nested keys dotted.
+
+    Args:
+        old: what a run recorded; a setting that it lacks, as the record of older code may, is not
+            compared. A mapping with free keys, such as `env_args.kwargs`, is compared as a whole.
+        new: a configuration, or the settings of one of its components.
+        ignored: names of settings that do not count.
+        path: dotted path of `new`, with a dot at its end.
+    """
     found = []
-    for key, value in new.items():
-        if isinstance(value, dict) and isinstance(old.get(key), dict):
+    for key in setting_names(type(new)):
+        value = getattr(new, key)
+        if key not in old or key in ignored:
+            continue
+        if dataclasses.is_dataclass(value) and isinstance(old[key], dict):
             found += changes(old[key], value, ignored, f"{path}{key}.")
-        elif key in old and old[key] != value and key not in ignored:
-            found.append(f"{path}{key}={value}")
+        elif old[key] != _plain(value):
+            found.append(f"{path}{key}={_plain(value)}")
     return found
 
 

@@ -12,8 +12,9 @@ from components.settings import AgentSettings, ExplorationSettings, TrainingSett
 from utils.errors import outside, refuse
 from utils.mongo_url import holds_secret
 
-# Settings of films and of MongoDB. No training reads them, so a run's record may lack them.
+# Settings of evaluations and of MongoDB. No training reads them, so a run's record may lack them.
 FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
+EVALUATION_SETTINGS = ("write_episodes", *FILM_SETTINGS)
 MONGO_SETTINGS = ("mongo_url", "mongo_db")
 SPEED_SETTINGS = ("compile",)  # the same mathematics, faster; a run's record may lack them too
 # Older records have none; a run without components outside the tree needs none.
@@ -30,7 +31,23 @@ BESIDE_LEARNING = (
     "checkpoint_replay",
     "keep_numbered_checkpoints",
     "plugins",  # where components stand; `plugin_files` tells whether they have changed
-    *FILM_SETTINGS,
+    *EVALUATION_SETTINGS,
+    *MONGO_SETTINGS,
+    *SPEED_SETTINGS,
+)
+
+# Settings that an evaluation may change without testing something else than what was trained.
+HARMLESS = (
+    "preset",
+    "evaluate",
+    "checkpoint_path",
+    "resume",
+    "test_nepisode",
+    "test_batch_size_run",
+    "device",
+    "threads",
+    "show_progress",
+    *EVALUATION_SETTINGS,
     *MONGO_SETTINGS,
     *SPEED_SETTINGS,
 )
@@ -115,7 +132,8 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     evaluate: bool = False  # only test the checkpoint at checkpoint_path, and print a table
     checkpoint_path: str = ""  # run folder (its latest checkpoint) or checkpoint file to start from
 
-    # Films of greedy episodes, made by evaluate=True
+    # What evaluate=True writes besides evaluations.csv: every episode, and films
+    write_episodes: bool = False  # write each test episode's return and metrics to episodes.csv
     render: Literal["none", "gif", "mp4"] = "none"  # write a film into the run's folder
     render_episodes: int = 3  # episodes in it, at least 1
     render_attention: bool = False  # draw how much the agents attend to each other, for agp
@@ -174,6 +192,12 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
                 bool(self.resume) and self.evaluate,
                 "resume",
                 "resume continues training and evaluate only tests; give one of the two.",
+            ),
+            (
+                self.write_episodes and not self.evaluate,
+                "write_episodes",
+                "episodes.csv is written by tests of a trained policy, so it needs evaluate=True "
+                "checkpoint_path=<run folder or checkpoint file>.",
             ),
             (
                 self.render != "none" and not self.evaluate,

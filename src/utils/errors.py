@@ -24,6 +24,15 @@ class ConfigError(UserError):
         super().__init__("\n".join(self.problems))
 
 
+def error_text(error: UserError) -> str:
+    """The error as a command prints it, before it ends with exit code 2."""
+    if not isinstance(error, ConfigError):
+        return f"error: {error}"
+    noun = "problem" if len(error.problems) == 1 else "problems"
+    lines = "\n".join(f"  * {problem}" for problem in error.problems)
+    return f"error: {len(error.problems)} {noun} with the configuration:\n{lines}"
+
+
 class SettingsError(ValueError):
     """Settings of one dataclass that are out of range or do not fit together.
 

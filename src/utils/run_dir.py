@@ -1,12 +1,17 @@
-"""One folder for each run: `results/<env>/<alg>/<name>_seed<k>_<id>/`."""
+"""One folder for each run: `results/<env>/<alg>/<name>_seed<k>_<id>/`.
+
+`<env>` is the environment's name; that of an adapter is followed by its task (`task_name`).
+"""
 
 import itertools
 import os
 import platform
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from utils.errors import UserError
 from utils.files import UNFINISHED, reason
@@ -20,9 +25,29 @@ except ImportError:  # Windows
 LOCK = "lock"  # file in a run's folder, locked by the process that trains it
 
 
+# Settings that name one of several tasks, in an environment such as an adapter.
+TASK_SETTINGS = ("task", "key", "scenario")
+
+
 def results_root(results_dir: str) -> Path:
     """The results folder that a setting names; if it is empty, `results/` of the repository."""
     return Path(results_dir) if results_dir else near(REPOSITORY / "results")
+
+
+def task_name(env_name: str, env_args: Mapping[str, Any]) -> str:
+    """The environment's name, followed by the task that its settings choose, fit for a folder.
+
+    `pettingzoo` with `task: simple_tag_v3` is `pettingzoo-simple_tag_v3`. A name that says the task
+    already stays as it is: `mpe_tag` with `scenario: tag`.
+
+    Args:
+        env_name: name of the environment's YAML file.
+        env_args: the environment's settings; those in its `kwargs` count, too.
+    """
+    places = (env_args, env_args.get("kwargs") or {})
+    chosen = [place[name] for place in places for name in TASK_SETTINGS if name in place]
+    labels = [re.sub(r"[^\w.-]+", "-", str(task)).strip("-.") for task in chosen]
+    return "-".join([env_name, *(label for label in labels if not env_name.endswith(label))])
 
 
 def folder_of_runs(results_dir: str, env: str, alg: str, name: str, seed: int) -> tuple[Path, str]:

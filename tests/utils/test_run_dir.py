@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from utils.errors import UserError
-from utils.run_dir import create_run_dir, locked, remove_unfinished, require_writable
+from utils.run_dir import (
+    create_run_dir,
+    locked,
+    remove_unfinished,
+    require_writable,
+    task_name,
+)
 
 
 def make(results: str) -> Path:
@@ -130,3 +136,26 @@ def test_what_killed_processes_left_unfinished_is_deleted(tmp_path: Path) -> Non
     (tmp_path / ".config.yaml.7.7.tmp").touch()
     remove_unfinished(tmp_path)
     assert sorted(tmp_path.rglob("*")) == [kept.parent, kept]
+
+
+@pytest.mark.parametrize(
+    ("env_name", "env_args", "said"),
+    [
+        ("topk", {"n_agents": 6, "k": 2}, "topk"),
+        ("pettingzoo", {"task": "simple_tag_v3"}, "pettingzoo-simple_tag_v3"),
+        (
+            "gymma",
+            {"key": "lbforaging:Foraging-8x8-2p-3f-v3"},
+            "gymma-lbforaging-Foraging-8x8-2p-3f-v3",
+        ),
+        ("gymma", {"key": "a:b", "kwargs": {"scenario": "balance"}}, "gymma-a-b-balance"),
+        ("pettingzoo", {"task": "../x/y:make"}, "pettingzoo-x-y-make"),
+        ("mpe_tag", {"scenario": "tag"}, "mpe_tag"),
+        ("mpe_tag", {"scenario": "push"}, "mpe_tag-push"),
+    ],
+)
+def test_the_folder_of_an_adapter_says_the_task(
+    env_name: str, env_args: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    assert task_name(env_name, env_args) == said
+    assert create_run_dir(str(tmp_path), said, "agp", "", 1).parts[-3] == said

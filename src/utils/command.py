@@ -1,0 +1,46 @@
+"""What every command does with an error, a signal or a closed pipe: no traceback, an exit code."""
+
+import sys
+from collections.abc import Callable
+
+from utils.errors import UserError, error_text
+from utils.interruption import Interrupted, StopSignals
+from utils.pipes import tolerate_closed_pipe
+
+
+def guarded(command: Callable[[StopSignals], int]) -> int:
+    """The exit code of a command: its own, 2 for a user's error, 128 plus the number of a signal.
+
+    Args:
+        command: receives the signals that stop it.
+    """
+    with StopSignals() as signals:
+        return tolerate_closed_pipe(lambda: _in_words(command, signals))
+
+
+def _in_words(command: Callable[[StopSignals], int], signals: StopSignals) -> int:
+    try:
+        return command(signals)
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return stop.exit_code
+    except UserError as error:
+        print(error_text(error), file=sys.stderr)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = str(error).split("\n")[0][:200] or "MemoryError"
+        print(
+            f"error: there is not enough memory ({reason}). Lower batch_size_run, "
+            f"test_batch_size_run, batch_size or buffer_size, or choose another device.",
+            file=sys.stderr,
+        )
+    return 2
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed, on the host or on the device."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    texts = ("can't allocate memory", "Storage size calculation overflowed")
+    return any(text in str(error) for text in texts)

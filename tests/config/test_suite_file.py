@@ -1,0 +1,197 @@
+"""A suite's file is checked whole, and every problem is told with its place in the file."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from config.layers import available
+from config.suite_file import Suite, read_suite
+from utils.errors import ConfigError
+
+BLOCK = {"algs": ["iql", "vdn"], "envs": ["topk", "swap"], "seeds": [1, 2], "with": {"lr": 0.1}}
+
+
+@pytest.fixture
+def suite(tmp_path: Path):
+    def write(*blocks: object, settings: tuple[str, ...] = (), **rest: object) -> Suite:
+        path = tmp_path / "mine.yaml"
+        path.write_text(yaml.safe_dump({"runs": list(blocks), **rest}, sort_keys=False))
+        return read_suite(str(path), list(settings))
+
+    return write
+
+
+def problems(call, *args: object, **kwargs: object) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        call(*args, **kwargs)
+    return [problem.partition("mine.yaml: ")[2] or problem for problem in error.value.problems]
+
+
+@pytest.mark.parametrize("name", available("suites"))
+def test_every_suite_is_valid_and_its_runs_keep_their_names(name: str) -> None:
+    jobs = read_suite(name, []).jobs
+    assert jobs
+    assert all(job.config.name == "" or job.has_given_name for job in jobs)
+
+
+def test_a_suite_multiplies_methods_environments_and_seeds(suite) -> None:
+    found = suite(BLOCK, evaluate={"test_nepisode": 5}, settings=("gamma=0.5",))
+    assert len(found.jobs) == 8
+    assert found.jobs[0].title == "iql topk seed=1 lr=0.1 gamma=0.5"
+    assert (found.jobs[3].config.seed, found.jobs[3].config.alg_name) == (2, "vdn")
+    assert {job.config.lr for job in found.jobs} == {0.1}
+    assert found.evaluation == ("test_nepisode=5",)
+    assert suite(BLOCK).evaluation is None
+    assert suite(BLOCK, evaluate=None).evaluation == ()
+
+
+def test_the_command_line_goes_before_the_file(suite) -> None:
+    assert {job.config.lr for job in suite(BLOCK, settings=("lr=0.2",)).jobs} == {0.2}
+
+
+def test_values_keep_their_type(suite) -> None:
+    given = {
+        "env_args": {"n_agents": [3, 5]},
+        "env_args.n_resources": 4,
+        "name": "no",
+        "lr": "1e-3",
+    }
+    job = suite(
+        {"algs": ["agp_structured"], "envs": ["assignment"], "seeds": [1], "with": given}
+    ).jobs[0]
+    assert job.config.name == "no"
+    assert job.config.env_args.n_agents == (3, 5)
+    assert "env_args.n_agents=[3, 5]" in job.settings
+
+
+def test_a_run_gets_a_name_from_what_differs(suite) -> None:
+    one = {"algs": ["iql"], "envs": ["topk"], "seeds": [1]}
+    blocks = [
+        {**one, "with": {"t_max": 900, "lr": 0.1}},
+        {**one, "with": {"t_max": 900, "lr": 0.2, "env_args": {"k": 1}}},
+        {**one, "with": {"t_max": 900, "name": "mine"}},
+        {**one, "with": {"t_max": 900}},
+        {**one, "envs": ["swap"], "with": {"t_max": 100}},
+    ]
+    names = [job.config.name for job in suite(*blocks).jobs]
+    assert names == ["lr=0.1", "lr=0.2,env_args.k=1", "mine", "", ""]
+    assert [job.config.name for job in suite(*blocks[:2], settings=("name=x",)).jobs] == ["x", "x"]
+
+
+@pytest.mark.parametrize("value", ["a/b: c*", "x" * 300])
+def test_a_generated_name_is_one_folder(value: str, suite) -> None:
+    one = {"algs": ["iql"], "envs": ["mpe_tag"], "seeds": [1]}
+    other = {
+        **one,
+        "with": {"env_args.opponent": "path", "env_args.opponent_path": value, "mongo_db": "x"},
+    }
+    name = suite(one, other).jobs[1].config.name
+    assert name.startswith("env_args.opponent=path,env_args.opponent_path=")
+    assert "mongo_db" not in name
+    assert len(name) <= 100
+    assert not set('/\\:*?"<>| ') & set(name)
+
+
+ONE = {"algs": ["iql"], "envs": ["topk"], "seeds": [1]}
+BAD_BLOCKS = [
+    ({**ONE, "seeds": 3}, "block 1: seeds: 3 is not a list. Write [3]."),
+    ({**ONE, "seeds": "1,2"}, "block 1: seeds: '1,2' is not a list. Write [1, 2]."),
+    ({**ONE, "seeds": []}, "block 1: seeds: [] is not a list. Write [1, 2, 3]."),
+    ({**ONE, "seeds": ["a"]}, "block 1: seeds: entry 1: 'a' is not a whole number."),
+    ({**ONE, "seeds": [True]}, "block 1: seeds: entry 1: true is not a whole number."),
+    ({**ONE, "seeds": [-1]}, "block 1: seeds: -1 must lie in"),
+    ({**ONE, "algs": "iql"}, "block 1: algs: 'iql' is not a list. Write [iql]."),
+    ({**ONE, "algs": [7]}, "block 1: algs: entry 1: 7 is not text"),
+    ({"algs": ["iql"], "seeds": [1]}, "block 1: envs: null is not a list. Write [agp, iql]."),
+    ({**ONE, "alg": ["iql"]}, "block 1: there is no key 'alg' in it. Did you mean 'algs'?"),
+    ({**ONE, "with": ["lr=1"]}, "block 1: with: ['lr=1'] is not a mapping."),
+    ({**ONE, "with": {"seed": 3}}, "block 1: with: seed: write the seeds of a block under"),
+    ({**ONE, "with": {"resume": "auto"}}, "block 1: with: resume: a suite goes on"),
+    ({**ONE, "with": {"lr": -1}}, "block 1: with: lr: -1"),
+    ({**ONE, "with": {"lrr": 1}}, "block 1: with: lrr: no such setting"),
+    ({**ONE, "algs": ["iqll"]}, "block 1 (iqll on topk): --config: there is no config/algs/iqll"),
+    ({**ONE, "envs": ["topp"]}, "block 1 (iql on topp): --env-config: there is no config/envs"),
+    (
+        {**ONE, "with": {"mixer": "vdn", "reward_aggregation": "individual"}},
+        "block 1 (iql on topk)",
+    ),
+    ("iql", "block 1: 'iql' is not a mapping"),
+]
+
+
+@pytest.mark.parametrize(("block", "said"), BAD_BLOCKS, ids=lambda x: str(x)[:50])
+def test_a_mistake_in_a_block(block: object, said: str, suite) -> None:
+    found = problems(suite, block)
+    assert found[0].startswith(said), found
+
+
+def test_all_mistakes_are_told_together(suite) -> None:
+    blocks = [block for block, _ in BAD_BLOCKS]
+    found = problems(suite, *blocks, ONE, evaluate={"test_nepisode": 0}, evalute=1)
+    wanted = [text.replace("block 1", f"block {i}") for i, (_, text) in enumerate(BAD_BLOCKS, 1)]
+    wanted += ["evaluate: test_nepisode: 0 must", "there is no key 'evalute' in it. Did you mean"]
+    for said in wanted:
+        assert any(problem.startswith(said) for problem in found), said
+    assert len(set(found)) == len(found)
+
+
+def test_mistakes_of_the_command_line_are_told_once(suite) -> None:
+    found = problems(suite, BLOCK, settings=("lr", "gamma=x", "seed=3"))
+    assert [problem.split(" ")[:3] for problem in found] == [
+        ["command", "line:", "seed:"],
+        ["command", "line:", "'lr'"],
+        ["command", "line:", "gamma:"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("run: []", "`runs` is null. Write a list of blocks"),
+        ("runs: {algs: [iql]}", "`runs` is {'algs': ['iql']}. Write a list"),
+        ("runs: [", "not valid YAML"),
+        ("", "`runs` is null"),
+        ("[1]", "holds [1]"),
+    ],
+)
+def test_a_file_that_is_no_suite(text: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    assert any(p.startswith(said) for p in problems(read_suite, str(path), []))
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "said"),
+    [
+        ({"test_nepisode": 0}, "evaluate: test_nepisode: 0 must be at least 1."),
+        ({"test_nepisodes": 5}, "evaluate: test_nepisodes: no such setting. Did you mean"),
+        ({"checkpoint_path": "x"}, "evaluate: checkpoint_path: a suite gives it by itself."),
+        ([5], "evaluate: [5] is not a mapping."),
+    ],
+)
+def test_a_mistake_in_the_evaluation(evaluation: object, said: str, suite) -> None:
+    (found,) = problems(
+        suite, {**ONE, "seeds": [1, 2]}, ONE | {"algs": ["vdn"]}, evaluate=evaluation
+    )
+    assert found.startswith(said)
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [ONE | {"seeds": [1, 1]}],
+        [ONE | {"algs": ["iql", "iql"]}],
+        [ONE, ONE | {"seeds": [2, 1]}],
+        [ONE, ONE | {"with": {"show_progress": False, "checkpoint_interval": 7}}],
+        [ONE, ONE | {"with": {"env_args": {"k": 2}}}],  # the environment's own value
+    ],
+)
+def test_a_run_asked_for_twice_is_refused(blocks: list[object], suite) -> None:
+    (found,) = problems(suite, *blocks)
+    assert ": the run with seed 1 is the same as in " in found
+
+
+def test_an_unknown_suite_names_the_nearest() -> None:
+    (found,) = problems(read_suite, "topkk", [])
+    assert found.startswith("suite: there is no config/suites/topkk.yaml. Did you mean 'topk'?")

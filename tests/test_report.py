@@ -1,0 +1,115 @@
+"""`report.py` as a command: tables, figures, and errors in words."""
+
+import numpy as np
+import pytest
+import torch
+from tests.analysis.run_folders import evaluate_run, make_run
+
+import report
+from analysis.figures import costs, learning_curves
+from analysis.results import find_runs
+from analysis.tables import tables
+from utils.checkpoint import LATEST, save_checkpoint
+
+
+@pytest.fixture
+def root(tmp_path):
+    make_run(tmp_path / "r", "agp", 1, [0.0, 0.5, 1.0])
+    evaluate_run(make_run(tmp_path / "r", "agp", 2, [0.0, 0.7, 0.8]), 0.9)
+    make_run(tmp_path / "r", "vdn", 1, [0.0, 0.3, 0.3])
+    return tmp_path / "r"
+
+
+def printed(capsys, *argv):
+    assert report.main([str(arg) for arg in argv]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_best_row_comes_first_and_evaluations_go_before_tests(root, capsys):
+    lines = printed(capsys, root, "--level", "0.5").split("\n")
+    assert lines[0] == "## topk"
+    assert lines[2] == (
+        "| method | seeds | test_success_mean | sd | range | return | CPU s | CPU s to 0.5 |"
+    )
+    assert lines[4].startswith("| agp | 2 | 0.9500 | 0.0500 | 0.9000 to 1.0000 |")
+    assert lines[4].endswith("| 20 | 10 |")
+    assert lines[5].startswith("| vdn | 1 | 0.3000 |")
+    assert lines[5].endswith("| 20 | - |")
+
+
+def test_the_level_is_known_of_one_task_only(root, tmp_path, capsys):
+    make_run(tmp_path / "swap", "agp", 1, [0.0, 1.0], env_name="swap", env="swap")
+    swap, topk = printed(capsys, root, tmp_path / "swap").split("## topk")
+    assert "CPU s |\n" in swap
+    assert "CPU s | CPU s to 0.957 |\n" in topk
+
+
+def test_no_number_is_not_the_best(tmp_path, capsys):
+    make_run(tmp_path, "agp", 1, [0.0, np.nan])
+    make_run(tmp_path, "vdn", 1, [0.0, 0.1])
+    assert printed(capsys, tmp_path).index("| vdn") < printed(capsys, tmp_path).index("| agp")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--line", "0.3"], "--line '0.3' is not a label and a number."),
+        (["--line", "bound="], "--line 'bound=' is not"),
+        (["--line", "=0.3"], "--line '=0.3' is not"),
+        (["--line", "bound=nan"], "is not a label and a number"),
+        (["--figure", "nowhere/a.svg"], "there is no folder nowhere. Make it first."),
+        (["--figure", "a.xyz"], "the ending '.xyz' is no format"),
+        (["--costs", "a"], "--costs a: the ending '' is no format"),
+        (["--key", "test_nothing"], "without 'test_nothing'"),
+        (["elsewhere"], "There is no folder elsewhere."),
+    ],
+)
+def test_mistakes_are_told_in_words(given, said, root, capsys):
+    assert report.main([str(root), *given]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert said in err
+
+
+def test_a_folder_in_the_way_of_a_figure(root, tmp_path, capsys):
+    (tmp_path / "a.svg").mkdir()
+    assert report.main([str(root), "--figure", str(tmp_path / "a.svg")]) == 2
+    assert "The figure" in capsys.readouterr().err
+
+
+def test_a_label_may_hold_an_equals_sign():
+    assert report.reference_lines(["k=2, own signal=0.329"]) == {"k=2, own signal": 0.329}
+
+
+def test_each_task_has_its_own_figure(root, tmp_path, capsys):
+    make_run(tmp_path / "swap", "agp", 1, [0.0, 1.0], env_name="swap", env="swap")
+    figure = tmp_path / "curves.svg"
+    printed(capsys, root, "--figure", figure)
+    assert figure.is_file()
+    printed(capsys, root, tmp_path / "swap", "--figure", figure)
+    assert sorted(path.name for path in tmp_path.glob("curves-*")) == [
+        "curves-swap.svg",
+        "curves-topk.svg",
+    ]
+
+
+def test_figures_are_drawn_and_repeatable(root, tmp_path):
+    (table,) = tables(find_runs(root)[0], None)
+    for run in (run for row in table.rows for run in row.runs):
+        online = {"a": torch.zeros(2, 3), "b": torch.zeros(5)}
+        save_checkpoint(run.path / "checkpoints" / LATEST, {"learner": {"online": online}})
+    assert "| 11 | 20 |" in report.markdown(table.rows, table.key, None, with_weights=True)
+    for draw in (learning_curves, costs):
+        pictures = [tmp_path / "a.svg", tmp_path / "b.svg"]
+        for picture in pictures:
+            draw(table.rows, table.key, picture)
+        assert pictures[0].read_text() == pictures[1].read_text()
+        assert "success rate of greedy tests" in pictures[0].read_text()
+
+
+def test_a_curve_of_one_test_is_a_dot(tmp_path):
+    make_run(tmp_path, "agp", 1, [0.5], t_max=100)
+    (table,) = tables(find_runs(tmp_path)[0], None, unfinished=True)
+    learning_curves(table.rows, table.key, tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").is_file()
