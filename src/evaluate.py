@@ -7,7 +7,8 @@ import torch
 
 from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
-from config.load import changes, recorded_settings, to_dict
+from config.load import recorded_settings
+from config.plain_data import changes, to_dict
 from config.schema import HARMLESS, RunConfig
 from controllers.basic_controller import BasicController
 from rendering.packages import require_packages

@@ -50,7 +50,7 @@ def dispatch(command: Command, signals: StopSignals) -> int:
         if command.action == "print_config":
             import yaml
 
-            from config.load import to_dict
+            from config.plain_data import to_dict
 
             print(yaml.safe_dump(to_dict(config), sort_keys=False), end="")
         elif command.action == "check_env":

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from config.history import changes_with
-from config.load import changes, load_recorded, to_dict
+from config.load import load_recorded
+from config.plain_data import changes, to_dict
 from config.schema import BESIDE_LEARNING, RunConfig
 from utils.checkpoint import all_checkpoints, find_checkpoint, load_checkpoint, run_folder
 from utils.errors import UserError

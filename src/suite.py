@@ -23,7 +23,8 @@ from typing import Literal
 
 from analysis.results import read_evaluations, read_run
 from config.layers import available
-from config.load import changes, load_recorded, recorded_settings
+from config.load import load_recorded, recorded_settings
+from config.plain_data import changes
 from config.schema import HARMLESS
 from config.suite_file import Job, Suite, read_suite
 from resume import is_closed, same_runs

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config.history import changes_with
-from config.load import to_dict
+from config.plain_data import to_dict
 from config.schema import RunConfig
 from mongodb.recording import checked_server, mirrored
 from resume import find_run, place_of

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from tests.config.fakes import install, write
 
-from config.load import dump, load_config, load_recorded
+from config.load import load_config, load_recorded
+from config.plain_data import dump
 from utils.errors import ConfigError
 
 

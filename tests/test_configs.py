@@ -14,7 +14,8 @@ from components.settings import AgentSettings
 from config.combinations import check_combination
 from config.hints import nested_dataclass
 from config.layers import CONFIG_DIR, available, presets
-from config.load import changes, dump, load_config, load_recorded, to_dict
+from config.load import load_config, load_recorded
+from config.plain_data import changes, dump, to_dict
 from config.schema import RunConfig
 from evaluate import evaluate
 from policy import load_policy

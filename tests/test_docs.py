@@ -17,7 +17,8 @@ import report
 import suite
 from build import build_controller, build_learner
 from config.cli import parse
-from config.load import load_config, to_dict
+from config.load import load_config
+from config.plain_data import to_dict
 from config.schema import RunConfig
 from main import resolve
 from utils import plugins

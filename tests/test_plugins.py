@@ -13,7 +13,8 @@ from tests.runs import rows, tiny, train
 
 from config.combinations import check_combination
 from config.describe import list_text
-from config.load import dump, load_config, load_recorded, to_dict
+from config.load import load_config, load_recorded
+from config.plain_data import dump, to_dict
 from envs.base import make_env
 from main import main
 from policy import load_policy

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from config.load import changes, dump, load_config, to_dict
+from config.load import load_config
+from config.plain_data import changes, dump, to_dict
 from config.schema import RunConfig
 from resume import place_of, same_runs
 

@@ -9,13 +9,12 @@ settings at any step.
 import csv
 import io
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.schedules import LinearSchedule
-from config.hints import join
-from config.load import dump, recorded_settings, to_dict
+from config.load import recorded_settings
+from config.plain_data import dump, leaves, to_dict
 from config.schema import BESIDE_LEARNING, RunConfig
 from utils.errors import UserError
 from utils.files import reason, replacing
@@ -108,20 +107,12 @@ def _settings_at(run_dir: Path, env_steps: int) -> tuple[list[Change], dict[str,
 def _flat(settings: dict[str, Any]) -> dict[str, str]:
     """Dotted path -> value as JSON, without the settings that change no result."""
     kept = {name: value for name, value in settings.items() if name not in BESIDE_LEARNING}
-    return {path: json.dumps(value) for path, value in _leaves(kept)}
+    return {path: json.dumps(value) for path, value in leaves(kept)}
 
 
 def _unquoted(value: str) -> str:
     """A value that is JSON, a text without its quotes."""
     return value[1:-1] if value.startswith('"') else value
-
-
-def _leaves(settings: dict[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
-    for name, value in settings.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, join(path, name))
-        else:
-            yield join(path, name), value
 
 
 def _sentence(changes: list[Change], config: RunConfig) -> str:

@@ -6,16 +6,15 @@ and frozen. If anything is wrong, one `ConfigError` tells all of it.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from config import epymarl, layers, plugins
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
+from config.plain_data import leaves, to_dict
 from config.schema import (
     EVALUATION_SETTINGS,
     MONGO_SETTINGS,
@@ -24,7 +23,6 @@ from config.schema import (
     RunConfig,
 )
 from utils.errors import ConfigError, UserError
-from utils.files import reason, replacing
 from utils.registry import REGISTRIES, Component
 
 DEFAULTS = {f.name: str(f.default) for f in dataclasses.fields(RunConfig) if f.name in REGISTRIES}
@@ -125,7 +123,7 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     optional |= {*EVALUATION_SETTINGS, *MONGO_SETTINGS, *SPEED_SETTINGS, *PLUGIN_SETTINGS}
     missing = [
         leaf
-        for leaf in _leaves(to_dict(config))
+        for leaf, _ in leaves(to_dict(config))
         if leaf not in merged.origin and leaf.split(".")[0] not in optional
     ]
     if missing:
@@ -142,74 +140,6 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
 def recorded_settings(run_dir: str | Path) -> dict[str, Any]:
     """What a run's `config.yaml` says, unchecked; of older code it may lack settings of today."""
     return layers.read_file(Path(run_dir) / "config.yaml", str(run_dir), []).data
-
-
-def to_dict(config: RunConfig) -> dict[str, Any]:
-    """The configuration as plain nested data: mappings, lists, numbers, text, bool, null."""
-    data = _plain(config)
-    assert isinstance(data, dict)
-    return data
-
-
-def changes(old: dict[str, Any], new: Any, ignored: Collection[str], path: str = "") -> list[str]:
-    """`key=value` of every setting of `old` that is another one in `new`, nested keys dotted.
-
-    Args:
-        old: what a run recorded; a setting that it lacks, as the record of older code may, is not
-            compared. A mapping with free keys, such as `env_args.kwargs`, is compared as a whole.
-        new: a configuration, or the settings of one of its components.
-        ignored: names of settings that do not count.
-        path: dotted path of `new`, with a dot at its end.
-    """
-    found = []
-    for key in setting_names(type(new)):
-        value = getattr(new, key)
-        if key not in old or key in ignored:
-            continue
-        if dataclasses.is_dataclass(value) and isinstance(old[key], dict):
-            found += changes(old[key], value, ignored, f"{path}{key}.")
-        elif old[key] != _plain(value):
-            found.append(f"{path}{key}={_plain(value)}")
-    return found
-
-
-def dump(config: RunConfig, path: str | Path) -> None:
-    """Write the configuration as YAML that `load_recorded` reads back as an equal one.
-
-    Args:
-        config: what to write.
-        path: the file; it appears complete or not at all.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
-    text = yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
-    try:
-        with replacing(Path(path)) as file:
-            file.write(text.encode())
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({reason(error)}). Free space or make the folder writable."
-        ) from error
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value
-
-
-def _leaves(data: dict[str, Any], path: str = "") -> Iterable[str]:
-    """Dotted paths of the values that are no mappings; an empty mapping counts as a value."""
-    for key, value in data.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, join(path, key))
-        else:
-            yield join(path, key)
 
 
 def _asked_preset(stack: list[Layer]) -> str:

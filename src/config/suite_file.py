@@ -16,9 +16,10 @@ import yaml
 
 from config.coerce import BAD, Problem, coerce
 from config.combinations import check_combination
-from config.hints import did_you_mean, join, shown
+from config.hints import did_you_mean, shown
 from config.layers import COMMAND_LINE, find_yaml, read_file
-from config.load import load_config, to_dict
+from config.load import load_config
+from config.plain_data import leaves, to_dict
 from config.schema import BESIDE_LEARNING, RunConfig
 from utils.errors import ConfigError, SettingsError
 
@@ -169,7 +170,7 @@ def _read_settings(
     if not isinstance(value, dict):
         problems.append(f"{place}: {shown(value)} is not a mapping. Write {{key: value}}.")
         return {}
-    flat = dict(_leaves(value))
+    flat = dict(leaves(value))
     problems += [f"{place}: {key}: {refused[key]}." for key in flat if key in refused]
     return flat
 
@@ -275,15 +276,6 @@ def _unknown(data: dict[str, Any], known: tuple[str, ...], place: str) -> Iterab
         if key not in known:
             hint = did_you_mean(key, list(known))
             yield f"{place}: there is no key '{key}' in it.{hint} Keys: {', '.join(known)}."
-
-
-def _leaves(data: dict[str, Any], path: str = "") -> Iterable[tuple[str, Any]]:
-    """Dotted keys and values; an empty mapping counts as a value."""
-    for key, value in data.items():
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, join(path, key))
-        else:
-            yield join(path, key), value
 
 
 def _texts(settings: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from config.coerce import BAD, Problem, coerce, coerce_settings
-from config.load import _plain
+from config.plain_data import _plain
 from utils.errors import UserError, refuse
 from utils.registry import REGISTRIES
 

@@ -18,7 +18,8 @@ from tests.config.fakes import (
 )
 
 from config import describe, load
-from config.load import dump, load_config, load_recorded, to_dict
+from config.load import load_config, load_recorded
+from config.plain_data import dump, to_dict
 from config.schema import RunConfig
 from utils.errors import ConfigError
 from utils.registry import NoSettings
