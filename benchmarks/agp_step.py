@@ -92,9 +92,9 @@ def main() -> None:
     given = parser.parse_intermixed_args()
     settings = [s for s in given.settings if s != "with"]
     run = Run(load_config(given.alg, given.env, settings))
-    while run.replay.n_episodes < run.config.batch_size:
+    while run.buffer.n_episodes < run.config.batch_size:
         run.advance()
-    batch = run.replay.sample(run.config.batch_size)
+    batch = next(run.learner.batches(run.buffer))
 
     def update() -> None:
         run.learner.train(batch, 0, 0)

@@ -121,7 +121,7 @@ def row(alg: str, env: str, compiled: str, products: str) -> str:
     steps = (run.counters.env_steps - before) / (time.perf_counter() - started)
 
     def gradient_step() -> None:
-        batch = run.replay.sample(config.batch_size, run._sampled)
+        batch = next(run.learner.batches(run.buffer))
         run.learner.train(batch, run.counters.env_steps, run.counters.episodes)
 
     play = run._collect

@@ -51,11 +51,11 @@ class Method:
         config = load_config(alg, env, ["show_progress=False", "threads=1"])
         check_combination(config)
         self.run, self.updates, self.acting = Run(config), list[float](), list[float]()
-        while self.run.replay.n_episodes < config.batch_size:
+        while self.run.buffer.n_episodes < config.batch_size:
             batch = self.run.runner.collect(0).batch
             self.run.learner.observe(batch)
-            self.run.replay.add(batch)
-        self.batch = self.run.replay.sample(config.batch_size)
+            self.run.buffer.add(batch)
+        self.batch = next(self.run.learner.batches(self.run.buffer))
         self.step: EnvStep = self.run.runner.env.reset()
         self._update()
         self._act()

@@ -44,7 +44,7 @@ def measure(algo: str, env: str, settings: list[str], seconds: float) -> dict[st
 
     config = load_config(algo, env, [*SETTINGS, *settings])
     run = Run(config)
-    while run.replay.n_episodes < config.batch_size:
+    while run.buffer.n_episodes < config.batch_size:
         run.advance()
     end = time.perf_counter() + seconds / 2
     while time.perf_counter() < end:

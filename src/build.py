@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from components.action_selectors import ActionSelector
+from components.buffers.base import EpisodeBuffer, require_memory
 from components.episode_batch import EpisodeBatch
-from components.replay_buffer import ReplayBuffer, require_memory
 from config.load import load_recorded
 from config.plugins import as_of_today
 from config.schema import RunConfig
@@ -19,6 +19,7 @@ from controllers.basic_controller import BasicController
 from envs.base import BatchedEnv, EnvInfo, Player, SeatsOpponent, make_env
 from envs.reward_aggregation import RewardAggregation
 from learners.base import Learner
+from modules.critics.base import Critic, CriticSizes
 from runners.batch_runner import BatchRunner
 from utils.checkpoint import (
     find_checkpoint,
@@ -29,7 +30,7 @@ from utils.checkpoint import (
 )
 from utils.device import resolve_device
 from utils.errors import UserError
-from utils.registry import CONTROLLERS, LEARNERS, MIXERS, RUNNERS, SELECTORS
+from utils.registry import BUFFERS, CONTROLLERS, CRITICS, LEARNERS, MIXERS, RUNNERS, SELECTORS
 from utils.seeding import numpy_generator, seeded_initialisation
 
 
@@ -157,33 +158,60 @@ def build_mixer(config: RunConfig, info: EnvInfo) -> nn.Module:
     return mixer
 
 
+def build_critic(config: RunConfig, controller: BasicController) -> Critic:
+    """The critic, for learners that have one.
+
+    Raises:
+        UserError: if it reads the state, and the environment has none.
+    """
+    cls = CRITICS.get(config.critic).cls
+    sizes = CriticSizes.of(
+        controller.info,
+        controller.input_dim,
+        config.hidden_dim,
+        individual=config.reward_aggregation == "individual",
+    )
+    if cls.needs_state and sizes.state_dim == 0:
+        raise UserError(
+            f"critic={config.critic} reads the state, and env={config.env} has none. "
+            f"Use critic=own_value."
+        )
+    critic: Critic = cls(config.critic_args, sizes)
+    return critic
+
+
 def build_learner(config: RunConfig, controller: BasicController) -> Learner:
-    """The learner with its mixer."""
+    """The learner with its mixer, and with its critic if it has one."""
     info, device = controller.info, resolve_device(config.device)
+    cls = LEARNERS.get(config.learner).cls
     with seeded_initialisation(config.seed, "weights", "mixer"):
         mixer = build_mixer(config, info)
-    learner: Learner = LEARNERS.get(config.learner).cls(
-        config.learner_args, config, controller, mixer.to(device), config.t_max
+    critic = {}
+    if cls.critic_estimates != "nothing":
+        with seeded_initialisation(config.seed, "weights", "critic"):
+            critic["critic"] = build_critic(config, controller).to(device)
+    learner: Learner = cls(
+        config.learner_args, config, controller, mixer.to(device), config.t_max, **critic
     )
     return learner
 
 
-def build_replay(config: RunConfig, env: RewardAggregation, noise_dim: int) -> ReplayBuffer:
-    """The replay buffer on the training device.
+def build_buffer(config: RunConfig, env: RewardAggregation, noise_dim: int) -> EpisodeBuffer:
+    """The buffer on the training device.
 
     Raises:
         UserError: if the device has no room for it.
     """
     device = resolve_device(config.device)
     one = EpisodeBatch.zeros(env.info, 1, torch.device("cpu"), env.n_rewards, noise_dim)
-    require_memory(
-        one.n_bytes * config.buffer_size,
-        device,
-        f"A replay buffer of {config.buffer_size} episodes",
-    )
-    storage = EpisodeBatch.zeros(env.info, config.buffer_size, device, env.n_rewards, noise_dim)
+    cls = BUFFERS.get(config.buffer).cls
+    capacity = getattr(config, cls.capacity_setting)
+    what = f"A buffer of {capacity} episodes"
+    require_memory(one.n_bytes * capacity, device, what, cls.capacity_setting)
+    storage = EpisodeBatch.zeros(env.info, capacity, device, env.n_rewards, noise_dim)
     stream = numpy_generator(config.seed, "replay")
-    return ReplayBuffer(storage, stream, env.info.fixed_length)
+    buffer: EpisodeBuffer = cls(config.buffer_args, storage, stream, env.info.fixed_length)
+    return buffer
 
 
 def build_trained_controller(

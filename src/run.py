@@ -14,16 +14,16 @@ from typing import Any
 import torch
 
 from build import (
+    build_buffer,
     build_controller,
     build_env,
     build_learner,
-    build_replay,
     build_runner,
     build_test_runner,
     plan_graphs,
 )
 from components.counters import Counters
-from components.episode_batch import EpisodeBatch
+from components.schedules import Progress
 from components.statistics import Statistics
 from config.history import record_settings
 from config.schema import RunConfig
@@ -71,10 +71,9 @@ class Run:
         self.learner: Learner = build_learner(config, self.controller)
         self.runner = build_runner(config, env, self.controller, "exploration")
         self.test_runner = build_test_runner(config, self.controller)
-        self.replay = build_replay(config, env, self.controller.noise_dim)
+        self.buffer = build_buffer(config, env, self.controller.noise_dim)
         self.counters, self.statistics = Counters(), Statistics(env.info.metric_ratios)
         self.phases = self.runner.phases
-        self._sampled: EpisodeBatch | None = None  # where batches are written for a CUDA graph
         self._cpu_before = process_time()
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
         self._first_test: tuple[int, float] | None = None  # env_steps and seconds, this process
@@ -94,15 +93,13 @@ class Run:
         elif config.checkpoint_path:
             path = find_checkpoint(config.checkpoint_path)
             weights = load_checkpoint(path)["learner"]["online"]
-            load_into(self.learner.online, weights, path)
-            load_into(self.learner.target, weights, path)
+            load_into(self.learner, weights, path, "load_weights")
         self._graphs = plan_graphs(config, env.info)
         if self._graphs.acting:
             self.runner.capture()
             self.test_runner.capture()
         if self._graphs.training:
-            self._sampled = self.replay.empty_batch(config.batch_size)
-            self.learner.capture(self._sampled)
+            self.learner.capture(self.learner.batch_memory(self.buffer))
 
     def train(
         self, run_dir: Path, scalar: Scalar | None = None, signals: StopSignals | None = None
@@ -163,7 +160,9 @@ class Run:
     def advance(self) -> None:
         """Collect an episode in each copy of the environment; train as often as that calls for."""
         self._collect()
-        self._train_rounds()
+        self.phases.start()
+        self.learner.update(self.buffer, Progress(self.counters.env_steps, self.counters.episodes))
+        self.phases.split("train")
 
     def phase_seconds(self) -> dict[str, float]:
         """Seconds spent in each phase since the last row of metrics."""
@@ -173,24 +172,11 @@ class Run:
         rollout = self.runner.collect(self.counters.env_steps)
         self.phases.start()
         self.learner.observe(rollout.batch)
-        self.replay.add(rollout.batch)
+        self.buffer.add(rollout.batch)
         self.statistics.add(rollout.returns, rollout.lengths, rollout.metrics, rollout.n_lost)
         self.phases.split("store")
         self.counters.env_steps += rollout.n_steps
         self.counters.episodes += rollout.batch.n_episodes
-
-    def _train_rounds(self) -> None:
-        """The gradient steps that the newly collected episodes call for."""
-        config, counters = self.config, self.counters
-        due = counters.episodes // config.train_every_episodes - counters.rounds
-        counters.rounds += due
-        if self.replay.n_episodes < config.batch_size:
-            return
-        self.phases.start()
-        for _ in range(due * config.updates_per_round):
-            batch = self.replay.sample(config.batch_size, self._sampled)
-            self.learner.train(batch, counters.env_steps, counters.episodes)
-        self.phases.split("train")
 
     def _test(self, console: RunConsole) -> None:
         started = perf_counter()
@@ -204,7 +190,7 @@ class Run:
         console.row({**self._place(), **shown})
         if metrics["test_return_mean"] > self.counters.best_score:
             self.counters.best_score = metrics["test_return_mean"]
-            save_checkpoint(self.checkpoints / BEST, self._state(with_replay=False))
+            save_checkpoint(self.checkpoints / BEST, self._state(with_buffer=False))
 
     def _log_training(self) -> None:
         counters, started = self.counters, perf_counter()
@@ -254,14 +240,13 @@ class Run:
         n_weights = sum(p.numel() for p in self.learner.online.parameters())
         tuned = f"\nTuned settings: preset {c.preset} (preset=none: without)."
         tuned = "" if c.preset == "none" else tuned
-        kept = "replay included" if c.checkpoint_replay else "without replay"
+        kept = f"{c.buffer} included" if c.checkpoint_replay else f"without {c.buffer}"
         # Two networks, two moments of one for the optimiser, each number in four bytes.
-        n_bytes = 4 * 4 * n_weights + self.replay.n_bytes * c.checkpoint_replay
+        n_bytes = 4 * 4 * n_weights + self.buffer.n_bytes * c.checkpoint_replay
         return (
             f"{c.alg_name} on {c.env_name}, seed {c.seed}, {c.device}: {n_weights:,} weights, "
-            f"{c.batch_size_run} environments, {c.updates_per_round} gradient step(s) of "
-            f"{c.batch_size} episodes per {c.train_every_episodes} collected. Replay: "
-            f"{c.buffer_size:,} episodes, {self.replay.n_bytes / 2**20:.1f} MiB. "
+            f"{c.batch_size_run} environments, {self.learner.plan}. {c.buffer.capitalize()}: "
+            f"{self.buffer.capacity:,} episodes, {self.buffer.n_bytes / 2**20:.1f} MiB. "
             f"Checkpoints, {kept}: up to {n_bytes / 2**20:.1f} MiB each."
             f"{self._graphs.text}{tuned}{self._resumed}"
         )
@@ -271,15 +256,15 @@ class Run:
         save_checkpoint(self.checkpoints / LATEST, state, self.checkpoints / PREVIOUS)
         if numbered:
             name = f"{self.counters.env_steps:012d}.pt"
-            save_checkpoint(self.checkpoints / name, self._state(with_replay=False))
+            save_checkpoint(self.checkpoints / name, self._state(with_buffer=False))
 
-    def _state(self, with_replay: bool) -> dict[str, Any]:
+    def _state(self, with_buffer: bool) -> dict[str, Any]:
         self._require_finite()
         return {
             "learner": self.learner.state_dict(),
             "runner": self.runner.state_dict(),
             "test_runner": self.test_runner.state_dict(),
-            "replay": self.replay.state_dict(with_replay),
+            "buffer": self.buffer.state_dict(with_buffer),
             "counters": asdict(self.counters),
             "statistics": self.statistics.state_dict(),
             "since_log": list(self._since_log),
@@ -291,7 +276,7 @@ class Run:
         self.learner.load_state_dict(state["learner"])
         self.runner.load_state_dict(state["runner"])
         self.test_runner.load_state_dict(state["test_runner"])
-        self.replay.load_state_dict(state["replay"])
+        self.buffer.load_state_dict(state["buffer"])
         self.counters = Counters(**state["counters"])
         self.statistics.load_state_dict(state["statistics"])
         self._since_log = (int(state["since_log"][0]), float(state["since_log"][1]))

@@ -175,10 +175,6 @@ def test_a_relation_names_the_layer_that_broke_it() -> None:
     assert problems(None, "topk", "env_args.n_agents=1") == [
         "command line: env_args.k: 2 is more than n_agents=1."
     ]
-    assert problems(None, None, "buffer_size=16", "batch_size_run=1") == [
-        "command line: batch_size: a batch of 32 episodes cannot be drawn from a buffer of 16; "
-        "raise buffer_size or lower batch_size."
-    ]
 
 
 def test_unknown_files() -> None:

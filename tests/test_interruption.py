@@ -109,7 +109,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(
 def test_a_signal_during_start_up_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    signal_at(monkeypatch, run_module, "build_replay", signal.SIGTERM)
+    signal_at(monkeypatch, run_module, "build_buffer", signal.SIGTERM)
     assert main([*FLAGS, f"results_dir={tmp_path}"]) == 143
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().err == "Stopped by SIGTERM; no training was under way.\n"

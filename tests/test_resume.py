@@ -35,6 +35,9 @@ CASES = {
     "wraparound": ("qmix", ("batch_size_run=3", "test_batch_size_run=3", "test_nepisode=7")),
     # Several checkpoints lie between two rows of metrics and between two gradient steps.
     "between_rows": ("vdn", ("log_interval=64", "test_interval=64", "train_every_episodes=24")),
+    # A batch of 24 takes three rounds of episodes: checkpoints fall within it.
+    "ppo": ("mappo", ("batch_size=24", "learner_args.critic_lr=2e-3", "use_rnn=True")),
+    "agp_pg": ("agp_pg", ("batch_size=16", *AGP)),
     # The row at 40 tells of the update at 24; the checkpoint at 32 lies between.
     "row_of_an_older_update": ("vdn", ("log_interval=40", "train_every_episodes=24")),
 }
@@ -92,7 +95,7 @@ def test_teams_that_vary_go_on_too(env: str, tmp_path: Path) -> None:
     assert rows(parts) == rows(whole)
     assert differences(final_state(parts), final_state(whole)) == []
     assert {"value_ratio", "speed_ratio"} & {row["key"] for row in rows(parts)}
-    assert "action_features" in final_state(parts)["replay"]["episodes"]
+    assert "action_features" in final_state(parts)["buffer"]["episodes"]
 
 
 def test_lost_episodes_are_lost_in_the_same_places(tmp_path: Path) -> None:
@@ -181,9 +184,9 @@ def test_without_replay_a_run_goes_on_with_an_empty_buffer(tmp_path: Path) -> No
     run_dir = tmp_path / "run"
     train_until_killed(config, run_dir, env_steps=56)
     state = load_checkpoint(find_checkpoint(run_dir))
-    assert "episodes" not in state["replay"]
+    assert "episodes" not in state["buffer"]
     run = Run(load_recorded(run_dir, [f"resume={run_dir}"]))
-    assert (run.replay.n_episodes, run.counters.env_steps) == (0, 32)
+    assert (run.buffer.n_episodes, run.counters.env_steps) == (0, 32)
     run.train(run_dir)
     assert rows(run_dir)[-1]["env_steps"] == "64"
 
@@ -191,12 +194,12 @@ def test_without_replay_a_run_goes_on_with_an_empty_buffer(tmp_path: Path) -> No
 @pytest.mark.parametrize("t_max", [32, 24])
 def test_a_larger_buffer_goes_on_behind_the_newest_episode(t_max: int, tmp_path: Path) -> None:
     run_dir = train(tiny("vdn", "topk", f"t_max={t_max}"), tmp_path / "run")
-    small = Run(load_recorded(run_dir, [f"resume={run_dir}"])).replay
-    large = Run(load_recorded(run_dir, [f"resume={run_dir}", "buffer_size=30"])).replay
+    small = Run(load_recorded(run_dir, [f"resume={run_dir}"])).buffer
+    large = Run(load_recorded(run_dir, [f"resume={run_dir}", "buffer_size=30"])).buffer
     assert (small.n_episodes, large.n_episodes) == (20, 20)
     newest = train(tiny("vdn", "topk", f"t_max={t_max}", "buffer_size=30"), tmp_path / "other")
     if t_max == 24:  # 24 episodes in all, of which the small ring has lost the first 4
-        whole = Run(load_recorded(newest, [f"resume={newest}"])).replay
+        whole = Run(load_recorded(newest, [f"resume={newest}"])).buffer
         assert torch.equal(large._storage.obs[:20], whole._storage.obs[4:24])
     batch = small._storage.select(torch.arange(15))
     large.add(batch)
@@ -262,7 +265,7 @@ def test_checkpoint_path_starts_from_its_weights_only(tmp_path: Path) -> None:
     weights = load_checkpoint(find_checkpoint(first))["learner"]["online"]
     for network in (run.learner.online, run.learner.target):
         assert differences(dict(network.state_dict()), dict(weights)) == []
-    assert (run.counters.env_steps, run.replay.n_episodes, run.learner.updates) == (0, 0, 0)
+    assert (run.counters.env_steps, run.buffer.n_episodes, run.learner.updates) == (0, 0, 0)
 
 
 def change(path: Path, how: Callable[[dict[str, object]], None]) -> None:

@@ -122,6 +122,12 @@ class CategoricalConfig(EpsilonGreedyConfig):
         super().__post_init__()
         refuse(*outside(self, 1, 100, "uniform_draws"))
 
+    @property
+    def deviation(self) -> str:
+        """The setting above zero that makes some actions random; empty: none does."""
+        names = ("epsilon_start", "epsilon_finish")
+        return next((f"{k}={v}" for k in names if (v := getattr(self, k)) > 0), "")
+
 
 @SELECTORS.register("categorical", config=CategoricalConfig)
 class Categorical:

@@ -9,7 +9,6 @@ class Counters:
 
     env_steps: int = 0
     episodes: int = 0
-    rounds: int = 0  # training iterations that have come due
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     best_score: float = float("-inf")

@@ -9,7 +9,7 @@ empty row), everything else zero.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -83,7 +83,7 @@ class EpisodeBatch:
 
     def items(self) -> Iterator[tuple[str, Tensor]]:
         """Pairs (name, tensor) of the fields that this batch has."""
-        for name in _FIELDS:
+        for name in self.__dataclass_fields__:
             value = getattr(self, name)
             if value is not None:
                 yield name, value
@@ -91,21 +91,18 @@ class EpisodeBatch:
     def select(self, index: Tensor, out: EpisodeBatch | None = None) -> EpisodeBatch:
         """The episodes at `index` ([K] int64), copied; into `out`, if given."""
         if out is None:
-            return EpisodeBatch(**{k: torch.index_select(v, 0, index) for k, v in self.items()})
+            return type(self)(**{k: torch.index_select(v, 0, index) for k, v in self.items()})
         for name, stored in self.items():
             torch.index_select(stored, 0, index, out=getattr(out, name))
         return out
 
     def empty(self, n_episodes: int) -> EpisodeBatch:
         """Unset memory for `n_episodes` episodes like these."""
-        return EpisodeBatch(**{k: v.new_empty(n_episodes, *v.shape[1:]) for k, v in self.items()})
+        return type(self)(**{k: v.new_empty(n_episodes, *v.shape[1:]) for k, v in self.items()})
 
     def shorten(self, n_steps: int) -> EpisodeBatch:
         """Views of the first `n_steps` transitions; the rest must be padding."""
         cut = n_steps - self.n_steps
         if cut == 0:
             return self
-        return EpisodeBatch(**{k: v[:, : v.shape[1] + cut] for k, v in self.items()})
-
-
-_FIELDS = tuple(f.name for f in fields(EpisodeBatch))
+        return type(self)(**{k: v[:, : v.shape[1] + cut] for k, v in self.items()})

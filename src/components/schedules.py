@@ -1,11 +1,18 @@
 """Schedules: values that change with the number of environment steps."""
 
 from dataclasses import dataclass
-from typing import overload
+from typing import NamedTuple, overload
 
 from torch import Tensor
 
 Number = float | Tensor  # a number of the host, or a scalar on the device (env_steps: float64)
+
+
+class Progress(NamedTuple):
+    """How far a run has come."""
+
+    env_steps: int
+    episodes: int
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,36 @@ class TargetUpdate:
 
 
 @dataclass(frozen=True)
-class TrainingSettings:
+class ExperienceSettings:
+    """How many episodes are collected, kept and learnt from, and in what proportion."""
+
+    batch_size_run: int = 8  # episodes collected at once, in lockstep
+    batch_size: int = 32  # episodes in a training batch; with buffer=rollout those of an update
+    buffer_size: int = 5_000  # episodes kept; only buffer=replay reads this and the next two
+    train_every_episodes: int = 1  # collected episodes between two training rounds
+    updates_per_round: int = 1  # gradient steps in a training round
+
+    def __post_init__(self) -> None:
+        refuse(*ExperienceSettings.problems(self))
+
+    def problems(self) -> Cases:
+        """What is out of range, for `refuse`."""
+        return tuple(
+            outside(
+                self,
+                1,
+                10**15,
+                "batch_size_run",
+                "batch_size",
+                "buffer_size",
+                "train_every_episodes",
+                "updates_per_round",
+            )
+        )
+
+
+@dataclass(frozen=True)
+class TrainingSettings(ExperienceSettings):
     """Discounting, optimiser and targets, the same for every learner."""
 
     gamma: float = 0.99  # discount per environment step, in [0, 1]
@@ -89,7 +118,7 @@ class TrainingSettings:
     target_update: TargetUpdate = field(default_factory=TargetUpdate)
 
     def __post_init__(self) -> None:
-        refuse(*TrainingSettings.problems(self))
+        refuse(*ExperienceSettings.problems(self), *TrainingSettings.problems(self))
 
     def problems(self) -> Cases:
         """What is out of range or reaches nothing, for `refuse`."""

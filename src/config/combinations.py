@@ -6,11 +6,14 @@ Components say what they need and give in class attributes; nothing here names o
 from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
+from components.settings import TargetUpdate
 from config.schema import RunConfig
 from utils.errors import ConfigError
 from utils.registry import (
     AGENTS,
+    BUFFERS,
     CONTROLLERS,
+    CRITICS,
     LEARNERS,
     MIXERS,
     REGISTRIES,
@@ -24,16 +27,14 @@ MIXER_FACTS = {"needs_team_reward": True, "mixes": "values"}
 # What the classes of other slots must declare; their base classes do.
 REQUIRED_FACTS = {
     "learner": (
-        "needs_team_reward",
-        "uses_mixer",
-        "mixes",
-        "takes",
-        "trains",
-        "metric_descriptions",
+        *("needs_team_reward", "uses_mixer", "mixes", "takes", "trains", "learns_from"),
+        *("explores_by_policy", "critic_estimates", "has_targets", "metric_descriptions"),
     ),
     "controller": ("gives", "needs_features"),
     "action_selector": ("takes", "metric_descriptions"),
     "runner": ("metric_descriptions",),
+    "buffer": ("gives", "problems"),
+    "critic": ("estimates",),
 }
 
 
@@ -44,6 +45,16 @@ class HasRivals(Protocol):
     @property
     def rivalry(self) -> str:
         """The setting that lets them all learn, such as `protocol=two_team`; empty: they do not."""
+        ...
+
+
+@runtime_checkable
+class MayDeviate(Protocol):
+    """Settings of an action selector that can choose other actions than the policy samples."""
+
+    @property
+    def deviation(self) -> str:
+        """The setting that makes it, such as `epsilon_start=1.0`; empty: it does not."""
         ...
 
 
@@ -61,6 +72,9 @@ def check_combination(config: RunConfig) -> None:
         *_outputs(config),
         *_networks(config),
         *_what_is_mixed(config),
+        *_experience(config),
+        *_critic(config),
+        *LEARNERS.get(config.learner).cls.problems(config.learner_args, config),
     ]
     if problems:
         raise ConfigError(problems)
@@ -158,4 +172,42 @@ def _what_is_mixed(config: RunConfig) -> Iterator[str]:
         yield (
             f"mixer: {config.mixer} mixes {mixed}, but {config.learner} gives {given}. "
             f"Use mixer={' or '.join(fitting)}, or another learner."
+        )
+
+
+def _experience(config: RunConfig) -> Iterator[str]:
+    """Buffer and exploration must give what the learner learns from."""
+    learner, buffer = LEARNERS.get(config.learner).cls, BUFFERS.get(config.buffer).cls
+    if buffer.gives != learner.learns_from:
+        names = BUFFERS.built_in_names()
+        fitting = [n for n in names if BUFFERS.get(n).cls.gives == learner.learns_from]
+        yield (
+            f"buffer: {config.buffer} gives {buffer.gives}, but {config.learner} learns from "
+            f"{learner.learns_from}. Use buffer={' or '.join(fitting)}."
+        )
+    else:
+        yield from buffer.problems(config)
+    selector = config.action_selector_args
+    if learner.explores_by_policy and isinstance(selector, MayDeviate) and selector.deviation:
+        yield (
+            f"action_selector_args.{selector.deviation} replaces actions that the policies have "
+            f"sampled, and {config.learner} learns from those only. Use 0, and let the weight of "
+            f"the entropy in the loss explore."
+        )
+
+
+def _critic(config: RunConfig) -> Iterator[str]:
+    """The critic must estimate what the learner needs, and target networks must exist to be set."""
+    learner, critic = LEARNERS.get(config.learner).cls, CRITICS.get(config.critic).cls
+    if critic.estimates != learner.critic_estimates:
+        names = CRITICS.built_in_names()
+        fitting = [n for n in names if CRITICS.get(n).cls.estimates == learner.critic_estimates]
+        yield (
+            f"critic: {config.critic} estimates {critic.estimates}, but {config.learner} needs a "
+            f"critic that estimates {learner.critic_estimates}. Use critic={' or '.join(fitting)}."
+        )
+    if not learner.has_targets and config.target_update != TargetUpdate():
+        yield (
+            f"target_update: {config.learner} has no target networks, so this would do nothing. "
+            f"Leave it at its default."
         )

@@ -15,13 +15,7 @@ from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
 from config.plain_data import leaves, to_dict
-from config.schema import (
-    EVALUATION_SETTINGS,
-    MONGO_SETTINGS,
-    PLUGIN_SETTINGS,
-    SPEED_SETTINGS,
-    RunConfig,
-)
+from config.schema import MAY_BE_MISSING, RunConfig
 from utils.errors import ConfigError, UserError
 from utils.registry import REGISTRIES, Component
 
@@ -119,8 +113,7 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     config = _resolve(merged, problems)
     others = {s for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
     config = plugins.as_recorded(config, hashes, others)
-    optional = {f"{s}_args" for s in others} | {"preset"}
-    optional |= {*EVALUATION_SETTINGS, *MONGO_SETTINGS, *SPEED_SETTINGS, *PLUGIN_SETTINGS}
+    optional = {f"{s}_args" for s in others} | MAY_BE_MISSING
     missing = [
         leaf
         for leaf, _ in leaves(to_dict(config))

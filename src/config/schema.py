@@ -1,14 +1,19 @@
 """The settings of a whole run. Each component's own settings stand in that component's file.
 
-`env`, `controller`, `agent`, `mixer`, `learner`, `runner` and `action_selector` are *slots*: they
-hold the name of a registered component, and `<slot>_args` holds that component's settings
-dataclass.
+`env`, `controller`, `agent`, `mixer`, `critic`, `learner`, `buffer`, `runner` and
+`action_selector` are *slots*: they hold the name of a registered component, and `<slot>_args` holds
+that component's settings dataclass.
 """
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from components.settings import AgentSettings, ExplorationSettings, TrainingSettings
+from components.settings import (
+    AgentSettings,
+    ExperienceSettings,
+    ExplorationSettings,
+    TrainingSettings,
+)
 from utils.errors import outside, refuse
 from utils.mongo_url import holds_secret
 
@@ -19,6 +24,18 @@ MONGO_SETTINGS = ("mongo_url", "mongo_db")
 SPEED_SETTINGS = ("compile",)  # the same mathematics, faster; a run's record may lack them too
 # Older records have none; a run without components outside the tree needs none.
 PLUGIN_SETTINGS = ("plugins", "plugin_files")
+# Nor these: every learner had replay and no critic.
+EXPERIENCE_SLOTS = ("critic", "critic_args", "buffer", "buffer_args")
+MAY_BE_MISSING = frozenset(
+    (
+        "preset",
+        *EVALUATION_SETTINGS,
+        *MONGO_SETTINGS,
+        *SPEED_SETTINGS,
+        *PLUGIN_SETTINGS,
+        *EXPERIENCE_SLOTS,
+    )
+)  # in a run's record
 # Settings that change no number of `metrics.csv`: where and how a run is recorded, what is shown.
 BESIDE_LEARNING = (
     "preset",  # its settings are recorded one by one
@@ -84,8 +101,12 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     action_selector_args: Any = None  # its settings
     mixer: str = "none"  # registered mixer; `none` keeps one value per agent
     mixer_args: Any = None  # its settings
+    critic: str = "none"  # registered critic; `none` for learners that have none
+    critic_args: Any = None  # its settings
     learner: str = "q_learner"  # registered learner
     learner_args: Any = None  # its settings
+    buffer: str = "replay"  # registered buffer: which episodes the learner gets
+    buffer_args: Any = None  # its settings
 
     # Components outside the tree
     plugins: str = ""  # folder that holds them; empty: AGP_PLUGINS, or the current folder
@@ -93,13 +114,8 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
         default_factory=dict
     )  # recorded by the run: {slot: hash of the file of its component}
 
-    # How much, and in what proportion
+    # How much
     t_max: int = 2_050_000  # environment steps of the whole run (B copies in lockstep count B)
-    batch_size_run: int = 8  # episodes collected at once, in lockstep
-    batch_size: int = 32  # episodes in a training batch
-    buffer_size: int = 5_000  # episodes kept for replay
-    train_every_episodes: int = 1  # collected episodes between two training rounds
-    updates_per_round: int = 1  # gradient steps in a training round
     reward_aggregation: Literal["sum", "mean", "individual"] = (
         "mean"  # of the agents' rewards: one team reward, or none
     )
@@ -112,7 +128,7 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     checkpoint_interval: int = 500_000  # environment steps between two checkpoints
     checkpoint_seconds: float = 600.0  # or so many seconds, if they pass sooner; 0: never by time
     checkpoint_replay: bool = (
-        True  # keep replay in `latest`, needed to resume bit for bit; its size is told at the start
+        True  # keep the buffer in `latest`, needed to resume bit for bit; its size is told at start
     )
     keep_numbered_checkpoints: bool = (
         False  # keep one checkpoint per interval besides `latest` and `best`
@@ -145,11 +161,6 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
         at_least_one = (
             "threads",
             "t_max",
-            "batch_size_run",
-            "batch_size",
-            "buffer_size",
-            "train_every_episodes",
-            "updates_per_round",
             "test_interval",
             "test_nepisode",
             "log_interval",
@@ -159,6 +170,7 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
         refuse(
             *AgentSettings.problems(self),
             *ExplorationSettings.problems(self),
+            *ExperienceSettings.problems(self),
             *TrainingSettings.problems(self),
             *outside(self, 1, 10**15, *at_least_one),
             *outside(self, 0, 10**15, "test_batch_size_run"),
@@ -169,20 +181,6 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
             ),
             (self.threads > 1024, "threads", f"{self.threads} is more than 1024."),
             (not 0 <= self.seed < 2**32, "seed", f"{self.seed} must lie in [0, 2^32)."),
-            (
-                self.batch_size > self.buffer_size,
-                "batch_size",
-                f"a batch of {self.batch_size} episodes cannot be drawn from a buffer of "
-                f"{self.buffer_size}; "
-                f"raise buffer_size or lower batch_size.",
-            ),
-            (
-                self.batch_size_run > self.buffer_size,
-                "batch_size_run",
-                f"{self.batch_size_run} episodes collected at once do not fit into a buffer of "
-                f"{self.buffer_size}; "
-                f"raise buffer_size or lower batch_size_run.",
-            ),
             (
                 self.evaluate and not self.checkpoint_path,
                 "evaluate",

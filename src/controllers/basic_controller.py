@@ -62,6 +62,7 @@ class BasicController:
         n = info.n_agents
         input_dim = info.obs_dim * (n if config.obs_mode == "joint" else 1) + self.noise_dim
         input_dim += info.n_actions * shared.obs_last_action + n * shared.obs_agent_id
+        self.input_dim = input_dim  # F, of each agent
         self._ids = torch.eye(n, device=device)
         # Row i lists the agents as agent i sees them: itself first, then the others in order.
         order = [[i] + [j for j in range(n) if j != i] for i in range(n)]

@@ -22,12 +22,13 @@ import torch
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
+from components.masking import masked_mean, of_present, real_entries
 from components.policies import OutputKind, entropy, gumbel, soft_policy_loss
 from components.returns import lambda_returns
 from components.schedules import LinearSchedule, Number
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners.base import Details, Learner, masked_mean, of_present, real_entries
+from learners.base import Details, Learner
 from modules.layers import fresh_copy
 from utils.errors import refuse
 from utils.seeding import (

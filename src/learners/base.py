@@ -5,28 +5,34 @@ called only when a row of metrics is due.
 """
 
 import copy
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from itertools import count
+from itertools import islice
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from components.buffers.replay import Replay
 from components.episode_batch import EpisodeBatch
 from components.policies import OutputKind
 from components.reward_scaling import RewardScaler
-from components.schedules import Number
-from components.settings import TrainingSettings
+from components.schedules import Number, Progress
+from components.settings import ExperienceSettings, TrainingSettings
+from learners._optimiser import (
+    clip_gradient,
+    load_optimizer,
+    make_optimizer,
+    optimizer_state,
+    parameter_groups,
+    scale_learning_rates,
+)
+from learners._update_record import UpdateRecord
 from modules.layers import flatten_weights
 from utils.cuda_graphs import Captured
-from utils.errors import NumericalError
 
 Details = dict[str, Callable[[], Tensor]]
-
-MOST_UNREAD = 1024  # updates whose loss stays on the device before it is read
 
 
 class Learner(ABC):
@@ -52,6 +58,10 @@ class Learner(ABC):
     uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
     needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
     mixes: ClassVar[str] = "values"  # what its mixer gets; a mixer of something else says so
+    critic_estimates: ClassVar[str] = "nothing"  # what its critic must estimate
+    learns_from: ClassVar[str] = Replay.gives  # what its buffer must give
+    has_targets: ClassVar[bool] = True  # false: no target networks
+    explores_by_policy: ClassVar[bool] = False  # true: refuses actions that no policy sampled
 
     def __init__(
         self,
@@ -62,15 +72,17 @@ class Learner(ABC):
     ):
         self.settings, self.online, self.t_max = settings, online, t_max
         self.env_steps: Number = 0  # environment steps so far, for schedules within the loss
-        self.target = flatten_weights(copy.deepcopy(online).requires_grad_(False))
+        copied = online if self.has_targets else nn.ModuleDict()
+        self.target = flatten_weights(copy.deepcopy(copied).requires_grad_(False))
         self._parameters = [p for p in online.parameters() if p.requires_grad]
         self.device = self._parameters[0].device
         self.reward_scaler = RewardScaler(settings.reward_scaling, self.device)
         self.updates = 0
+        self._rounds = 0  # training rounds that have come due
         self._targets_at = 0
-        self._sums = {"n": 0.0, "loss": 0.0, "grad_norm": 0.0}
-        self._unread: list[tuple[int, Tensor]] = []  # env_steps; loss and gradient norm [2]
-        self._lr = settings.lr
+        self._record = UpdateRecord()
+        self._lr_fraction = 1.0  # of the learning rates at the start
+        self._captured_batch: EpisodeBatch | None = None  # where batches go for a CUDA graph
         self._graph: Captured[Tensor] | None = None
         self._details: Details = {}
         self._clipped = [
@@ -78,23 +90,20 @@ class Learner(ABC):
             for group in clip_apart or (tuple(online),)
         ]
 
+    @staticmethod
+    def problems(config: Any, settings: ExperienceSettings) -> Iterable[str]:
+        """What is wrong between its own settings and those of the run, with remedies."""
+        return ()
+
+    def learning_rates(self) -> dict[str, float]:
+        """Modules in `online` whose learning rate at the start is not `lr`."""
+        return {}
+
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
         """Built at the first update: PyTorch's optimisers take a second to import."""
-        s, on_gpu = self.settings, self.device.type == "cuda"
-        lr = torch.tensor(self._lr, device=self.device) if on_gpu else self._lr  # a graph reads it
-        if s.optimizer == "adam":
-            return torch.optim.Adam(
-                self._parameters, lr=lr, eps=s.optim_eps, fused=True, capturable=on_gpu
-            )
-        return torch.optim.RMSprop(
-            self._parameters,
-            lr=lr,
-            alpha=s.optim_alpha,
-            eps=s.optim_eps,
-            foreach=True,
-            capturable=on_gpu,
-        )
+        groups = parameter_groups(self.online, self.settings.lr, self.learning_rates())
+        return make_optimizer(self.settings, groups, self.device)
 
     @property
     def generators(self) -> tuple[torch.Generator, ...]:
@@ -105,7 +114,7 @@ class Learner(ABC):
         """Make each gradient step one CUDA graph.
 
         Args:
-            batch: the tensors that every batch to train on will be written into.
+            batch: memory that every batch to train on will be written into (`batch_memory`).
         """
         clock = torch.zeros((), dtype=torch.float64, device=self.device)
         self._captured_batch, self._captured_clock = batch, clock
@@ -122,6 +131,44 @@ class Learner(ABC):
             real = real & batch.is_active[:, : batch.n_steps]
         self.reward_scaler.update(batch.reward, real)
 
+    def batch_memory(self, buffer: Any) -> EpisodeBatch:
+        """Unset memory for the batch of one gradient step."""
+        memory: EpisodeBatch = buffer.empty_batch(self.settings.batch_size)
+        return memory
+
+    def prepare(self, batch: EpisodeBatch) -> EpisodeBatch:
+        """What `train` and `loss` take: the episodes, and what is computed from them only once."""
+        return batch
+
+    def update(self, buffer: Any, progress: Progress) -> None:
+        """The gradient steps that newly collected episodes call for: here on replayed ones.
+
+        Args:
+            buffer: the run's buffer, of the kind that `learns_from` names.
+            progress: how far the run has come.
+        """
+        s = self.settings
+        due = progress.episodes // s.train_every_episodes - self._rounds
+        self._rounds += due
+        if buffer.n_episodes < s.batch_size:
+            return
+        for batch in islice(self.batches(buffer), due * s.updates_per_round):
+            self.train(batch, *progress)
+
+    def batches(self, buffer: Any) -> Iterator[EpisodeBatch]:
+        """What `train` takes, drawn from the buffer."""
+        while True:
+            yield self.prepare(buffer.sample(self.settings.batch_size, self._captured_batch))
+
+    @property
+    def plan(self) -> str:
+        """How often it learns, and from how much, for people."""
+        s = self.settings
+        return (
+            f"{s.updates_per_round} gradient step(s) of {s.batch_size} episodes per "
+            f"{s.train_every_episodes} collected"
+        )
+
     def train(self, batch: EpisodeBatch, env_steps: int, episodes: int) -> None:
         """One gradient step on `batch`; one that is not finite changes no weight.
 
@@ -133,7 +180,7 @@ class Learner(ABC):
             episodes: episodes collected so far.
 
         Raises:
-            NumericalError: as `require_finite`, which is called after `MOST_UNREAD` updates.
+            NumericalError: as `UpdateRecord.add`.
         """
         self._set_learning_rate(env_steps)
         if self._graph is None:
@@ -142,11 +189,9 @@ class Learner(ABC):
             assert batch is self._captured_batch
             self._captured_clock.fill_(env_steps)
             outcome = self._graph().clone()
-        self._unread.append((env_steps, outcome))
         self.updates += 1
         self._update_targets(episodes)
-        if len(self._unread) == MOST_UNREAD:
-            self.require_finite()
+        self._record.add(self.updates, env_steps, outcome)
 
     def _gradient_step(self, batch: EpisodeBatch, env_steps: Number) -> Tensor:
         """Step the optimiser; returns loss and gradient norm, [2]."""
@@ -177,44 +222,23 @@ class Learner(ABC):
         Raises:
             NumericalError: as `require_finite`.
         """
-        self.require_finite()
-        n = self._sums["n"]
-        if n == 0:
+        row = self._record.means()
+        if not row:
             return {}
-        row = {"loss": self._sums["loss"] / n, "grad_norm": self._sums["grad_norm"] / n}
-        row["lr"] = self._lr
-        row |= {name: detail().item() for name, detail in self._details.items()}
-        self._sums = dict.fromkeys(self._sums, 0.0)
-        return row
+        row["lr"] = self.settings.lr * self._lr_fraction
+        return row | {name: detail().item() for name, detail in self._details.items()}
 
     def require_finite(self) -> None:
-        """Read loss and gradient norm of the updates since the last call.
-
-        Raises:
-            NumericalError: if one is not finite; weights are as they were before that update.
-        """
-        if not self._unread:
-            return
-        first = self.updates - len(self._unread) + 1
-        rows = torch.stack([outcome for _, outcome in self._unread]).tolist()
-        for update, (env_steps, _), row in zip(count(first), self._unread, rows, strict=False):
-            for name, value in zip(("loss", "grad_norm"), row, strict=True):
-                _require_finite(name.replace("grad_", "gradient "), value, update, env_steps)
-                self._sums[name] += value
-            self._sums["n"] += 1
-        self._unread = []
+        """Raise `NumericalError` if an update was not finite; it has changed no weight."""
+        self._record.require_finite()
 
     def _set_learning_rate(self, env_steps: int) -> None:
         if self.settings.lr_schedule == "linear":
-            self._apply_learning_rate(self.settings.lr * max(0.0, 1.0 - env_steps / self.t_max))
+            self._scale_learning_rates(max(0.0, 1.0 - env_steps / self.t_max))
 
-    def _apply_learning_rate(self, value: float) -> None:
-        self._lr = value
-        for group in self.optimizer.param_groups:
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(value)
-            else:
-                group["lr"] = value
+    def _scale_learning_rates(self, fraction: float) -> None:
+        self._lr_fraction = fraction
+        scale_learning_rates(self.optimizer, fraction)
 
     def _update_targets(self, episodes: int) -> None:
         rule = self.settings.target_update
@@ -222,11 +246,21 @@ class Learner(ABC):
         if now - self._targets_at < rule.interval:
             return
         self._targets_at = now
-        with torch.no_grad():
-            weight = 1.0 if rule.mode == "hard" else rule.tau
-            pairs = list(zip(self.target.parameters(), self.online.parameters(), strict=True))
-            if pairs:
-                torch._foreach_lerp_([t for t, _ in pairs], [o for _, o in pairs], weight)
+        weight = 1.0 if rule.mode == "hard" else rule.tau
+        targets: list[Tensor] = list(self.target.parameters())
+        if targets:
+            with torch.no_grad():
+                torch._foreach_lerp_(targets, list(self.online.parameters()), weight)
+
+    def load_weights(self, weights: dict[str, Any]) -> None:
+        """Start from the online weights of another run.
+
+        Raises:
+            RuntimeError: if they belong to another architecture.
+        """
+        self.online.load_state_dict(weights)
+        if self.has_targets:
+            self.target.load_state_dict(weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the online weights' owner: weights, targets, optimiser, counters.
@@ -238,12 +272,12 @@ class Learner(ABC):
         return {
             "online": self.online.state_dict(),
             "target": self.target.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "optimizer_name": self.settings.optimizer,
+            "optimizer": optimizer_state(self.optimizer, self.settings, self._lr_fraction),
             "reward_scaler": self.reward_scaler.state_dict(),
             "updates": self.updates,
+            "rounds": self._rounds,
             "targets_at": self._targets_at,
-            "sums": dict(self._sums),
+            "sums": self._record.state_dict(),
             "details": {name: detail().detach() for name, detail in self._details.items()},
         }
 
@@ -256,70 +290,9 @@ class Learner(ABC):
         """
         self.online.load_state_dict(state["online"])
         self.target.load_state_dict(state["target"])
-        self._load_optimizer(state)
+        self._lr_fraction = load_optimizer(self.optimizer, state["optimizer"], self.settings)
         self.reward_scaler.load_state_dict(state["reward_scaler"])
         self.updates, self._targets_at = state["updates"], state["targets_at"]
-        self._sums = dict(state["sums"])
+        self._rounds = state["rounds"]
+        self._record.load_state_dict(state["sums"])
         self._details = {name: value.clone for name, value in state["details"].items()}
-
-    def _load_optimizer(self, state: dict[str, Any]) -> None:
-        """Moments from the state; learning rate and constants from the settings."""
-        s = self.settings
-        if state["optimizer_name"] != s.optimizer:
-            raise ValueError(
-                f"it was trained with optimizer={state['optimizer_name']}, not {s.optimizer}"
-            )
-        saved = state["optimizer"]
-        groups = [
-            {**group, "params": old["params"]}
-            for group, old in zip(self.optimizer.param_groups, saved["param_groups"], strict=True)
-        ]
-        self.optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
-        if s.lr_schedule == "linear":  # of the last update
-            self._apply_learning_rate(float(saved["param_groups"][0]["lr"]))
-
-
-def _require_finite(name: str, value: float, update: int, env_steps: int) -> None:
-    """Raise `NumericalError` if `value` is infinite or NaN."""
-    if not math.isfinite(value):
-        raise NumericalError(
-            f"The {name} is {value} at update {update} (environment step {env_steps}). Training "
-            f"stopped; the last checkpoint holds finite weights. Lower lr or grad_norm_clip, or "
-            f"look at the environment's rewards."
-        )
-
-
-def clip_gradient(parameters: list[nn.Parameter], largest: float) -> Tensor:
-    """Shorten the gradient of `parameters` to the norm `largest`; returns its norm before.
-
-    As `nn.utils.clip_grad_norm_`, without the search for devices and types, half of its time.
-    """
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    torch._foreach_mul_(gradients, (largest / (norm + 1e-6)).clamp(max=1.0))
-    return norm
-
-
-def taken(x: Tensor, actions: Tensor) -> Tensor:
-    """Entries of x [B, L, N, A] at the actions [B, L, N] -> [B, L, N]."""
-    return x.gather(3, actions.unsqueeze(3)).squeeze(3)
-
-
-def of_present(x: Tensor, batch: EpisodeBatch, steps: slice) -> Tensor:
-    """Values [B, L, N] at `steps` of the batch, zero for agents that take no part."""
-    return x if batch.is_active is None else torch.where(batch.is_active[:, steps], x, 0.0)
-
-
-def real_entries(batch: EpisodeBatch, per_agent: bool, fixed_length: bool) -> Tensor | None:
-    """Which steps, or agents at steps, count: [B, T, 1] or [B, T, N] bool; None: all."""
-    if batch.is_active is not None and per_agent:
-        return batch.valid & batch.is_active[:, : batch.n_steps]
-    return None if fixed_length else batch.valid
-
-
-def masked_mean(x: Tensor, mask: Tensor | None) -> Tensor:
-    """Mean of x [B, T, R] where `mask` (bool, broadcastable) is true; None: everywhere."""
-    if mask is None:
-        return x.mean()
-    weight = mask.expand_as(x)
-    return torch.where(weight, x, 0.0).sum() / weight.sum()

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
+from components.masking import of_present, taken
 from components.policies import log_policy, soft_value
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
@@ -33,7 +34,7 @@ from learners._soft_actor_critic import (
     SoftActorCriticConfig,
     redrawn,
 )
-from learners.base import Details, of_present, taken
+from learners.base import Details
 from modules.agents.base import AgentInputs
 from utils.registry import LEARNERS
 

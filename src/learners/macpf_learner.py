@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
+from components.masking import of_present, taken
 from components.policies import log_policy
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
@@ -37,7 +38,7 @@ from learners._soft_actor_critic import (
     SoftActorCriticConfig,
     redrawn,
 )
-from learners.base import Details, of_present, taken
+from learners.base import Details
 from modules.agents.base import AgentInputs
 from modules.dependence import DependentNetwork, parents_mask
 from utils.registry import LEARNERS

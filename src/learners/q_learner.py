@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
+from components.masking import masked_mean, of_present, real_entries, taken
 from components.returns import lambda_returns
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners.base import Details, Learner, masked_mean, of_present, real_entries, taken
+from learners.base import Details, Learner
 from utils.errors import refuse
 from utils.registry import LEARNERS
 

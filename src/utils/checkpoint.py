@@ -106,9 +106,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
 def resumption(path: Path, state: dict[str, Any]) -> str:
     """What a run says that goes on from a checkpoint."""
     text = f"Goes on from {path}, after {state['counters']['env_steps']:,} environment steps."
-    if "episodes" not in state["replay"]:
+    if "episodes" not in state["buffer"]:
         text += (
-            " This checkpoint holds no replay buffer: replay begins empty, so the results will "
+            " This checkpoint holds no episodes: the buffer begins empty, so the results will "
             "differ from those of an uninterrupted run."
         )
     return text
@@ -123,14 +123,20 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_into(target: Any, state: dict[str, Any], path: Path) -> None:
+def load_into(target: Any, state: dict[str, Any], path: Path, how: str = "load_state_dict") -> None:
     """`target.load_state_dict(state)`, with a readable error for another architecture.
+
+    Args:
+        target: what receives the state.
+        state: the state.
+        path: the checkpoint that it is from.
+        how: another method of `target` to call.
 
     Raises:
         UserError: if names or shapes of the weights differ.
     """
     try:
-        target.load_state_dict(state)
+        getattr(target, how)(state)
     except (RuntimeError, KeyError, ValueError, TypeError) as error:
         lines = [line.strip() for line in str(error).split("\n")][:4]
         raise UserError(

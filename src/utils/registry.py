@@ -236,8 +236,23 @@ ENVS = Registry(
 CONTROLLERS = Registry("controller", "controllers")
 AGENTS = Registry("agent", "modules/agents", skip=("base",))
 MIXERS = Registry("mixer", "modules/mixers")
+CRITICS = Registry("critic", "modules/critics", skip=("base",))
 LEARNERS = Registry("learner", "learners", skip=("base",))
+BUFFERS = Registry("buffer", "components/buffers", skip=("base",))
 RUNNERS = Registry("runner", "runners")
 SELECTORS = Registry("action_selector", "components/action_selectors")
 
-REGISTRIES = {r.slot: r for r in (ENVS, CONTROLLERS, AGENTS, MIXERS, LEARNERS, RUNNERS, SELECTORS)}
+REGISTRIES = {
+    r.slot: r
+    for r in (
+        ENVS,
+        CONTROLLERS,
+        AGENTS,
+        MIXERS,
+        CRITICS,
+        LEARNERS,
+        BUFFERS,
+        RUNNERS,
+        SELECTORS,
+    )
+}

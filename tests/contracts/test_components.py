@@ -4,10 +4,11 @@ Those of a project outside the tree are found from its folder: docs/add_a_compon
 """
 
 import copy
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tests.fake_envs import (
@@ -25,8 +26,9 @@ from tests.fake_envs import (
 
 from build import build_controller, build_learner
 from components.action_selectors import EpsilonGreedy, EpsilonGreedyConfig
+from components.buffers.base import EpisodeBuffer
 from components.episode_batch import EpisodeBatch
-from components.settings import ExplorationSettings
+from components.settings import ExplorationSettings, TargetUpdate
 from config.combinations import check_combination
 from config.layers import available, read_file
 from config.load import load_config
@@ -34,11 +36,14 @@ from config.schema import RunConfig
 from controllers.basic_controller import BasicController
 from envs.base import EnvStep
 from modules.agents.base import AgentInputs
+from modules.critics.base import Critic, CriticInputs, CriticSizes
 from utils import plugins
 from utils.errors import UserError
 from utils.registry import (
     AGENTS,
+    BUFFERS,
     CONTROLLERS,
+    CRITICS,
     LEARNERS,
     MIXERS,
     REGISTRIES,
@@ -134,6 +139,64 @@ def test_mixer_is_monotone_and_treats_steps_alike(name: str) -> None:
     torch.testing.assert_close(alone, out[1:2, 3:4])
 
 
+# Critics
+
+
+SIZES = CriticSizes(5, 7, N, A, hidden_dim=8, n_rewards=1)
+
+
+def critic_inputs() -> dict[str, torch.Tensor]:
+    actions = torch.randint(A, (B, T, N), generator=rng())
+    return {"state": normal(B, T, 7), "own": normal(B, T, N, 5, seed=1), "actions": actions}
+
+
+@pytest.mark.parametrize("individual", [False, True])
+@pytest.mark.parametrize("name", [name for name in CRITICS.names() if name != "none"])
+def test_critic(name: str, individual: bool) -> None:
+    found = component("critic", name)
+    with seeded_initialisation(0):
+        critic: Critic = found.cls(found.config(), replace(SIZES, n_rewards=N if individual else 1))
+    inputs = critic_inputs()
+    out = critic(CriticInputs(**inputs))
+    of_states = critic.estimates == "values of states"
+    assert out.shape == ((B, T, critic.n_values) if of_states else (B, T, N, A))
+    step = {key: x[1:2, 3:4] for key, x in inputs.items()}
+    torch.testing.assert_close(critic(CriticInputs(**step)), out[1:2, 3:4])
+    out.square().sum().backward()
+    for key, p in critic.named_parameters():
+        assert p.grad is not None, key
+        assert p.grad.abs().sum() > 0, key
+    without = critic_inputs() | {"state": torch.zeros(B, T, 7)}
+    assert torch.equal(critic(CriticInputs(**without)), out) is not critic.needs_state
+
+
+# Buffers
+
+
+@pytest.mark.parametrize("name", BUFFERS.names())
+def test_buffer(name: str) -> None:
+    found = component("buffer", name)
+
+    def make() -> EpisodeBuffer:
+        storage = EpisodeBatch.zeros(INFO, 6, CPU)
+        buffer: EpisodeBuffer = found.cls(found.config(), storage, np.random.default_rng(0), False)
+        return buffer
+
+    assert found.cls.gives in {LEARNERS.get(n).cls.learns_from for n in LEARNERS.names()}
+    assert isinstance(getattr(RunConfig(), found.cls.capacity_setting), int)
+    buffer = make()
+    buffer.add(fake_batch(INFO, MIXED))
+    assert (buffer.n_episodes, buffer.capacity) == (4, 6)
+    buffer.add(fake_batch(INFO, MIXED, seed=1))
+    assert buffer.n_episodes == 6
+    other = make()
+    other.load_state_dict(copy.deepcopy(buffer.state_dict()))
+    for (key, x), (_, y) in zip(buffer._storage.items(), other._storage.items(), strict=True):
+        assert torch.equal(x, y), key
+    other.load_state_dict(buffer.state_dict(with_episodes=False))
+    assert other.n_episodes == 0
+
+
 # Agents
 
 
@@ -193,10 +256,11 @@ def yamls(slot: str, name: str) -> list[str]:
 def build(slot: str, name: str) -> tuple[RunConfig, BasicController]:
     """A method that uses the component: the first of the YAMLs, or AGP with that slot changed."""
     component(slot, name)
-    overrides = ["target_update.interval=4"]
-    methods = (load_config(alg, None, overrides) for alg in yamls(slot, name))
-    changed = load_config("agp", None, [*overrides, f"{slot}={name}"])
+    methods = (load_config(alg, None, []) for alg in yamls(slot, name))
+    changed = load_config("agp", None, [f"{slot}={name}"])
     config = next((method for method in methods if getattr(method, slot) == name), changed)
+    if LEARNERS.get(config.learner).cls.has_targets:
+        config = replace(config, target_update=TargetUpdate(interval=4))
     check_combination(config)
     return config, build_controller(config, INFO)
 
@@ -232,13 +296,13 @@ def test_learner(name: str) -> None:
     learner = build_learner(config, controller)
     batch = fake_batch(INFO, MIXED)
     before = [p.detach().clone() for p in learner.online.parameters()]
-    loss, details = learner.loss(batch)
+    loss, details = learner.loss(learner.prepare(batch))
     assert loss.shape == ()
     assert loss.requires_grad
     assert all(x().dim() == 0 for x in details.values())
     for update in range(1, 4):
         learner.observe(batch)
-        learner.train(batch, env_steps=14 * update, episodes=4 * update)
+        learner.train(learner.prepare(batch), env_steps=14 * update, episodes=4 * update)
     assert learner.updates == 3
     moved = [
         not torch.equal(a, b) for a, b in zip(before, learner.online.parameters(), strict=True)
@@ -252,7 +316,7 @@ def test_learner(name: str) -> None:
     other = build_learner(config, other_controller)
     other.load_state_dict(copy.deepcopy(learner.state_dict()))
     for a in (learner, other):
-        a.train(batch, 100, 16)
+        a.train(a.prepare(batch), 100, 16)
     for x, y in zip(learner.online.parameters(), other.online.parameters(), strict=True):
         assert torch.equal(x, y)
     assert learner.metrics() == other.metrics()

@@ -19,9 +19,10 @@ from tests.fake_envs import (
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
+from components.masking import masked_mean
 from components.settings import AgentSettings, TargetUpdate, TrainingSettings
 from envs.base import EnvInfo
-from learners.base import clip_gradient, masked_mean
+from learners._optimiser import clip_gradient
 from learners.q_learner import QLearner, QLearnerConfig
 from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.agp_agent import AGPAgentConfig
@@ -350,12 +351,12 @@ def test_a_loss_that_is_not_finite_changes_no_weight_and_stops_training(
 
 
 def test_losses_are_read_before_too_many_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("learners.base.MOST_UNREAD", 3)
+    monkeypatch.setattr("learners._update_record.MOST_UNREAD", 3)
     learner, batch = make(), fake_batch(INFO)
     for _ in range(4):
         learner.train(batch, 0, 0)
-    assert len(learner._unread) == 1
-    assert learner._sums["n"] == 3
+    assert len(learner._record._unread) == 1
+    assert learner._record._sums["n"] == 3
     batch.reward[1, 2] = torch.nan
     learner.train(batch, 5, 0)
     with pytest.raises(NumericalError, match="at update 5"):

@@ -202,9 +202,9 @@ def test_a_single_wrong_bit_is_found(path: Path) -> None:
 
 
 def test_what_is_said_of_a_run_that_goes_on(path: Path) -> None:
-    state = {"counters": {"env_steps": 1200}, "replay": {"episodes": {}}}
+    state = {"counters": {"env_steps": 1200}, "buffer": {"episodes": {}}}
     assert resumption(path, state).endswith("after 1,200 environment steps.")
-    assert "replay begins empty" in resumption(path, {**state, "replay": {}})
+    assert "buffer begins empty" in resumption(path, {**state, "buffer": {}})
 
 
 def test_another_architecture_is_named(path: Path) -> None:

@@ -1,34 +1,51 @@
-"""Replay: a ring of whole episodes, allocated once on the training device."""
+"""What every buffer shares: a ring of whole episodes, allocated once on the training device."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from components.episode_batch import EpisodeBatch
-from utils.device import upload
+from components.settings import ExperienceSettings
 from utils.errors import UserError
 from utils.seeding import generator_state, restore_generator
 
 
-class ReplayBuffer:
-    """Keeps the newest `capacity` episodes and draws batches without replacement.
+class EpisodeBuffer:
+    """Keeps the newest `capacity` episodes.
 
     Args:
+        config: the component's own settings.
         storage: an empty batch of `capacity` episodes (`EpisodeBatch.zeros`), used as the ring
             itself.
-        generator: source of the draws.
+        generator: source of random draws.
         fixed_length: every episode fills all T steps, so that lengths need not be looked at.
     """
 
-    def __init__(self, storage: EpisodeBatch, generator: np.random.Generator, fixed_length: bool):
+    gives: ClassVar[str]  # what a learner gets from it, see `Learner.learns_from`
+    capacity_setting: ClassVar[str]  # the run's setting that says how many episodes it keeps
+
+    def __init__(
+        self,
+        config: Any,
+        storage: EpisodeBatch,
+        generator: np.random.Generator,
+        fixed_length: bool,
+    ):
+        del config
         self._storage = storage
         self._generator = generator
         self._fixed_length = fixed_length
         self._lengths = np.zeros(storage.n_episodes, np.int64)
         self._head = 0
         self.n_episodes = 0
+
+    @staticmethod
+    def problems(settings: ExperienceSettings) -> Iterable[str]:
+        """What is wrong with the run's settings for such a buffer, with remedies."""
+        return ()
 
     @property
     def capacity(self) -> int:
@@ -56,24 +73,8 @@ class ReplayBuffer:
         self.n_episodes = min(self.n_episodes + n, self.capacity)
 
     def empty_batch(self, n: int) -> EpisodeBatch:
-        """Memory for samples of `n` episodes, for `sample`."""
+        """Unset memory for `n` episodes."""
         return self._storage.empty(n)
-
-    def sample(self, n: int, out: EpisodeBatch | None = None) -> EpisodeBatch:
-        """`n` different episodes, shortened to the longest of them.
-
-        Args:
-            n: how many.
-            out: where to write them, if given.
-
-        Raises:
-            ValueError: if fewer than `n` episodes are stored.
-        """
-        if n > self.n_episodes:
-            raise ValueError(f"cannot draw {n} episodes from {self.n_episodes}.")
-        rows = self._generator.choice(self.n_episodes, n, replace=False, shuffle=False)
-        batch = self._storage.select(upload(rows, self._storage.actions.device), out)
-        return batch if self._fixed_length else batch.shorten(int(self._lengths[rows].max()))
 
     def state_dict(self, with_episodes: bool = True) -> dict[str, Any]:
         """Everything `load_state_dict` needs; without the episodes only the stream of draws."""
@@ -101,7 +102,8 @@ class ReplayBuffer:
             head, lengths, episodes = state["head"], state["lengths"], state["episodes"]
             n = len(lengths)
             if n > self.capacity:
-                raise ValueError(f"{n} saved episodes exceed buffer_size={self.capacity}")
+                limit = f"{self.capacity_setting}={self.capacity}"
+                raise ValueError(f"{n} saved episodes exceed {limit}")
             if n < self.capacity and head != n:  # from a full, smaller ring: oldest first
                 lengths = lengths.roll(-head)
                 episodes = {name: saved.roll(-head, 0) for name, saved in episodes.items()}
@@ -112,7 +114,7 @@ class ReplayBuffer:
                 stored[:n].copy_(episodes[name])
 
 
-def require_memory(n_bytes: int, device: torch.device, what: str) -> None:
+def require_memory(n_bytes: int, device: torch.device, what: str, setting: str) -> None:
     """Refuse an allocation that the device cannot hold.
 
     Raises:
@@ -122,7 +124,7 @@ def require_memory(n_bytes: int, device: torch.device, what: str) -> None:
     if free is not None and n_bytes > free:
         raise UserError(
             f"{what} needs {n_bytes / 2**30:.2f} GiB, but {device} has {free / 2**30:.2f} GiB "
-            f"free. Lower buffer_size, or choose another device."
+            f"free. Lower {setting}, or choose another device."
         )
 
 

@@ -3,16 +3,17 @@ import pytest
 import torch
 from tests.fake_envs import CPU, RICH, Ends, fake_batch, fake_info
 
+from components.buffers.base import require_memory
+from components.buffers.replay import Replay
 from components.episode_batch import EpisodeBatch
-from components.replay_buffer import ReplayBuffer, require_memory
 from utils.errors import UserError
 
 LIMIT = fake_info().episode_limit
 
 
-def make_buffer(capacity: int = 5, fixed_length: bool = False, seed: int = 0) -> ReplayBuffer:
+def make_buffer(capacity: int = 5, fixed_length: bool = False, seed: int = 0) -> Replay:
     storage = EpisodeBatch.zeros(fake_info(**RICH), capacity, CPU)
-    return ReplayBuffer(storage, np.random.default_rng(seed), fixed_length)
+    return Replay(None, storage, np.random.default_rng(seed), fixed_length)
 
 
 def episodes(first: int, *lengths: int) -> EpisodeBatch:
@@ -160,9 +161,9 @@ def test_state_does_not_share_memory_with_the_ring() -> None:
 
 
 def test_memory_is_checked_before_it_is_taken() -> None:
-    require_memory(1, CPU, "A number")
+    require_memory(1, CPU, "A number", "buffer_size")
     with pytest.raises(UserError, match=r"A replay needs 1024.00 GiB, but cpu has .* buffer_size"):
-        require_memory(2**40, CPU, "A replay")
+        require_memory(2**40, CPU, "A replay", "buffer_size")
 
 
 def test_size_in_bytes() -> None:

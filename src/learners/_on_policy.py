@@ -1,0 +1,191 @@
+"""What learners share that learn from episodes of the current policy only, with a critic.
+
+The agents' outputs are logits; the critic is a component of its own, trained beside them. Actor and
+critic share no weights: their losses are summed and minimised in one step, each with its own
+learning rate and its own clipping. There are no target networks.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from components.buffers.rollout import Rollout
+from components.episode_batch import EpisodeBatch
+from components.masking import masked_mean, of_present, real_entries, taken
+from components.policies import OutputKind, log_policy
+from components.schedules import LinearSchedule, Number, Progress
+from components.settings import ExperienceSettings, TrainingSettings
+from controllers.basic_controller import BasicController
+from learners.base import Learner
+from modules.critics.base import Critic
+from modules.initialisation import orthogonal_weights
+from utils.errors import outside, refuse
+from utils.seeding import (
+    generator_state,
+    restore_generator,
+    seeded_initialisation,
+    torch_generator,
+)
+
+LAST_GAIN = 0.01  # of the policies' last layers, with `orthogonal_init`
+
+
+@dataclass(frozen=True)
+class OnPolicyConfig:
+    """Settings of a learner with policies and a critic."""
+
+    epochs: int = 2  # passes over a batch, at least 1
+    minibatches: int = 2  # parts of the episodes of a batch, one gradient step for each
+    entropy_start: float = 0.01  # weight of the entropy in the loss at the start, at least 0
+    entropy_finish: float = 0.0  # and after annealing
+    entropy_anneal_fraction: float = 0.5  # part of t_max over which it falls linearly, in [0, 1]
+    value_coef: float = 0.5  # weight of the critic's loss, above 0
+    critic_lr: float = 0.0  # learning rate of the critic at the start; 0: lr
+    orthogonal_init: bool = True  # orthogonal weights, policies that begin almost uniform
+
+    def __post_init__(self) -> None:
+        at_least_zero = ("entropy_start", "entropy_finish", "critic_lr")
+        refuse(
+            *outside(self, 1, 10_000, "epochs", "minibatches"),
+            *((getattr(self, k) < 0, k, f"{getattr(self, k)} is negative.") for k in at_least_zero),
+            (
+                not 0 <= self.entropy_anneal_fraction <= 1,
+                "entropy_anneal_fraction",
+                f"{self.entropy_anneal_fraction} must lie in [0, 1].",
+            ),
+            (not self.value_coef > 0, "value_coef", f"{self.value_coef} must be above 0."),
+        )
+
+
+@dataclass(slots=True)
+class OnPolicyBatch(EpisodeBatch):
+    """Episodes, and what is computed once from them before the gradient steps."""
+
+    old_log_prob: Tensor = field(kw_only=True)  # [B, T, N], of the actions, 0 of absent agents
+    advantage: Tensor = field(kw_only=True)  # [B, T, C], C = 1 or N
+    target: Tensor = field(kw_only=True)  # [B, T, C], of the critic
+
+
+class OnPolicyLearner(Learner):
+    """See the module's text; a subclass writes `prepare` and `loss`.
+
+    Args:
+        config: settings.
+        settings: discount, optimiser, batch.
+        controller: runs the agents' network.
+        mixer: `none`.
+        t_max: environment steps of the whole run.
+        critic: estimates values.
+    """
+
+    trains: ClassVar[OutputKind] = "logits of policies"
+    uses_mixer: ClassVar[bool] = False
+    learns_from: ClassVar[str] = Rollout.gives
+    explores_by_policy: ClassVar[bool] = True
+    has_targets: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        config: OnPolicyConfig,
+        settings: TrainingSettings,
+        controller: BasicController,
+        mixer: nn.Module,
+        t_max: int,
+        critic: Critic,
+    ):
+        del mixer
+        self.config, self.controller, self.critic = config, controller, critic
+        if config.orthogonal_init:
+            with seeded_initialisation(controller.seed, "weights", "policy"):
+                orthogonal_weights(controller.agent, LAST_GAIN)
+        online = nn.ModuleDict({"agent": controller.agent, "critic": critic})
+        super().__init__(settings, online, t_max, clip_apart=(("agent",), ("critic",)))
+        self.generator = torch_generator(controller.seed, "learner", device=controller.device)
+        self._entropy = LinearSchedule(
+            config.entropy_start,
+            config.entropy_finish,
+            round(config.entropy_anneal_fraction * t_max),
+        )
+
+    @staticmethod
+    def problems(config: OnPolicyConfig, settings: ExperienceSettings) -> Iterable[str]:
+        """Minibatches must divide the batch."""
+        if settings.batch_size % config.minibatches:
+            yield (
+                f"learner_args.minibatches: {config.minibatches} parts do not divide the "
+                f"{settings.batch_size} episodes of a batch. Use a divisor of batch_size, or "
+                f"another batch_size."
+            )
+
+    def learning_rates(self) -> dict[str, float]:
+        """The critic's."""
+        return {"critic": self.config.critic_lr} if self.config.critic_lr else {}
+
+    @property
+    def entropy_weight(self) -> Number:
+        """The weight of the entropy in the loss now."""
+        return self._entropy.value(self.env_steps)
+
+    def update(self, buffer: Any, progress: Progress) -> None:
+        """Once the batch is complete: all gradient steps on it; then it is dropped."""
+        if buffer.is_full:
+            for batch in self.batches(buffer):
+                self.train(batch, *progress)
+            buffer.clear()
+
+    def batches(self, buffer: Any) -> Iterator[EpisodeBatch]:
+        """Minibatches of all epochs, of whole episodes in random order."""
+        batch = self.prepare(buffer.episodes())
+        b, device = batch.n_episodes, batch.actions.device
+        for _ in range(self.config.epochs):
+            order = torch.randperm(b, generator=self.generator, device=device)
+            for rows in order.chunk(self.config.minibatches):
+                yield batch.select(rows, self._captured_batch)
+
+    def batch_memory(self, buffer: Any) -> EpisodeBatch:
+        """See `Learner`."""
+        part = buffer.empty_batch(self.settings.batch_size // self.config.minibatches)
+        b, t, n = part.actions.shape
+        columns = part.reward.new_empty(b, t, self.critic.n_values)
+        return OnPolicyBatch(
+            **dict(part.items()),
+            old_log_prob=part.reward.new_empty(b, t, n),
+            advantage=columns,
+            target=torch.empty_like(columns),
+        )
+
+    @property
+    def plan(self) -> str:
+        """See `Learner`."""
+        c, size = self.config, self.settings.batch_size
+        steps, part = c.epochs * c.minibatches, size // c.minibatches
+        return f"{steps} gradient step(s) of {part} episodes per {size} collected"
+
+    def log_policies(self, batch: EpisodeBatch) -> Tensor:
+        """Log-probabilities of all actions, [B, T, N, A]."""
+        t = batch.n_steps
+        return log_policy(self.controller.outputs(batch, t), batch.avail[:, :t])
+
+    def log_prob(self, log_pi: Tensor, batch: EpisodeBatch) -> Tensor:
+        """Of the actions that were taken, [B, T, N]; 0 of agents that take no part."""
+        return of_present(taken(log_pi, batch.actions), batch, slice(0, batch.n_steps))
+
+    def mean(self, x: Tensor, batch: EpisodeBatch) -> Tensor:
+        """Mean of x [B, T, 1 or N] over real steps, and over agents that take part."""
+        return masked_mean(x, self.mask(x, batch))
+
+    def mask(self, x: Tensor, batch: EpisodeBatch) -> Tensor | None:
+        """Which entries of x [B, T, 1 or N] count, see `real_entries`."""
+        return real_entries(batch, x.shape[2] > 1, self.controller.info.fixed_length)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `Learner`; and the stream of minibatches."""
+        return super().state_dict() | {"generator": generator_state(self.generator)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Learner`."""
+        super().load_state_dict(state)
+        restore_generator(self.generator, state["generator"])

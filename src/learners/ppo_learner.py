@@ -1,0 +1,172 @@
+"""Proximal policy optimisation of teams: MAPPO, IPPO, AGP-PG; A2C with one epoch and one minibatch.
+
+Sources: Schulman et al., arXiv 1707.06347; Yu et al., arXiv 2103.01955 (MAPPO); de Witt et al.,
+arXiv 2011.09533 (IPPO); Papoudakis et al., arXiv 2006.07869 (IA2C, MAA2C); Gupta et al., arXiv
+2602.17009 (AGP-PG). Which method it is depends on agents and critic alone.
+
+Departures: advantages and targets are computed once per batch, and old log-probabilities are
+recomputed rather than stored; minibatches are of whole episodes, so that memories start at zero;
+time limits are bootstrapped; padding and absent agents enter nothing; values are not clipped.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from components.episode_batch import EpisodeBatch
+from components.masking import masked_mean, of_present
+from components.policies import entropy
+from components.returns import generalised_advantages
+from components.settings import TrainingSettings
+from components.value_moments import ValueMoments
+from controllers.basic_controller import BasicController
+from learners._on_policy import OnPolicyBatch, OnPolicyConfig, OnPolicyLearner
+from learners.base import Details, Learner
+from modules.critics.base import Critic, CriticInputs
+from utils.errors import UserError, refuse
+from utils.registry import LEARNERS
+
+LEAST_DEVIATION = 0.02  # advantages are divided by no less; of rewards around 1 it is noise
+
+
+@dataclass(frozen=True)
+class PPOLearnerConfig(OnPolicyConfig):
+    """Settings of `ppo_learner`."""
+
+    clip: float = 0.2  # how far the ratio of new to old probability may move from 1, above 0
+    ratio: Literal["per_agent", "joint"] = "per_agent"  # of each action, or of the joint action
+    gae_lambda: float = 0.95  # lambda of the advantages, in [0, 1]
+    normalise_advantage: bool = True  # to mean 0 and deviation 1 over a batch
+    value_norm: bool = True  # the critic learns targets normalised by running moments
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse(
+            (not self.clip > 0, "clip", f"{self.clip} must be above 0."),
+            (not 0 <= self.gae_lambda <= 1, "gae_lambda", f"{self.gae_lambda} is not in [0, 1]."),
+        )
+
+
+@LEARNERS.register("ppo_learner", config=PPOLearnerConfig)
+class PPOLearner(OnPolicyLearner):
+    """Clipped surrogate, entropy bonus and squared error of the critic; arguments as above."""
+
+    critic_estimates: ClassVar[str] = "values of states"
+    metric_descriptions: ClassVar[dict[str, str]] = {
+        **Learner.metric_descriptions,
+        "policy_loss": "clipped surrogate loss, last update",
+        "value_loss": "mean squared error of the critic, in normalised units if it has them",
+        "entropy": "mean entropy of an agent's policy in nats, last update",
+        "clip_fraction": "fraction of ratios outside the clipping range, last update",
+        "approx_kl": "mean of ratio - 1 - log ratio, an estimate of KL(old, new), last update",
+        "advantage_sd": "deviation of the last batch's advantages before they are normalised",
+    }
+    config: PPOLearnerConfig
+
+    def __init__(
+        self,
+        config: PPOLearnerConfig,
+        settings: TrainingSettings,
+        controller: BasicController,
+        mixer: nn.Module,
+        t_max: int,
+        critic: Critic,
+    ):
+        super().__init__(config, settings, controller, mixer, t_max, critic)
+        if config.ratio == "joint" and critic.n_values > 1:
+            raise UserError(
+                "learner_args.ratio=joint weighs one advantage of the team, and this critic gives "
+                "one to each agent. Use critic=state_value and a team reward, or ratio=per_agent."
+            )
+        self.moments = ValueMoments(config.value_norm, self.device)
+        self._advantage_sd = torch.ones((), device=self.device)
+        self._has_warned = False
+
+    @torch.no_grad()
+    def prepare(self, batch: EpisodeBatch) -> OnPolicyBatch:
+        """Old log-probabilities, advantages and the critic's targets. Moves the value moments."""
+        t, has_next = batch.n_steps, self.controller.info.truncates
+        old_log_prob = self.log_prob(self.log_policies(batch), batch)  # [B, T, N]
+        values = self.moments.denormalise(self._values(batch, t + has_next))  # [B, L, C]
+        if not has_next:  # nothing follows the last step
+            values = nn.functional.pad(values, (0, 0, 0, 1))
+        advantage = generalised_advantages(
+            self.reward_scaler.scale(batch.reward),
+            values[:, :t],
+            values[:, 1:],
+            batch.terminated,
+            batch.valid,
+            self.settings.gamma,
+            self.config.gae_lambda,
+        )  # [B, T, C]
+        target = advantage + values[:, :t]
+        mask = self.mask(advantage, batch)
+        self.moments.update(target, mask)
+        centre = masked_mean(advantage, mask)
+        self._advantage_sd.copy_(masked_mean((advantage - centre).square(), mask).sqrt())
+        if self.config.normalise_advantage:
+            advantage = (advantage - centre) / self._advantage_sd.clamp(min=LEAST_DEVIATION)
+        return OnPolicyBatch(
+            **dict(batch.items()),
+            old_log_prob=old_log_prob,
+            advantage=advantage,
+            target=self.moments.normalise(target),
+        )
+
+    def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
+        """- surrogate - weight x entropy + value_coef x error of the critic, of `prepare`'s."""
+        assert isinstance(batch, OnPolicyBatch)
+        clip, advantage = self.config.clip, batch.advantage
+        log_pi = self.log_policies(batch)  # [B, T, N, A]
+        change = self.log_prob(log_pi, batch) - batch.old_log_prob  # [B, T, N]
+        if self.config.ratio == "joint":
+            change = change.sum(dim=2, keepdim=True)  # [B, T, 1]
+        ratio = change.exp()
+        clipped = ratio.clamp(1 - clip, 1 + clip)
+        policy_loss = -self.mean(torch.minimum(ratio * advantage, clipped * advantage), batch)
+        value_error = self._values(batch, batch.n_steps) - batch.target  # [B, T, C]
+        value_loss = self.mean(value_error.square(), batch)
+        mean_entropy = self.mean(entropy(log_pi), batch)
+        bonus = self.entropy_weight * mean_entropy
+        ratio, change = ratio.detach(), change.detach()
+        return policy_loss - bonus + self.config.value_coef * value_loss, {
+            "policy_loss": policy_loss.detach,
+            "value_loss": value_loss.detach,
+            "entropy": mean_entropy.detach,
+            "clip_fraction": lambda: self.mean(((ratio - 1).abs() > clip).float(), batch),
+            "approx_kl": lambda: self.mean(ratio - 1 - change, batch),
+            "advantage_sd": self._advantage_sd.clone,
+        }
+
+    def _values(self, batch: EpisodeBatch, n_steps: int) -> Tensor:
+        """The critic's values of the first L = `n_steps` steps, [B, L, C]; 0 of absent agents."""
+        own = self.controller.agent_inputs(batch, n_steps).x
+        values: Tensor = self.critic(CriticInputs(batch.state[:, :n_steps], own))
+        return of_present(values, batch, slice(0, n_steps)) if values.shape[2] > 1 else values
+
+    def metrics(self) -> dict[str, float]:
+        """See `Learner`; warns once if normalising advantages only amplifies noise."""
+        row = super().metrics()
+        deviation = row.get("advantage_sd", 1.0)
+        if self.config.normalise_advantage and deviation < LEAST_DEVIATION and not self._has_warned:
+            self._has_warned = True
+            print(
+                f"warning: the advantages' deviation is {deviation:.2g}, below {LEAST_DEVIATION}: "
+                f"all actions seem equally good, and normalising amplifies noise. If the policy "
+                f"has not learnt yet, use learner_args.normalise_advantage=False and a larger "
+                f"learner_args.entropy_start.",
+                file=sys.stderr,
+            )
+        return row
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `OnPolicyLearner`; and the moments of the targets."""
+        return super().state_dict() | {"moments": self.moments.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `Learner`."""
+        super().load_state_dict(state)
+        self.moments.load_state_dict(state["moments"])

@@ -1,0 +1,56 @@
+"""What every critic receives and returns."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from envs.base import EnvInfo
+
+
+@dataclass(slots=True)
+class CriticInputs:
+    """What a critic may look at, of L steps; each reads only what its own text says."""
+
+    state: Tensor  # [B, L, S]
+    own: Tensor  # [B, L, N, F], what each agent's policy sees: observation, id, last action
+    actions: Tensor | None = None  # [B, L, N] int64, of all agents; for values of actions
+
+
+@dataclass(frozen=True)
+class CriticSizes:
+    """What a critic must know to be built."""
+
+    input_dim: int  # F
+    state_dim: int  # S
+    n_agents: int  # N
+    n_actions: int  # A
+    hidden_dim: int  # H, units of the hidden layers
+    n_rewards: int  # R: 1 for a team, N if rewards are individual
+
+    @classmethod
+    def of(cls, info: EnvInfo, input_dim: int, hidden_dim: int, individual: bool) -> "CriticSizes":
+        """Sizes for an environment whose agents' inputs have `input_dim` features."""
+        n_rewards = info.n_agents if individual else 1
+        return cls(input_dim, info.state_dim, info.n_agents, info.n_actions, hidden_dim, n_rewards)
+
+
+class Critic(nn.Module):
+    """Estimates values for training only.
+
+    Args:
+        config: the component's own settings.
+        sizes: sizes of the task.
+    """
+
+    estimates: ClassVar[str]  # what its numbers are, see `Learner.critic_estimates`
+    needs_state: ClassVar[bool] = False  # true: of no use without a state
+    n_values: int  # columns of values of states: 1 for the team, or N
+
+    def __init__(self, config: Any, sizes: CriticSizes):
+        super().__init__()
+        del config, sizes
+
+    def forward(self, inputs: CriticInputs) -> Tensor:
+        """Values of states [B, L, n_values], or of actions [B, L, N, A]."""
+        raise NotImplementedError
