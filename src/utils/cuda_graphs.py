@@ -13,6 +13,7 @@ is computed. What a recorded function must keep:
 
 import gc
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Generic, TypeVar
 
 import torch
@@ -35,7 +36,6 @@ class Captured(Generic[T]):
         self._function, self._generators = function, tuple(generators)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._n_calls = 0
-        self._side = torch.cuda.Stream()
         self._result: T
 
     def __call__(self) -> T:
@@ -50,7 +50,7 @@ class Captured(Generic[T]):
 
     def _ordinary(self) -> T:
         """A call on a side stream, as PyTorch asks for before a recording."""
-        side, main = self._side, torch.cuda.current_stream()
+        side, main = _side_stream(), torch.cuda.current_stream()
         side.wait_stream(main)
         with torch.cuda.stream(side):
             result = self._function()
@@ -69,3 +69,9 @@ class Captured(Generic[T]):
         finally:
             gc.enable()
         return graph
+
+
+@cache
+def _side_stream() -> torch.cuda.Stream:
+    """One for all, because each stream has a workspace for matrix products of its own."""
+    return torch.cuda.Stream()
