@@ -12,11 +12,14 @@ is computed. What a recorded function must keep:
 """
 
 import gc
+import traceback
 from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Generic, TypeVar
 
 import torch
+
+from utils.errors import UserError
 
 T = TypeVar("T")
 WARM_UP = 3  # ordinary calls first: they create what is created once, as optimisers' moments
@@ -66,9 +69,24 @@ class Captured(Generic[T]):
         try:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._result = self._function()
+        except RuntimeError as error:
+            raise _refusal(error) from error
         finally:
             gc.enable()
         return graph
+
+
+def _refusal(error: BaseException) -> UserError:
+    """What to do about a recording that failed; the first error of a chain tells where."""
+    while error.__context__ is not None:
+        error = error.__context__
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    reason = str(error).split("\n")[0]
+    return UserError(
+        f"No CUDA graph could be made of a round or a gradient step: {reason} ({at.filename}, line "
+        f"{at.lineno}). It must not read values of tensors, nor make tensors from Python numbers. "
+        f"Use compile=none; an environment says so with EnvInfo.computes_on_host."
+    )
 
 
 @cache
