@@ -19,12 +19,6 @@ from components.episode_batch import EpisodeBatch
 from components.reward_scaling import RewardScaler
 from components.schedules import Number
 from components.settings import TrainingSettings
-from learners._optimizer import (
-    build_optimizer,
-    clip_gradient,
-    load_moments,
-    set_learning_rate,
-)
 from modules.layers import flatten_weights
 from utils.cuda_graphs import Captured
 from utils.errors import NumericalError
@@ -85,7 +79,20 @@ class Learner(ABC):
     @cached_property
     def optimizer(self) -> torch.optim.Optimizer:
         """Built at the first update: PyTorch's optimisers take a second to import."""
-        return build_optimizer(self.settings, self._parameters, self._lr)
+        s, on_gpu = self.settings, self.device.type == "cuda"
+        lr = torch.tensor(self._lr, device=self.device) if on_gpu else self._lr  # a graph reads it
+        if s.optimizer == "adam":
+            return torch.optim.Adam(
+                self._parameters, lr=lr, eps=s.optim_eps, fused=True, capturable=on_gpu
+            )
+        return torch.optim.RMSprop(
+            self._parameters,
+            lr=lr,
+            alpha=s.optim_alpha,
+            eps=s.optim_eps,
+            foreach=True,
+            capturable=on_gpu,
+        )
 
     @property
     def generators(self) -> tuple[torch.Generator, ...]:
@@ -199,9 +206,13 @@ class Learner(ABC):
         if self.settings.lr_schedule == "linear":
             self._apply_learning_rate(self.settings.lr * max(0.0, 1.0 - env_steps / self.t_max))
 
-    def _apply_learning_rate(self, lr: float) -> None:
-        self._lr = lr
-        set_learning_rate(self.optimizer, lr)
+    def _apply_learning_rate(self, value: float) -> None:
+        self._lr = value
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(value)
+            else:
+                group["lr"] = value
 
     def _update_targets(self, episodes: int) -> None:
         rule = self.settings.target_update
@@ -256,9 +267,14 @@ class Learner(ABC):
             raise ValueError(
                 f"it was trained with optimizer={state['optimizer_name']}, not {s.optimizer}"
             )
-        load_moments(self.optimizer, state["optimizer"])
+        saved = state["optimizer"]
+        groups = [
+            {**group, "params": old["params"]}
+            for group, old in zip(self.optimizer.param_groups, saved["param_groups"], strict=True)
+        ]
+        self.optimizer.load_state_dict({"state": saved["state"], "param_groups": groups})
         if s.lr_schedule == "linear":  # of the last update
-            self._apply_learning_rate(float(state["optimizer"]["param_groups"][0]["lr"]))
+            self._apply_learning_rate(float(saved["param_groups"][0]["lr"]))
 
 
 def _require_finite(name: str, value: float, update: int, env_steps: int) -> None:
@@ -269,6 +285,17 @@ def _require_finite(name: str, value: float, update: int, env_steps: int) -> Non
             f"stopped; the last checkpoint holds finite weights. Lower lr or grad_norm_clip, or "
             f"look at the environment's rewards."
         )
+
+
+def clip_gradient(parameters: list[nn.Parameter], largest: float) -> Tensor:
+    """Shorten the gradient of `parameters` to the norm `largest`; returns its norm before.
+
+    As `nn.utils.clip_grad_norm_`, without the search for devices and types, half of its time.
+    """
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    torch._foreach_mul_(gradients, (largest / (norm + 1e-6)).clamp(max=1.0))
+    return norm
 
 
 def taken(x: Tensor, actions: Tensor) -> Tensor:

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from components.episode_batch import EpisodeBatch
 from components.settings import TargetUpdate, TrainingSettings
 from envs.base import EnvInfo
-from learners._optimizer import clip_gradient
-from learners.base import masked_mean
+from learners.base import clip_gradient, masked_mean
 from learners.q_learner import QLearner, QLearnerConfig
 from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.agp_agent import AGPAgentConfig
