@@ -2,6 +2,7 @@
 
     python benchmarks/gpu.py
     python benchmarks/gpu.py --seconds 600 --parts runs --out gpu.md
+    python benchmarks/gpu.py --parts table --methods dcg fop macpf dicg
 
 Parts, in this order, as far as `--seconds` lasts; each row is printed, and written to `--out`, when
 it is measured:
@@ -25,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -135,10 +137,11 @@ def row(alg: str, env: str, compiled: str, products: str) -> str:
     )
 
 
-def table(report: Report) -> None:
+def table(report: Report, methods: list[str]) -> None:
     """Every method that there is time for."""
+    jobs = [job for job in TABLE if job[0] in methods] if methods else TABLE
     report.say(HEAD)
-    for alg, env in TABLE:
+    for alg, env in jobs:
         for compiled, products in KINDS:
             if report.left() < 15:
                 report.say(f"\nOut of time before {alg} on {env}.")
@@ -191,7 +194,7 @@ def seeds(report: Report) -> None:
 
 
 def _processes(alg: str, env: str, t_max: int, n: int) -> Iterator[float]:
-    """Environment steps per second of `n` processes at once, without their start."""
+    """Environment steps per second of `n` processes at once, after a shorter run in each."""
     command = [sys.executable, __file__, "--one", alg, env, str(t_max)]
     started = [
         subprocess.Popen([*command, str(seed)], stdout=subprocess.PIPE, text=True)
@@ -209,6 +212,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=300, help="when to stop")
     parser.add_argument("--parts", nargs="*", default=["runs", "table", "seeds"])
+    parser.add_argument("--methods", nargs="*", default=[], help="of the table; default: all")
     parser.add_argument("--out", default="", help="a file for the lines, too")
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -220,8 +224,13 @@ def main() -> None:
         return
     report = Report(given.out, given.seconds)
     report.say(f"{torch.cuda.get_device_name()}, PyTorch {torch.__version__}")
+    parts: dict[str, Callable[[Report], None]] = {
+        "runs": runs,
+        "table": partial(table, methods=given.methods),
+        "seeds": seeds,
+    }
     for part in given.parts:
-        {"runs": runs, "table": table, "seeds": seeds}[part](report)
+        parts[part](report)
     report.say(f"Done after {time.perf_counter() - report.started:.0f} s.")
 
 

@@ -133,14 +133,13 @@ def plan_graphs(config: RunConfig, info: EnvInfo) -> GraphPlan:
     Raises:
         UserError: if it asks for CUDA graphs where none are possible.
     """
-    why = ""
-    if resolve_device(config.device).type != "cuda":
+    on_gpu = resolve_device(config.device).type == "cuda"
+    why = "" if info.fixed_length else f"episodes of env={config.env} differ in length"
+    if not on_gpu:
         why = f"they need a GPU, and this run computes on device={config.device}"
-    elif not info.fixed_length:
-        why = f"episodes of env={config.env} differ in length"
     if why and config.compile == "graphs":
         raise UserError(f"compile=graphs asks for CUDA graphs, but {why}. Use compile=auto.")
-    if config.device == "cpu":
+    if not on_gpu:
         return GraphPlan()
     if why or config.compile == "none":
         return GraphPlan(text=f" No CUDA graphs: {why or 'compile=none'}.")

@@ -40,6 +40,7 @@ from utils.checkpoint import (
     save_checkpoint,
 )
 from utils.console import RunConsole, duration
+from utils.device import resolve_device, use_device
 from utils.interruption import Interrupted, StopSignals, farewell
 from utils.run_log import RunLog, tensorboard_writer
 
@@ -63,6 +64,7 @@ class Run:
 
     def __init__(self, config: RunConfig):
         torch.set_num_threads(config.threads)
+        use_device(resolve_device(config.device))
         if config.use_tensorboard:
             tensorboard_writer()  # is it there?
         self.config = config

@@ -9,6 +9,7 @@ from tests.test_host_reads import ENVS, FEATURES, METHODS, WITHOUT_TASK
 
 from config.load import load_recorded
 from run import Run
+from utils.cuda_graphs import Captured
 from utils.errors import NumericalError, UserError
 
 pytestmark = [
@@ -81,6 +82,17 @@ def test_graphs_play_the_same_rounds(env: str) -> None:
         for name, value in plain.batch.items():
             torch.testing.assert_close(value, getattr(graphed.batch, name), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(plain.metrics, graphed.metrics, equal_nan=True)
+
+
+def test_what_cannot_be_recorded_is_refused_in_words() -> None:
+    x = torch.ones(3, device="cuda")
+    asks = Captured(lambda: x.sum().item(), ())
+    for _ in range(3):
+        assert asks() == 3
+    with pytest.raises(UserError, match=r"No CUDA graph could be made .*test_gpu.py, line \d+"):
+        asks()
+    torch.cuda.synchronize()
+    assert x.sum().item() == 3
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])

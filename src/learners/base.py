@@ -186,7 +186,7 @@ class Learner(ABC):
         if self._graph is None:
             outcome = self._gradient_step(batch, env_steps)
         else:
-            assert batch is self._captured_batch
+            assert batch is self._captured_batch, "the graph reads the batch given to `capture`"
             self._captured_clock.fill_(env_steps)
             outcome = self._graph().clone()
         self.updates += 1

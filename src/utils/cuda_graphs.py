@@ -12,10 +12,14 @@ is computed. What a recorded function must keep:
 """
 
 import gc
+import traceback
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Generic, TypeVar
 
 import torch
+
+from utils.errors import UserError
 
 T = TypeVar("T")
 WARM_UP = 3  # ordinary calls first: they create what is created once, as optimisers' moments
@@ -35,7 +39,6 @@ class Captured(Generic[T]):
         self._function, self._generators = function, tuple(generators)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._n_calls = 0
-        self._side = torch.cuda.Stream()
         self._result: T
 
     def __call__(self) -> T:
@@ -50,7 +53,7 @@ class Captured(Generic[T]):
 
     def _ordinary(self) -> T:
         """A call on a side stream, as PyTorch asks for before a recording."""
-        side, main = self._side, torch.cuda.current_stream()
+        side, main = _side_stream(), torch.cuda.current_stream()
         side.wait_stream(main)
         with torch.cuda.stream(side):
             result = self._function()
@@ -66,6 +69,27 @@ class Captured(Generic[T]):
         try:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._result = self._function()
+        except RuntimeError as error:
+            raise _refusal(error) from error
         finally:
             gc.enable()
         return graph
+
+
+def _refusal(error: BaseException) -> UserError:
+    """What to do about a recording that failed; the first error of a chain tells where."""
+    while error.__context__ is not None:
+        error = error.__context__
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    reason = str(error).split("\n")[0]
+    return UserError(
+        f"No CUDA graph could be made of a round or a gradient step: {reason} ({at.filename}, line "
+        f"{at.lineno}). It must not read values of tensors, nor make tensors from Python numbers. "
+        f"Use compile=none; an environment says so with EnvInfo.computes_on_host."
+    )
+
+
+@cache
+def _side_stream() -> torch.cuda.Stream:
+    """One for all, because each stream has a workspace for matrix products of its own."""
+    return torch.cuda.Stream()

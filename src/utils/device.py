@@ -13,6 +13,12 @@ def upload(numbers: np.ndarray, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
 
+def use_device(device: torch.device) -> None:
+    """Let streams, events and graphs be those of `device`."""
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+
+
 def resolve_device(name: str) -> torch.device:
     """The torch device called `name`.
 

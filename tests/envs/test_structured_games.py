@@ -144,6 +144,14 @@ def test_capacity_pays_and_finds_the_optimum_as_enumeration_does(settings):
                 assert metrics["optimal"] == (reward > best - 1e-6)
 
 
+def test_capacity_optimum_of_a_budget_that_rounds_up():
+    """0.3 of 15 units is 4.5, and in float32 a little more."""
+    env = build("capacity", 4, n_agents=5, n_levels=3, budget=0.3)
+    env.reset()
+    assert env._budget.max() in (4, 5)
+    assert env.best_value().isfinite().all()
+
+
 def test_capacity_optimum_of_large_teams_takes_the_best_units_one_by_one():
     """Values are concave, so the best units of all agents together are the optimum."""
     env = build("capacity", 50, n_agents=(8, 20), n_levels=(2, 6), budget=(0.1, 0.9))

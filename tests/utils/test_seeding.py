@@ -65,3 +65,8 @@ def test_a_restored_generator_goes_on_where_it_was(make: type) -> None:
     fresh = make(9, "y")
     restore_generator(fresh, state)
     assert [draw(fresh) for _ in range(3)] == expected
+
+
+def test_a_state_of_another_kind_of_device_is_refused() -> None:
+    with pytest.raises(ValueError, match="another kind of device than cpu"):
+        restore_generator(torch_generator(1, "x"), torch.zeros(16, dtype=torch.uint8))

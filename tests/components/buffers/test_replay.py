@@ -168,3 +168,15 @@ def test_memory_is_checked_before_it_is_taken() -> None:
 
 def test_size_in_bytes() -> None:
     assert make_buffer(capacity=4).n_bytes == 4 * make_buffer(capacity=1).n_bytes
+
+
+def test_a_sample_can_be_written_where_another_one_was() -> None:
+    buffer, twin = make_buffer(seed=3), make_buffer(seed=3)
+    for one in (buffer, twin):
+        one.add(episodes(0, 6, 6, 6, 6))
+    out = buffer.empty_batch(2)
+    for _ in range(3):
+        sample = buffer.sample(2, out)
+        assert all(x.data_ptr() == getattr(out, name).data_ptr() for name, x in sample.items())
+        for name, x in twin.sample(2).items():
+            assert torch.equal(x, getattr(out, name)), name
