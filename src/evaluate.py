@@ -9,7 +9,6 @@ from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
 from config.load import changes, recorded_settings, to_dict
 from config.schema import FILM_SETTINGS, MONGO_SETTINGS, RunConfig
-from controllers.basic_controller import BasicController
 from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
 from utils.checkpoint import find_checkpoint, run_folder
@@ -47,16 +46,14 @@ def evaluate(config: RunConfig) -> str:
 
     The episodes come from a random stream of their own, so they are new to the run. The results are
     also appended to `evaluations.csv` in the run's folder, with the settings that were changed.
-    With `render` the first episodes are filmed, too.
 
     Raises:
-        UserError: if the checkpoint is missing, damaged or of another architecture, if a trained
-            opponent cannot play, or if what `render` asks for cannot be filmed.
+        UserError: if the checkpoint is missing, damaged or of another architecture, or if a trained
+            opponent cannot play.
     """
     torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
     controller, state = build_trained_controller(config, path)
-    film = None if config.render == "none" else _film(config, controller, path)
     runner = build_test_runner(config, controller, "evaluate")
     with closing(runner.env):
         metrics = greedy_test(runner, config.test_nepisode, 0)
@@ -72,16 +69,20 @@ def evaluate(config: RunConfig) -> str:
     if changed:
         rows["changed"] = changed
     rows |= {key.removeprefix("test_"): f"{value:.5f}" for key, value in metrics.items()}
-    if film is not None:
-        rows["film"] = str(film)
     title = f"{config.alg_name} on {config.env_name}, {n:,} greedy episodes, seed {config.seed}"
     return result_table(title, rows)
 
 
-def _film(config: RunConfig, controller: BasicController, checkpoint: Path) -> Path:
-    """The film that `render` asks for, in the run's folder."""
+def film(config: RunConfig) -> Path:
+    """Film the first episodes of an evaluation, as `render` asks; returns the film's path.
+
+    Raises:
+        UserError: if they cannot be filmed.
+    """
     assert config.render != "none"
     require_packages(config.render)
     from film import write_film  # imports what only films need
 
-    return write_film(config, controller, checkpoint, config.render)
+    path = find_checkpoint(config.checkpoint_path)
+    controller, _ = build_trained_controller(config, path)
+    return write_film(config, controller, path, config.render)

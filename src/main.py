@@ -48,6 +48,12 @@ def guarded(argv: list[str], signals: StopSignals) -> int:
         )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+    except SystemExit as stop:  # nothing here calls sys.exit while a command runs
+        print(
+            f"error: an environment or another component called sys.exit({stop.code!r}), which "
+            f"would have ended the program without a word. It must raise an error instead.",
+            file=sys.stderr,
+        )
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
@@ -94,7 +100,12 @@ def dispatch(command: Command, signals: StopSignals) -> int:
             from build import seat_opponent
             from envs.env_checker import PASSES, report
 
-            text = report(config.env, config.env_args, lambda env: seat_opponent(env, config))
+            text = report(
+                config.env,
+                config.env_args,
+                lambda env: seat_opponent(env, config),
+                config.reward_aggregation,
+            )
             print(text)
             return 0 if PASSES in text else 1
         elif config.evaluate:
@@ -103,9 +114,11 @@ def dispatch(command: Command, signals: StopSignals) -> int:
                     "--mongo is for training; an evaluation writes evaluations.csv in the run's "
                     "folder. Leave out --mongo."
                 )
-            from evaluate import evaluate
+            from evaluate import evaluate, film
 
-            print(evaluate(config))
+            print(evaluate(config), flush=True)
+            if config.render != "none":
+                print(f"  film: {film(config)}")
         else:
             train(config, signals, command.mongo)
     return 0

@@ -116,7 +116,9 @@ class Rules:
         before = len(self.found)
         if step.lost is not None:
             self.fail("lost", f"An episode was lost by a fault {self.where}: see the warning.")
-        for name, (axes, dtype, advice) in FIELDS.items():
+        kinds = {"obs": info.obs_dtype, "state": info.obs_dtype if info.state_is_obs else None}
+        for name, (axes, usual, advice) in FIELDS.items():
+            dtype = kinds.get(name) or usual
             value = getattr(step, name)
             promise = PROMISED.get(name)
             if promise is not None and not getattr(info, promise):

@@ -235,6 +235,7 @@ class Field(gymnasium.Env[Any, Any]):
         shared: one reward for both.
         masks: where action masks are: `no`, `info` or `obs`.
         old: return the four values of the old interface.
+        max_episode_steps: a limit of its own, which it calls its end; 0: none.
     """
 
     def __init__(
@@ -279,6 +280,7 @@ class Field(gymnasium.Env[Any, Any]):
         if self.shared:
             rewards = 10.0 * self.t
         over: Any = bool(self.length) and self.t >= self.length
+        over |= bool(self.own_limit) and self.t >= self.own_limit
         no: Any = False
         if self.flags == "list":
             over, no = [over, over], [False, False]
