@@ -16,10 +16,8 @@ possible step was also cut. Its return then ends there.
 
 import io
 import math
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,23 +43,20 @@ from envs._check_traces import (
     tensors,
 )
 from envs._contract_rules import CannotGoOn, Rules
-from envs.base import BatchedEnv, EnvInfo, EnvStep, make_env
+from envs.base import BatchedEnv, EnvInfo, EnvStep
 from utils.errors import UserError
-
-PASSES = "passes all checks"  # what a report of an environment without violations says
 
 MakeEnv = Callable[[int, int, str, torch.device], BatchedEnv]  # batch_size, seed, stream, device
 
 N_COPIES = 8
 N_EPISODES = 3
-SECONDS = 60.0  # the budget of `report`
 SHARES = {N_COPIES: 0.4, 1: 0.5}  # of the budget, spent when the rules have been checked so far
-N_TRACES = 8  # that are played when the rules have been checked
+N_TRACES = 12  # eight are played when the rules have been checked; building takes time, too
 FEWEST_STEPS = 3  # of an episode in a trace, however slow
 STREAM = "env_checker"
 
 
-class _Checker:
+class Checker:
     """One check of one environment: plays it, and collects what `Rules` and comparisons find."""
 
     def __init__(self, make: MakeEnv, device: torch.device, budget: Budget):
@@ -257,64 +252,4 @@ def check_env(make: MakeEnv, device: torch.device | None = None) -> list[str]:
     Returns:
         One sentence or two for each violation; empty if there is none.
     """
-    return _Checker(make, device or torch.device("cpu"), Budget()).run()
-
-
-def report(
-    name: str,
-    settings: Any,
-    prepare: Callable[[Any], Any] = lambda env: env,
-    reward_aggregation: str = "",
-    budget: Budget | None = None,
-) -> str:
-    """Check the registered environment `name`; returns a summary, or the numbered violations.
-
-    Args:
-        name: of the environment.
-        settings: an instance of its settings dataclass.
-        prepare: what is done to an environment that was built.
-        reward_aggregation: how the run would aggregate rewards.
-        budget: how long it may take; `SECONDS`, with progress on stderr, by default.
-
-    Raises:
-        UserError: if it cannot be built for a reason that the user can mend.
-    """
-    if budget is None:
-        budget = Budget(SECONDS, lambda line: print(line, file=sys.stderr, flush=True))
-        print(f"Checking {name}, for at most about {SECONDS:.0f} s:", file=sys.stderr, flush=True)
-
-    def make(batch_size: int, seed: int, stream: str, device: torch.device) -> BatchedEnv:
-        return prepare(make_env(name, settings, batch_size, device, seed, stream))
-
-    checker = _Checker(make, torch.device("cpu"), budget)
-    violations = checker.run()
-    remarks = [f"Not checked, for want of time: {text}." for text in checker.left_out]
-    if checker.info is not None:
-        warnings = checker.course.warnings(checker.info, reward_aggregation)
-        remarks += [f"Warning: {text}" for text in warnings]
-    lines = [f"  {i}. {text}" for i, text in enumerate(violations, start=1)]
-    if checker.info is None or violations:
-        noun = "place" if len(violations) == 1 else "places"
-        said = f"{name} breaks the contract of envs/base.py in {len(violations)} {noun}:"
-        if not violations:
-            said = f"{name} was not checked: it could not be built in time."
-    else:
-        said = _summary(name, checker.info)
-    return "\n".join([said, *lines, *remarks])
-
-
-def _summary(name: str, info: EnvInfo) -> str:
-    length = f"{'exactly' if info.fixed_length else 'at most'} {info.episode_limit}"
-    metrics = "".join(f"\n  {key}: {text}" for key, text in info.metric_descriptions.items())
-    return (
-        f"{name} {PASSES}.\n"
-        f"  agents: {info.n_agents} ({', '.join(info.agent_names)})\n"
-        f"  actions: {_sizes(info.action_counts)}; observations: {_sizes(info.obs_dims)}; "
-        f"state: {info.state_dim}\n"
-        f"  episodes: {length} step{'s' * (info.episode_limit > 1)}, "
-        f"{'may be truncated' if info.truncates else 'never truncated'}{metrics}"
-    )
-
-
-def _sizes(sizes: tuple[int, ...]) -> str:
-    return str(sizes[0]) if len(set(sizes)) == 1 else ", ".join(map(str, sizes))
+    return Checker(make, device or torch.device("cpu"), Budget()).run()

@@ -168,11 +168,13 @@ class Island:
 class Painted(Island):
     """An island whose picture shows the time as a grey."""
 
-    def __init__(self, render_mode: str | None = None, **settings: Any):
+    def __init__(self, render_mode: str | None = None, spoilt: bool = False, **settings: Any):
         super().__init__(**settings)
-        self.render_mode = render_mode
+        self.render_mode, self.spoilt = render_mode, spoilt
 
     def render(self) -> Any:
+        if self.spoilt:
+            raise OSError("no ink")
         return np.full((20, 30, 3), self.t, dtype=np.uint8)
 
 

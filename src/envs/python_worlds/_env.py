@@ -22,12 +22,12 @@ from envs.python_worlds._arrays import Array, Layout, blank
 from envs.python_worlds._copies import RESET, STEP, CopyFailure, MakeWorld, Rules
 from envs.python_worlds._crew import Crew, CrewFailure, Here, Workers
 from envs.python_worlds._settings import PythonEnvSettings
+from envs.python_worlds._sizes import bounds, env_info
 from envs.python_worlds._world import WorldInfo
 from envs.scene import Scene
 from utils.errors import UserError
 from utils.seeding import seed_number
 
-ROUNDING = 1e-5  # share of a bound by which an observation may miss it
 SEED_BITS = 31  # kept of 63: some environments take no more
 
 
@@ -67,9 +67,9 @@ class PythonEnv:
         self._restarts, self._max_restarts = 0, settings.max_restarts
         self._restarting = settings.on_worker_error == "restart"
         found = _describe(make, label)
-        self.info = info = _env_info(found, settings, label)
+        self.info = info = env_info(found, settings, label)
         self._own_state = found.state_dim > 0
-        self._bounds = _bounds(found)  # [N, O] each, until a warning was given
+        self._bounds = bounds(found)  # [N, O] each, until a warning was given
         if found.is_image:
             warn_once(
                 f"{label}: agents observe images of {info.obs_dim:,} bytes. The networks here have "
@@ -266,42 +266,6 @@ def _crew(
         raise EnvironmentFailure(
             f"{label} failed while copy {failure.copy} was built: {failure.text}"
         ) from None
-
-
-def _env_info(found: WorldInfo, settings: PythonEnvSettings, label: str) -> EnvInfo:
-    limits = [limit for limit in (settings.time_limit, found.step_limit) if limit]
-    if not limits:
-        raise UserError(
-            f"{label} does not say how long an episode may last. Write "
-            f"env_args.time_limit=<steps>; longer episodes are truncated there."
-        )
-    n, o = len(found.agent_names), max(found.obs_dims)
-    return EnvInfo(
-        n_agents=n,
-        n_actions=max(found.action_counts),
-        obs_dim=o,
-        state_dim=found.state_dim or n * o,
-        episode_limit=min(limits),
-        agent_names=found.agent_names,
-        obs_dims=found.obs_dims,
-        action_counts=found.action_counts,
-        metric_descriptions=dict(settings.metrics),
-        varying_team=settings.varying_team,
-        dynamic_avail=settings.varying_team or settings.action_masks,
-        fixed_length=settings.fixed_length,
-        obs_dtype=torch.uint8 if found.is_image else torch.float32,
-        state_is_obs=found.state_dim == 0,
-    )
-
-
-def _bounds(found: WorldInfo) -> tuple[Array, Array] | None:
-    """Smallest and largest observations [N, O], padding included; None if there is no bound."""
-    sizes = (len(found.obs_dims), max(found.obs_dims))
-    low, high = np.full(sizes, -np.inf, np.float32), np.full(sizes, np.inf, np.float32)
-    for i, (lowest, highest) in enumerate(found.bounds):
-        low[i, : lowest.size] = lowest - ROUNDING * np.abs(lowest)
-        high[i, : highest.size] = highest + ROUNDING * np.abs(highest)
-    return (low, high) if not found.is_image and np.isfinite([low, high]).any() else None
 
 
 @functools.cache

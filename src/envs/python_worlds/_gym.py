@@ -13,6 +13,8 @@ import numpy as np
 
 from envs.python_worlds._arrays import Rows
 from envs.python_worlds._gym_make import make
+from envs.python_worlds._picture import picture_of
+from envs.python_worlds._requirements import observations_and_infos, require_seed
 from envs.python_worlds._spaces import flag, numbers, write_numbers
 from envs.python_worlds._world import (
     Ended,
@@ -21,9 +23,6 @@ from envs.python_worlds._world import (
     flat_state,
     mask_in,
     number,
-    observations_and_infos,
-    picture_of,
-    require_seed,
 )
 from utils.errors import UserError
 
@@ -163,7 +162,7 @@ class GymWorld:
 
     def _by_agent(self, masks: Mapping[Any, Any]) -> list[Any]:
         """Masks in the order of the agents, whose keys are 0, '0' or 'agent_0' and so on."""
-        places = {}
+        places: dict[Any, int] = {}
         for i, name in enumerate(self.seats.names):
             places |= {i: i, str(i): i, name: i}
         unknown = [key for key in masks if key not in places]

@@ -13,8 +13,8 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
+from envs.python_worlds._requirements import require_arguments
 from envs.python_worlds._tasks import load_module
-from envs.python_worlds._world import require_arguments
 from utils.errors import UserError
 from utils.registry import nearest
 

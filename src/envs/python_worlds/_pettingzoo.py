@@ -8,7 +8,16 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from envs.python_worlds._arrays import Rows
+from envs.python_worlds._picture import picture_of
+from envs.python_worlds._requirements import (
+    observations_and_infos,
+    require_arguments,
+    require_seed,
+    single_number,
+)
 from envs.python_worlds._spaces import flag, write_numbers
 from envs.python_worlds._tasks import load_function
 from envs.python_worlds._world import (
@@ -18,11 +27,6 @@ from envs.python_worlds._world import (
     flat_state,
     mask_in,
     number,
-    observations_and_infos,
-    picture_of,
-    require_arguments,
-    require_seed,
-    single_number,
 )
 from utils.errors import UserError
 
@@ -48,6 +52,8 @@ class PettingZooWorld:
         self.agents = _agents(self.env, setting)
         require_seed(self.env, setting)
         self._known = set(self.agents)
+        turns = getattr(self.env, "aec_env", None)  # of an environment that was converted
+        self._turns = None if turns is None or is_parallel(turns) else turns
         self.own_state = own_state
         self._acting: list[int] = []  # places of those that take part
         self._infos: dict[Any, Any] = {}
@@ -153,11 +159,18 @@ class PettingZooWorld:
         for i in acting:
             agent = self.agents[i]
             observation = observations[agent]
-            seen[i] = observation, mask_in(observation, infos.get(agent))
+            mask = mask_in(observation, infos.get(agent))
+            if mask is not None and self._waits(agent) and not np.any(mask):
+                mask = np.arange(self.seats.actions[i].count) == 0  # it waits; anything is ignored
+            seen[i] = observation, mask
         self.seats.show(rows, seen, ended)
         if self.own_state:
             write_numbers(flat_state(self.env, ("state",)), rows.state, "the state")
         self._acting, self._infos = acting, infos
+
+    def _waits(self, agent: Any) -> bool:
+        """Whether it is another agent's turn, in PettingZoo's turn-based conversion."""
+        return self._turns is not None and self._turns.agent_selection != agent
 
     def result(self, name: str) -> float:
         """See `World`; the mean over the agents whose info has it."""
@@ -179,8 +192,7 @@ def _agents(env: Any, setting: str) -> list[Any]:
         UserError: if it is no parallel environment.
     """
     if hasattr(env, "agent_iter"):
-        parallel = getattr(env, "metadata", {}).get("is_parallelizable", False)
-        name = "aec_to_parallel" if parallel else "turn_based_aec_to_parallel"
+        name = "aec_to_parallel" if is_parallel(env) else "turn_based_aec_to_parallel"
         raise UserError(
             f"{setting}: this environment takes turns (AEC); a parallel one is needed. Name the "
             f"module's `parallel_env` if it has one. Otherwise PettingZoo converts it: write a "
@@ -195,3 +207,8 @@ def _agents(env: Any, setting: str) -> list[Any]:
             f"`possible_agents` is needed."
         )
     return list(agents)
+
+
+def is_parallel(env: Any) -> bool:
+    """Whether all agents of a turn-based environment may move at once."""
+    return bool(getattr(env, "metadata", {}).get("is_parallelizable", False))

@@ -196,8 +196,8 @@ def actions(space: Any, owner: str) -> Actions:
         UserError: if the space is not discrete, or has too many actions.
     """
     if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        is_single = isinstance(space, spaces.Discrete)
-        count = int(space.n) if is_single else math.prod(np.ravel(space.nvec).tolist())
+        sizes = [space.n] if isinstance(space, spaces.Discrete) else np.ravel(space.nvec)
+        count = math.prod(map(int, sizes))
         if count > LARGEST_LAYER:
             raise UserError(
                 f"The actions of {owner} are {space}, {count:,} in all; {LARGEST_LAYER:,} are the "

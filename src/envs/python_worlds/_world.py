@@ -1,23 +1,14 @@
 """One copy of a Python environment, whatever library it comes from, writing into its rows."""
 
-import inspect
-import os
-import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
-
-import numpy as np
 
 from envs.python_worlds._arrays import Array, Rows
 from envs.python_worlds._spaces import MASKS, Actions, Encoder, actions, encoder, numbers
 from utils.errors import UserError
 
 Ended = Literal["", "terminated", "truncated"]
-NO_DISPLAY = (
-    "Its renderer may need a display, and there is none here. Install a virtual one (Debian and "
-    "Ubuntu: `apt-get install xvfb`), then put `xvfb-run -a` before the command."
-)
 
 
 @dataclass(frozen=True)
@@ -53,7 +44,7 @@ class World(Protocol):
         ...
 
     def picture(self) -> Any:
-        """The environment's own picture, see `picture_of`."""
+        """The environment's own picture, see `_picture.py`."""
         ...
 
     def close(self) -> None:
@@ -168,84 +159,6 @@ def mask_in(*places: Any) -> Any:
     return None
 
 
-def require_seed(env: Any, setting: str) -> None:
-    """Check that an environment's `reset` takes a seed.
-
-    Raises:
-        UserError: if it does not: no episode could be played twice.
-    """
-    inner = getattr(env, "unwrapped", env)
-    kinds = inspect.signature(inner.reset).parameters
-    if "seed" not in kinds and all(p.kind is not p.VAR_KEYWORD for p in kinds.values()):
-        raise UserError(
-            f"{setting}: its reset takes no seed, so that no episode could be repeated. Write "
-            f"`def reset(self, *, seed=None, options=None)`, and draw every random number from "
-            f"`gymnasium.utils.seeding.np_random(seed)`."
-        )
-
-
-def require_arguments(function: Callable[..., Any], given: Mapping[str, Any], what: str) -> None:
-    """Check that a constructor takes the arguments that it will be given.
-
-    Raises:
-        UserError: if it does not take one of them.
-    """
-    try:
-        kinds = inspect.signature(function).parameters
-    except (TypeError, ValueError):  # such as a class written in C
-        return
-    unknown = [name for name in given if name not in kinds]
-    if unknown and all(p.kind is not p.VAR_KEYWORD for p in kinds.values()):
-        raise UserError(
-            f"env_args.kwargs has '{unknown[0]}', which {what} does not take. It takes: "
-            f"{', '.join(kinds) or 'nothing'}. Take it out with env_args.kwargs.{unknown[0]}=null."
-        )
-
-
-def observations_and_infos(shown: Any, n_values: int, names: str) -> tuple[Any, ...]:
-    """What `reset` or `step` returned, as a tuple whose last entry is the infos.
-
-    Args:
-        shown: what was returned.
-        n_values: how many values it must be.
-        names: what they are, for messages.
-
-    Raises:
-        UserError: if it is something else.
-    """
-    function = "reset" if n_values == 2 else "step"
-    if not isinstance(shown, tuple) or len(shown) != n_values:
-        size = f"{len(shown)} values" if isinstance(shown, tuple) else f"a {type(shown).__name__}"
-        raise UserError(
-            f"{function} returned {size}; it must return a tuple of {n_values}: {names}. An "
-            f"environment of an older interface needs a wrapper that returns them."
-        )
-    infos = shown[-1]
-    each = infos if isinstance(infos, list | tuple) else [infos]
-    if not all(isinstance(info, Mapping) for info in each):
-        raise UserError(
-            f"{function} returned {infos!r:.100} as infos, the last of {names}. Return a dict "
-            f"there, empty if there is nothing to say."
-        )
-    return shown
-
-
-def single_number(x: Any, what: str) -> float:
-    """`x` as one number; an array of one entry is one.
-
-    Raises:
-        UserError: if it has another number of entries.
-        TypeError: if it is no number.
-    """
-    array = numbers(x, what)
-    if array.size != 1:
-        raise UserError(
-            f"{what} has shape {array.shape}; it must be one number. Add up its parts, or choose "
-            f"one, in a wrapper of the environment."
-        )
-    return float(array.reshape(-1)[0])
-
-
 def flat_state(env: Any, functions: Sequence[str]) -> Any:
     """The environment's own state as a vector.
 
@@ -280,34 +193,3 @@ def number(infos: Iterable[Any], name: str) -> float:
             f"Correct the name."
         )
     return sum(map(float, found[name])) / len(found[name])
-
-
-def picture_of(env: Any) -> Any:
-    """What an environment draws of itself, [height, width, 3] uint8.
-
-    Level-based foraging, RWARE and VMAS take the mode as an argument of the unwrapped `render`.
-
-    Raises:
-        UserError: if that is no picture.
-    """
-    inner = getattr(env, "unwrapped", env)
-    picture: Any = None
-    try:
-        if "mode" in inspect.signature(inner.render).parameters:
-            picture = inner.render(mode="rgb_array")
-        elif getattr(env, "render_mode", None) == "rgb_array":
-            picture = env.render()
-    except NotImplementedError:
-        pass
-    except (Exception, SystemExit) as error:  # each graphics library has errors of its own
-        has_display = sys.platform != "linux" or os.environ.get("DISPLAY")
-        raise UserError(
-            f"the environment could not draw itself ({type(error).__name__}: {error}). "
-            f"{'' if has_display else NO_DISPLAY}".strip()
-        ) from error
-    if np.ndim(picture) != 3:
-        raise UserError(
-            "the environment draws no pictures. Add env_args.kwargs.render_mode=rgb_array; if that "
-            "changes nothing, it cannot be filmed."
-        )
-    return np.asarray(picture, dtype=np.uint8)
