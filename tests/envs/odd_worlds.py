@@ -191,6 +191,8 @@ class Gym(gymnasium.Env[Any, Any]):
         return self.seen(), rewards, over, False, self.info()
 
     def render(self, mode: str = "human") -> Any:
+        if self.case == "no renderer":
+            raise ModuleNotFoundError("No module named 'six'", name="six")
         if self.case == "no display":
             raise RuntimeError("no display")
         if self.case == "exit in render":

@@ -364,6 +364,13 @@ def test_without_a_display_it_is_said_what_to_install(monkeypatch: pytest.Monkey
         env.scene(0)
 
 
+def test_a_renderer_that_lacks_a_module_says_which() -> None:
+    env = build("Gym", "no renderer")
+    env.reset()
+    with pytest.raises(UserError, match=r"renderer needs the module 'six'.*`pip install six`"):
+        env.scene(0)
+
+
 # The checker's time
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.python_worlds._tasks import advice
 from utils.errors import UserError
 
 NO_DISPLAY = (
@@ -32,6 +33,11 @@ def picture_of(env: Any) -> Any:
             picture = env.render()
     except NotImplementedError:
         pass
+    except ModuleNotFoundError as error:
+        name = error.name or ""
+        raise UserError(
+            f"the environment's renderer needs the module '{name}'. {advice(name)}"
+        ) from error
     except (Exception, SystemExit) as error:  # each graphics library has errors of its own
         has_display = sys.platform != "linux" or os.environ.get("DISPLAY")
         raise UserError(

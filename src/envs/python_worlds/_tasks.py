@@ -24,6 +24,7 @@ INSTALL = {  # module: how to install it; of no other module is the package know
     "pymunk": "pip install pymunk",
     "pyglet": 'pip install "pyglet<2"',
     "rware": "pip install rware",
+    "six": "pip install six",
     "shimmy": "pip install shimmy",
     "smaclite": "pip install git+https://github.com/uoe-agents/smaclite",
     "vmas": "pip install vmas shimmy gym==0.26.2",
@@ -50,7 +51,7 @@ def load_module(name: str, setting: str) -> ModuleType:
             if name != missing and not name.startswith(f"{missing}."):
                 raise  # a mistake inside the package, shown as it is
             raise UserError(f"{setting}: {_no_module(missing)}") from error
-        raise UserError(f"{setting} needs the module '{package}'. {_advice(package)}") from error
+        raise UserError(f"{setting} needs the module '{package}'. {advice(package)}") from error
 
 
 def look_here_too() -> None:
@@ -70,7 +71,8 @@ def exists(module: str) -> bool:
         return False
 
 
-def _advice(module: str) -> str:
+def advice(module: str) -> str:
+    """What to do about a module that is not installed."""
     if module in INSTALL:
         return f"It is not installed. Install it with `{INSTALL[module]}`."
     return (
