@@ -214,7 +214,7 @@ class Checker:
         differs = {name: difference(first, other) is not None for name, other in others.items()}
         differs["the next reset"] = any(difference(played[0], e) for e in played[1:])
         differs["another copy"] = copies_differ(first)
-        if any(differs.values()):
+        if any(differs.values()) and self.trace_steps == math.inf:  # what is short may be alike
             for name in [name for name, is_other in differs.items() if not is_other]:
                 self.rules.fail(name, SAME_EPISODES.format(name=name, advice=STREAM_ADVICE[name]))
 

@@ -11,9 +11,13 @@ from envs.python_worlds._tasks import advice
 from utils.errors import UserError
 
 NO_DISPLAY = (
-    "Its renderer may need a display, and there is none here. Install a virtual one (Debian and "
-    "Ubuntu: `apt-get install xvfb`), then put `xvfb-run -a` before the command."
+    "Its renderer may need a display, and there is none here. Install what draws without one "
+    "(Debian and Ubuntu: `apt-get install libegl1 libglu1-mesa`), or a virtual display "
+    "(`apt-get install xvfb`, then put `xvfb-run -a` before the command)."
 )
+HAS_DISPLAY = sys.platform != "linux" or bool(os.environ.get("DISPLAY"))
+if not HAS_DISPLAY:
+    os.environ.setdefault("PYGLET_HEADLESS", "1")  # level-based foraging and RWARE draw by pyglet
 
 
 def picture_of(env: Any) -> Any:
@@ -39,10 +43,9 @@ def picture_of(env: Any) -> Any:
             f"the environment's renderer needs the module '{name}'. {advice(name)}"
         ) from error
     except (Exception, SystemExit) as error:  # each graphics library has errors of its own
-        has_display = sys.platform != "linux" or os.environ.get("DISPLAY")
         raise UserError(
             f"the environment could not draw itself ({type(error).__name__}: {error}). "
-            f"{'' if has_display else NO_DISPLAY}".strip()
+            f"{'' if HAS_DISPLAY else NO_DISPLAY}".strip()
         ) from error
     if np.ndim(picture) != 3:
         raise UserError(
