@@ -103,7 +103,12 @@ def _described(info: EnvInfo) -> dict[str, str]:
 
 
 def _metrics_of_yamls(name: str) -> list[str]:
-    """The metrics of every YAML of an environment that has several, since settings decide."""
+    """The metrics of every YAML of an environment that has several, since settings decide.
+
+    Environments of other libraries need packages that may be missing, and name theirs in the YAML.
+    """
+    if issubclass(ENVS.get(name).cls, PythonEnv):
+        return []
     configs = [load_config(None, yaml, []) for yaml in available("envs")]
     mine = [config for config in configs if config.env == name]
     parts = []

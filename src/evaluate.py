@@ -10,7 +10,6 @@ from components.statistics import Statistics
 from config.load import recorded_settings
 from config.plain_data import changes, to_dict
 from config.schema import HARMLESS, RunConfig
-from controllers.basic_controller import BasicController
 from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
 from utils.checkpoint import find_checkpoint, run_folder
@@ -41,18 +40,15 @@ def evaluate(config: RunConfig) -> str:
 
     The episodes come from a random stream of their own, so they are new to the run. The results are
     also appended to `evaluations.csv` in the run's folder, with the settings that were changed.
-    With `write_episodes` each episode becomes a row of `episodes.csv` there. With `render` the
-    first episodes are filmed, too.
+    With `write_episodes` each episode becomes a row of `episodes.csv` there.
 
     Raises:
         UserError: if the checkpoint is missing, damaged or of another architecture, if a trained
-            opponent cannot play, if what `render` asks for cannot be filmed,
-            or if a file cannot be written.
+            opponent cannot play, or if a file cannot be written.
     """
     torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
     controller, state = build_trained_controller(config, path)
-    film = None if config.render == "none" else _film(config, controller, path)
     runner = build_test_runner(config, controller, "evaluate")
     with closing(runner.env):
         statistics = play_greedily(runner, config.test_nepisode, 0)
@@ -72,16 +68,20 @@ def evaluate(config: RunConfig) -> str:
     if config.write_episodes:
         about = {"checkpoint": path.name, "env_steps": str(steps), "changes": changed}
         rows["episodes"] = str(write_episodes(folder, about, episodes, runner.env.info.agent_names))
-    if film is not None:
-        rows["film"] = str(film)
     title = f"{config.alg_name} on {config.env_name}, {n:,} greedy episodes, seed {config.seed}"
     return result_table(title, rows)
 
 
-def _film(config: RunConfig, controller: BasicController, checkpoint: Path) -> Path:
-    """The film that `render` asks for, in the run's folder."""
+def film(config: RunConfig) -> Path:
+    """Film the first episodes of an evaluation, as `render` asks; returns the film's path.
+
+    Raises:
+        UserError: if they cannot be filmed.
+    """
     assert config.render != "none"
     require_packages(config.render)
     from film import write_film  # imports what only films need
 
-    return write_film(config, controller, checkpoint, config.render)
+    path = find_checkpoint(config.checkpoint_path)
+    controller, _ = build_trained_controller(config, path)
+    return write_film(config, controller, path, config.render)

@@ -55,20 +55,27 @@ def dispatch(command: Command, signals: StopSignals) -> int:
             print(yaml.safe_dump(to_dict(config), sort_keys=False), end="")
         elif command.action == "check_env":
             from build import seat_opponent
-            from envs.env_checker import PASSES, report
+            from envs._check_report import report
 
-            text = report(config.env, config.env_args, lambda env: seat_opponent(env, config))
+            text, passes = report(
+                config.env,
+                config.env_args,
+                lambda env: seat_opponent(env, config),
+                config.reward_aggregation,
+            )
             print(text)
-            return 0 if PASSES in text else 1
+            return 0 if passes else 1
         elif config.evaluate:
             if command.mongo:
                 raise UserError(
                     "--mongo is for training; an evaluation writes evaluations.csv in the run's "
                     "folder. Leave out --mongo."
                 )
-            from evaluate import evaluate
+            from evaluate import evaluate, film
 
-            print(evaluate(config))
+            print(evaluate(config), flush=True)
+            if config.render != "none":
+                print(f"  film: {film(config)}")
         else:
             from training import train
 

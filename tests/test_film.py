@@ -119,7 +119,6 @@ def test_what_cannot_be_filmed_is_refused(
     assert message in error
     assert "Traceback" not in error
     assert not (vdn / "films").exists()
-    assert not (vdn / "evaluations.csv").exists()
 
 
 def test_there_must_be_such_a_layer(agp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,6 +145,11 @@ def test_another_librarys_environment_is_filmed_by_its_own_picture(
     paints = "env_args.kwargs.render_mode=rgb_array"
     assert main(command(run, "render=gif", paints, "env_args.n_workers=2")) == 2
     assert "env_args.n_workers=0" in capsys.readouterr().err
+    spoils = "env_args.kwargs.spoilt=true"
+    assert main(command(run, "render=gif", paints, spoils)) == 2
+    shown = capsys.readouterr()
+    assert "return_mean" in shown.out  # the table is not lost with the film
+    assert "could not draw itself (OSError: no ink)" in shown.err
     frames = frames_of(run, "render=gif", paints)[0]
     assert frames[0].scene.picture is not None
     assert [int(np.max(frame.scene.picture)) for frame in frames] == [0, 1, 2, 3]  # type: ignore[arg-type]

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 class EpisodeBatch:
     """Whole episodes; see the module's text for padding."""
 
-    obs: Tensor  # [B, T+1, N, O] float32
-    state: Tensor  # [B, T+1, S] float32
+    obs: Tensor  # [B, T+1, N, O] float32, or uint8 for images
     avail: Tensor  # [B, T+1, N, A] bool, true where the action may be chosen
     actions: Tensor  # [B, T, N] int64
     reward: Tensor  # [B, T, R] float32, R = 1 (team) or N (individual)
@@ -34,6 +33,7 @@ class EpisodeBatch:
     action_features: Tensor | None = None  # [B, T+1, N, A, F] float32
     is_active: Tensor | None = None  # [B, T+1, N] bool, true for agents that take part
     noise: Tensor | None = None  # [B, T+1, N, K] float32, common noise the actions were chosen with
+    own_state: Tensor | None = None  # [B, T+1, S] float32; None: the state is the observations
 
     @classmethod
     def zeros(
@@ -51,8 +51,7 @@ class EpisodeBatch:
             return torch.zeros(shape, dtype=dtype, device=device)
 
         return cls(
-            obs=new(b, t + 1, n, info.obs_dim),
-            state=new(b, t + 1, info.state_dim),
+            obs=new(b, t + 1, n, info.obs_dim, dtype=info.obs_dtype),
             avail=torch.ones(b, t + 1, n, info.n_actions, dtype=torch.bool, device=device),
             actions=new(b, t, n, dtype=torch.int64),
             reward=new(b, t, n_rewards),
@@ -64,7 +63,13 @@ class EpisodeBatch:
             else None,
             is_active=new(b, t + 1, n, dtype=torch.bool) if info.varying_team else None,
             noise=new(b, t + 1, n, noise_dim) if noise_dim else None,
+            own_state=None if info.state_is_obs else new(b, t + 1, info.state_dim),
         )
+
+    @property
+    def state(self) -> Tensor:
+        """What centralised training sees, [B, T+1, S] float32."""
+        return as_floats(self.obs.flatten(2)) if self.own_state is None else self.own_state
 
     @property
     def n_episodes(self) -> int:
@@ -106,3 +111,8 @@ class EpisodeBatch:
         if cut == 0:
             return self
         return type(self)(**{k: v[:, : v.shape[1] + cut] for k, v in self.items()})
+
+
+def as_floats(obs: Tensor) -> Tensor:
+    """Observations as networks read them: bytes of images become numbers from 0 to 1."""
+    return obs if obs.is_floating_point() else obs / 255

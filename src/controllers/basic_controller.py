@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.episode_batch import EpisodeBatch
+from components.episode_batch import EpisodeBatch, as_floats
 from components.settings import AgentSettings
 from envs.base import EnvInfo, EnvStep
 from modules.agents.base import AgentInputs, AgentSizes
@@ -178,6 +178,7 @@ class BasicController:
     ) -> Tensor:
         """obs: [B, L, N, O]; last_actions: [B, L, N, A]; noise: [B, L, N, K] -> [B, L, N, F]."""
         b, length, n = obs.shape[:3]
+        obs = as_floats(obs)
         if self.config.obs_mode == "joint":
             if is_active is not None:
                 obs = torch.where(is_active.unsqueeze(3), obs, 0.0)

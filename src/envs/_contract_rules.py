@@ -116,8 +116,9 @@ class Rules:
         before = len(self.found)
         if step.lost is not None:
             self.fail("lost", f"An episode was lost by a fault {self.where}: see the warning.")
-        for name, (axes, dtype, advice) in FIELDS.items():
-            value = getattr(step, name)
+        seen = {"obs", "state"} if info.state_is_obs else {"obs"}
+        for name, (axes, usual, advice) in FIELDS.items():
+            value, dtype = getattr(step, name), info.obs_dtype if name in seen else usual
             promise = PROMISED.get(name)
             if promise is not None and not getattr(info, promise):
                 if value is not None:
@@ -127,8 +128,7 @@ class Rules:
                         f"{getattr(info, promise)}. Set info.{promise}, or return None.",
                     )
                 continue
-            shape = [sizes[letter] for letter in axes.split()]
-            self._check_tensor(name, value, axes, shape, dtype, advice)
+            self._check_tensor(name, value, axes, [sizes[x] for x in axes.split()], dtype, advice)
         if len(self.found) > before:
             raise CannotGoOn
 

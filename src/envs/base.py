@@ -47,6 +47,12 @@ class EnvInfo:
     computes_on_host: bool = (
         False  # true: part of an episode is computed by the CPU, for which a GPU must wait
     )
+    obs_dtype: torch.dtype = (
+        torch.float32  # uint8: images, stored as bytes; networks read them divided by 255
+    )
+    state_is_obs: bool = (
+        False  # true: the state is all observations in a row, and is never stored besides them
+    )
 
     @property
     def stays_on_device(self) -> bool:
@@ -75,8 +81,10 @@ def uniform_info(
 class EnvStep:
     """What B copies show after `reset` or `step`."""
 
-    obs: Tensor  # [B, N, O] float32
-    state: Tensor  # [B, S] float32, for centralised training only
+    obs: Tensor  # [B, N, O] float32, or uint8 (EnvInfo.obs_dtype)
+    state: (
+        Tensor  # [B, S] float32, or like obs if EnvInfo.state_is_obs, for centralised training only
+    )
     avail: Tensor  # [B, N, A] bool, at least one true per agent
     reward: Tensor  # [B, N] float32, of the step just taken; zero after reset
     terminated: Tensor  # [B] bool, the episode has ended in the world

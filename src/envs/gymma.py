@@ -22,9 +22,9 @@ from utils.registry import ENVS
 class GymmaConfig(PythonEnvSettings):
     """Settings of `gymma`."""
 
-    key: str = "lbforaging:Foraging-8x8-2p-3f-v3"  # module:name; importing it registers the name
+    key: str = "lbforaging:Foraging-8x8-2p-3f-v3"  # module:name that it registers, or :function
     kwargs: dict[str, Any] = field(default_factory=dict)  # given to its constructor
-    time_limit: int = 50  # steps after which an episode is truncated; 0: the registered limit
+    time_limit: int = 50  # steps after which an episode is truncated; 0: the environment's own
     varying_team: bool = False  # an agent that is done leaves; false: all stay until all are done
 
 

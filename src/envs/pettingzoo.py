@@ -15,6 +15,7 @@ import torch
 from envs.python_worlds._env import PythonEnv
 from envs.python_worlds._pettingzoo import PettingZooWorld
 from envs.python_worlds._settings import PythonEnvSettings
+from envs.python_worlds._tasks import exists
 from utils.registry import ENVS
 
 
@@ -38,7 +39,7 @@ class PettingZoo(PythonEnv):
         seed: int,
         stream: str,
     ):
-        task = config.task if {".", ":"} & set(config.task) else f"mpe2.{config.task}"
+        task = _full_name(config.task)
         make = partial(
             PettingZooWorld,
             task,
@@ -47,3 +48,13 @@ class PettingZoo(PythonEnv):
             config.varying_team or config.action_masks,
         )
         super().__init__(config, make, task, batch_size, device, seed, stream)
+
+
+def _full_name(task: str) -> str:
+    """`mpe2.<task>` for a task of mpe2, and for what looks like one unless there is such a module.
+
+    All tasks of mpe2 are called `simple_<name>_v<number>`, the first one `simple_v<number>`.
+    """
+    if {".", ":"} & set(task) or not task.startswith("simple_"):
+        return task
+    return task if exists(task) and not exists(f"mpe2.{task}") else f"mpe2.{task}"

@@ -23,7 +23,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from components.episode_batch import EpisodeBatch
+from components.episode_batch import EpisodeBatch, as_floats
 from components.masking import of_present, taken
 from components.policies import log_policy, soft_value
 from components.settings import TrainingSettings
@@ -126,7 +126,7 @@ class FOPLearner(SoftActorCritic):
         for k, q_k in zip(TWINS, q, strict=True):
             value = soft_value(q_k.detach(), batch.avail[:, steps], self.temperature)
             chosen, value = (of_present(x, batch, steps) for x in (taken(q_k, actions), value))
-            state, obs = batch.state[:, steps], batch.obs[:, steps]
+            state, obs = batch.state[:, steps], as_floats(batch.obs[:, steps])
             active = None if batch.is_active is None else batch.is_active[:, steps]
             mixed, penalty = nets[f"mixer_{k}"](chosen, state, value, actions, obs, active)
             values.append(mixed)

@@ -203,7 +203,8 @@ class BatchRunner:
     def _store_seen(batch: EpisodeBatch, t: int, step: EnvStep, noise: Tensor | None) -> None:
         """What was seen before step t's action."""
         batch.obs[:, t] = step.obs
-        batch.state[:, t] = step.state
+        if batch.own_state is not None:
+            batch.own_state[:, t] = step.state
         batch.avail[:, t] = step.avail
         if batch.action_features is not None and step.action_features is not None:
             batch.action_features[:, t] = step.action_features

@@ -26,6 +26,12 @@ def _in_words(command: Callable[[StopSignals], int], signals: StopSignals) -> in
         return stop.exit_code
     except UserError as error:
         print(error_text(error), file=sys.stderr)
+    except SystemExit as stop:  # nothing of ours calls sys.exit while a command runs
+        print(
+            f"error: an environment or another component called sys.exit({stop.code!r}), which "
+            f"would have ended the program without a word. It must raise an error instead.",
+            file=sys.stderr,
+        )
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise

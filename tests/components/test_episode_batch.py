@@ -8,7 +8,6 @@ def test_shapes_and_types_of_every_field() -> None:
     batch = EpisodeBatch.zeros(fake_info(**RICH), 2, CPU, n_rewards=3, noise_dim=5)
     expected = {
         "obs": ((2, 7, 3, 5), torch.float32),
-        "state": ((2, 7, 7), torch.float32),
         "avail": ((2, 7, 3, 4), torch.bool),
         "actions": ((2, 6, 3), torch.int64),
         "reward": ((2, 6, 3), torch.float32),
@@ -18,6 +17,7 @@ def test_shapes_and_types_of_every_field() -> None:
         "action_features": ((2, 7, 3, 4, 2), torch.float32),
         "is_active": ((2, 7, 3), torch.bool),
         "noise": ((2, 7, 3, 5), torch.float32),
+        "own_state": ((2, 7, 7), torch.float32),
     }
     assert {name: (tuple(x.shape), x.dtype) for name, x in batch.items()} == expected
 
@@ -32,7 +32,7 @@ def test_optional_fields_are_left_out() -> None:
     assert batch.action_features is None
     assert batch.is_active is None
     assert batch.noise is None
-    assert [name for name, _ in batch.items()][-1] == "valid"
+    assert [name for name, _ in batch.items()][-2:] == ["valid", "own_state"]
 
 
 def test_sizes() -> None:

@@ -4,14 +4,15 @@ import pytest
 
 from config.layers import available
 from config.load import load_config
-from envs.env_checker import report
+from envs._check_budget import Budget
+from envs._check_report import report
 from utils.errors import UserError
 from utils.registry import ENVS
 
 
 def assert_passes(name: str, settings) -> None:
     try:
-        text = report(name, settings)
+        text, _ = report(name, settings, budget=Budget())
     except UserError as error:
         if "is not installed" not in str(error):
             raise

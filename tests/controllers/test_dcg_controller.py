@@ -64,7 +64,7 @@ def test_dueling_reads_the_state_in_training_only() -> None:
     bias = dueling.factors(batch, 7).bias
     torch.testing.assert_close(bias, dueling.agent.state_value(batch.state))
     before = dueling.outputs(batch, 7)
-    batch.state += 100.0
+    batch.own_state += 100.0
     assert torch.equal(dueling.outputs(batch, 7), before)
 
 

@@ -168,11 +168,13 @@ class Island:
 class Painted(Island):
     """An island whose picture shows the time as a grey."""
 
-    def __init__(self, render_mode: str | None = None, **settings: Any):
+    def __init__(self, render_mode: str | None = None, spoilt: bool = False, **settings: Any):
         super().__init__(**settings)
-        self.render_mode = render_mode
+        self.render_mode, self.spoilt = render_mode, spoilt
 
     def render(self) -> Any:
+        if self.spoilt:
+            raise OSError("no ink")
         return np.full((20, 30, 3), self.t, dtype=np.uint8)
 
 
@@ -235,6 +237,7 @@ class Field(gymnasium.Env[Any, Any]):
         shared: one reward for both.
         masks: where action masks are: `no`, `info` or `obs`.
         old: return the four values of the old interface.
+        max_episode_steps: a limit of its own, which it calls its end; 0: none.
     """
 
     def __init__(
@@ -279,6 +282,7 @@ class Field(gymnasium.Env[Any, Any]):
         if self.shared:
             rewards = 10.0 * self.t
         over: Any = bool(self.length) and self.t >= self.length
+        over |= bool(self.own_limit) and self.t >= self.own_limit
         no: Any = False
         if self.flags == "list":
             over, no = [over, over], [False, False]

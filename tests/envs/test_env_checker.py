@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import torch
 
+from envs._check_report import report
 from envs.base import EnvInfo, EnvStep
-from envs.env_checker import check_env, report
+from envs.env_checker import check_env
 from utils.errors import UserError
 from utils.registry import ENVS
 from utils.seeding import generator_state, restore_generator, torch_generator
@@ -532,7 +533,7 @@ def test_every_environment_that_was_built_is_closed(trouble):
 
 
 def test_report_on_a_registered_environment(monkeypatch):
-    text = report("one_hot", ENVS.get("one_hot").config())
+    text, _ = report("one_hot", ENVS.get("one_hot").config())
     assert text.splitlines() == [
         "one_hot passes all checks.",
         "  agents: 4 (agent_0, agent_1, agent_2, agent_3)",
@@ -543,11 +544,11 @@ def test_report_on_a_registered_environment(monkeypatch):
     ]
     component = ENVS.get("one_hot")
     monkeypatch.setattr(component.cls, "close", _fails)
-    text = report("one_hot", component.config())
+    text, _ = report("one_hot", component.config())
     assert text.startswith("one_hot breaks the contract of envs/base.py in 1 place:\n  1. The env")
 
 
 def test_a_package_that_is_missing_is_no_violation():
     settings = ENVS.get("pettingzoo").config(task="no_such_package.spread")
-    with pytest.raises(UserError, match="pip install no_such_package"):
+    with pytest.raises(UserError, match="needs the module 'no_such_package'"):
         report("pettingzoo", settings)

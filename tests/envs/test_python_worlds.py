@@ -269,8 +269,6 @@ def test_registered_limit_and_the_users():
     steps = play(env)
     assert not steps[5].truncated.any()
     assert steps[6].truncated.all()
-    env = build("Field", kwargs={"max_episode_steps": 7})  # an argument of its own constructor
-    env.close()
 
 
 # Seeds, workers, saved states
@@ -372,17 +370,17 @@ def test_a_crash_is_told_with_its_place(n_workers):
     [
         ("shape", r"shape \(1,\) has 1 entries; its space has 4"),
         ("nan", r"observation of agent 0 is not finite at 1"),
-        ("missing", r"no observation for 'scout'"),
+        ("missing", r"observations lack 'scout'. Their keys must be the agents"),
         ("mask", r"action_mask of 'cook' allows no action"),
-        ("none", r"the reward is no array of numbers, but of type object"),
+        ("none", r"the reward of 'scout' is no array of numbers, but of type object"),
         ("stranger", r"env.agents has 'stranger'"),
-        ("four", r"step returned 4 values"),
+        ("four", r"step returned 4 values; it must return a tuple of 5: observations, rewards"),
         ("words", r"observation is no array of numbers, but of type <U1"),
         ("fraction", r"observation is 1.5; its space has 5 values"),
         ("long", r"observation has 7 entries; its space has 2"),
         ("endless", r"reward of agent 0 is inf"),
-        ("ended", r"terminated is 'no', neither true nor false"),
-        ("nothing", r"TypeError: argument of type 'NoneType'"),
+        ("ended", r"terminations\['scout'\] is 'no', neither true nor false"),
+        ("nothing", r"observations are None; they must be a dict with agents as keys"),
         ("range", r"action_mask of 'cook' is \[1, 1, 7, 1, 1, 1\]; it must be 6 flags"),
     ],
 )
@@ -390,7 +388,7 @@ def test_a_crash_is_told_with_its_place(n_workers):
 def test_nonsense_is_told(fault, said):
     text = failure(kwargs={"fault": fault})
     assert re.search(said, text)
-    assert re.search(r"step 2 of copy \d, whose episode began with reset\(seed=\d+\): Trace", text)
+    assert re.search(r"step 2 of copy \d, whose episode began with reset\(seed=\d+\): ", text)
 
 
 def test_nonsense_in_states_and_metrics_is_told():
@@ -447,7 +445,7 @@ def test_broken_promises_are_told():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"task": "no_such_package.spread"}, "Install it with `pip install no_such_package`"),
+        ({"task": "no_such_package.spread"}, "add that folder to PYTHONPATH"),
         ({"task": "tests.envs.fake_world"}, "Did you mean 'fake_worlds'?"),
         ({"task": f"{HERE}:Iland"}, "has no function 'Iland'"),
         ({"task": HERE}, "has no function 'parallel_env'"),
@@ -458,7 +456,7 @@ def test_broken_promises_are_told():
             {"metrics": {"gold": "x"}},
             "names 'gold', but the info at the end of an episode has wood",
         ),
-        ({"kind": "Field", "key": "no_such_package:A-v0"}, "pip install no_such_package"),
+        ({"kind": "Field", "key": "no_such_package:A-v0"}, "does not hold it. If it is yours"),
         ({"kind": "Field", "key": f"{HERE}:fake/Feld-v0"}, "env_args.key=<module>:<name>"),
         ({"kind": "Field", "key": "gymnasium:CartPole-v1"}, "not a Tuple with one space per agent"),
         ({"kind": "Field", "kwargs": {"old": True}}, "step returned 4 values"),

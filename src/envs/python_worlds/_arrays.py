@@ -8,7 +8,7 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 ALIGNMENT = 64  # bytes; a cache line, and enough for every dtype
-FLOATS, FLAGS = np.dtype(np.float32), np.dtype(np.bool_)
+FLOATS, BYTES, FLAGS = np.dtype(np.float32), np.dtype(np.uint8), np.dtype(np.bool_)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Arrays(NamedTuple):
     busy: Array  # [W] int64, the copy that each worker is at
     seeds: Array  # [B] int64, for the next reset
     actions: Array  # [B, N] int64
-    obs: Array  # [B, N, O] float32
+    obs: Array  # [B, N, O] float32, or uint8 for images
     state: Array  # [B, S] float32; S = 0 if the state is made of the observations
     reward: Array  # [B, N] float32
     metrics: Array  # [B, M] float32
@@ -59,13 +59,14 @@ class Layout:
 
     Args:
         b, n, o, a, s, m, w: copies, agents, observation, actions, state, metrics, workers.
+        is_image: observations are bytes.
 
     Attributes:
         places: name of each array: its place.
         n_bytes: size of the block.
     """
 
-    def __init__(self, b: int, n: int, o: int, a: int, s: int, m: int, w: int):
+    def __init__(self, b: int, n: int, o: int, a: int, s: int, m: int, w: int, is_image: bool):
         whole = np.dtype(np.int64)
         shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
             "control": ((2,), whole),
@@ -73,7 +74,7 @@ class Layout:
             "busy": ((w,), whole),
             "seeds": ((b,), whole),
             "actions": ((b, n), whole),
-            "obs": ((b, n, o), FLOATS),
+            "obs": ((b, n, o), BYTES if is_image else FLOATS),
             "state": ((b, s), FLOATS),
             "reward": ((b, n), FLOATS),
             "metrics": ((b, m), FLOATS),

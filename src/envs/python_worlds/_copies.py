@@ -39,10 +39,15 @@ class CopyFailure(Exception):
         mendable: whether the user can; then it would happen again and again.
     """
 
-    def __init__(self, copy: int, error: Exception):
-        self.copy, self.mendable = copy, isinstance(error, UserError)
+    def __init__(self, copy: int, error: Exception | SystemExit):
+        self.copy, self.mendable = copy, isinstance(error, UserError | SystemExit)
         trace = "".join(traceback.format_exception(error)).strip()
-        self.text = str(error) if self.mendable else trace
+        if isinstance(error, SystemExit):
+            trace = (
+                f"it called sys.exit({error.code!r}), which would end the whole program. An "
+                f"environment must raise an error instead:\n{trace}"
+            )
+        self.text = str(error) if isinstance(error, UserError) else trace
         super().__init__(copy, self.text)
 
 
@@ -69,7 +74,7 @@ class Copies:
             self._at(i)
             try:
                 self.worlds.append(make())
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise CopyFailure(first + i, error) from error
 
     def run(self, command: int) -> None:
@@ -84,7 +89,7 @@ class Copies:
                 self._at(i)
                 try:
                     act(i, self.worlds[i], self.rows[i])
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     raise CopyFailure(self.first + i, error) from error
             else:
                 self.rows[i].reward[:] = 0
@@ -94,7 +99,7 @@ class Copies:
         for world in self.worlds:
             try:
                 world.close()
-            except Exception:  # its episodes are over: nothing depends on it any more
+            except (Exception, SystemExit):  # its episodes are over: nothing depends on it any more
                 continue
         self.worlds = []
 

@@ -9,6 +9,7 @@ copies' episodes that had not ended are lost (`EnvStep.lost`), and the copies re
 reset, whose seeds are those of the next episode as ever: no seed is played twice.
 """
 
+import functools
 import logging
 from typing import Any
 
@@ -21,6 +22,7 @@ from envs.python_worlds._arrays import Array, Layout, blank
 from envs.python_worlds._copies import RESET, STEP, CopyFailure, MakeWorld, Rules
 from envs.python_worlds._crew import Crew, CrewFailure, Here, Workers
 from envs.python_worlds._settings import PythonEnvSettings
+from envs.python_worlds._sizes import bounds, env_info
 from envs.python_worlds._world import WorldInfo
 from envs.scene import Scene
 from utils.errors import UserError
@@ -65,8 +67,15 @@ class PythonEnv:
         self._restarts, self._max_restarts = 0, settings.max_restarts
         self._restarting = settings.on_worker_error == "restart"
         found = _describe(make, label)
-        self.info = info = _env_info(found, settings, label)
+        self.info = info = env_info(found, settings, label)
         self._own_state = found.state_dim > 0
+        self._bounds = bounds(found)  # [N, O] each, until a warning was given
+        if found.is_image:
+            warn_once(
+                f"{label}: agents observe images of {info.obs_dim:,} bytes. The networks here have "
+                f"no convolutions and read them as flat vectors, divided by 255. Smaller images, "
+                f"or numbers that say what matters, learn faster."
+            )
         self._metric_names = tuple(settings.metrics)
         rules = Rules(
             info.episode_limit,
@@ -150,6 +159,8 @@ class PythonEnv:
 
     def _shown(self) -> EnvStep:
         """What the arrays hold now, as new tensors: workers will write into the old ones again."""
+        if self._bounds is not None:
+            self._warn_outside(*self._bounds)
         x = {name: live.to(self.device, copy=True) for name, live in self._live.items()}
         return EnvStep(
             obs=x["obs"],
@@ -162,6 +173,19 @@ class PythonEnv:
             is_active=x.get("is_active"),
             lost=self._lost,
         )
+
+    def _warn_outside(self, low: Array, high: Array) -> None:
+        """Say once that an observation lies outside its space."""
+        obs, active = self._crew.arrays.obs, self._crew.arrays.is_active
+        outside = ((obs < low) | (obs > high)) & active[:, :, None]  # [B, N, O]
+        if outside.any():
+            b, i, o = np.argwhere(outside)[0].tolist()
+            self._bounds = None
+            warn_once(
+                f"{self.label}: agent '{self.info.agent_names[i]}' observes {obs[b, i, o]:g} at "
+                f"place {o}, outside its space of {low[i, o]:g} to {high[i, o]:g}. The value is "
+                f"used as it is. If it is right, correct the environment's observation space."
+            )
 
     def _shown_names(self) -> list[str]:
         """The arrays that steps show; the others never change."""
@@ -208,7 +232,7 @@ def _describe(make: MakeWorld, label: str) -> WorldInfo:
             world.close()
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         text = CopyFailure(0, error).text
         raise EnvironmentFailure(f"{label} failed while it was built: {text}") from None
 
@@ -232,6 +256,7 @@ def _crew(
         s=found.state_dim,
         m=len(settings.metrics),
         w=max(n_workers, 1),
+        is_image=found.is_image,
     )
     try:
         if n_workers:
@@ -243,26 +268,7 @@ def _crew(
         ) from None
 
 
-def _env_info(found: WorldInfo, settings: PythonEnvSettings, label: str) -> EnvInfo:
-    limits = [limit for limit in (settings.time_limit, found.step_limit) if limit]
-    if not limits:
-        raise UserError(
-            f"{label} does not say how long an episode may last. Write "
-            f"env_args.time_limit=<steps>; longer episodes are truncated there."
-        )
-    n, o = len(found.agent_names), max(found.obs_dims)
-    return EnvInfo(
-        n_agents=n,
-        n_actions=max(found.action_counts),
-        obs_dim=o,
-        state_dim=found.state_dim or n * o,
-        episode_limit=min(limits),
-        agent_names=found.agent_names,
-        obs_dims=found.obs_dims,
-        action_counts=found.action_counts,
-        metric_descriptions=dict(settings.metrics),
-        varying_team=settings.varying_team,
-        dynamic_avail=settings.varying_team or settings.action_masks,
-        fixed_length=settings.fixed_length,
-        computes_on_host=True,
-    )
+@functools.cache
+def warn_once(text: str) -> None:
+    """Log a warning that has not been logged before, whichever copy it is about."""
+    logging.getLogger(__name__).warning(text)

@@ -5,7 +5,6 @@ foraging, RWARE and others. Departures: `truncated` is kept apart from `terminat
 given to every reset, and the episode's last observation and reward are kept.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,9 +12,18 @@ import gymnasium
 import numpy as np
 
 from envs.python_worlds._arrays import Rows
-from envs.python_worlds._spaces import MASK, flag, numbers, write_numbers
-from envs.python_worlds._tasks import load_module
-from envs.python_worlds._world import Seats, WorldInfo, flat_state, mask_of, number, picture_of
+from envs.python_worlds._gym_make import make
+from envs.python_worlds._picture import picture_of
+from envs.python_worlds._requirements import observations_and_infos, require_seed
+from envs.python_worlds._spaces import flag, numbers, write_numbers
+from envs.python_worlds._world import (
+    Ended,
+    Seats,
+    WorldInfo,
+    flat_state,
+    mask_in,
+    number,
+)
 from utils.errors import UserError
 
 STATE_METHODS = ("state", "get_state")
@@ -25,9 +33,9 @@ class GymWorld:
     """See the module's text, and `World`.
 
     Args:
-        key: `module:Name-v0`; the module registers the name.
+        key: `module:Name-v0`, a name that the module registers, or `module:function`.
         kwargs: given to the environment's constructor.
-        time_limit: takes the place of the registered limit; 0 keeps that.
+        time_limit: takes the place of the environment's own limit; 0 keeps that.
         own_state: show the environment's state too.
         varying_team: an agent whose own flag is set leaves; otherwise all stay until all are done.
         action_masks: false if it was promised that no mask excludes an action.
@@ -42,7 +50,9 @@ class GymWorld:
         varying_team: bool,
         action_masks: bool,
     ):
-        self.env = _make(key, kwargs, time_limit)
+        self.env, self.step_limit = make(key, kwargs, time_limit)
+        require_seed(self.env, f"env_args.key={key}")
+        self.inner = getattr(self.env, "unwrapped", self.env)
         self.own_state, self.varying_team = own_state, varying_team
         seen, acts = (_members(self.env, name) for name in ("observation_space", "action_space"))
         self.n_agents = len(seen)
@@ -53,20 +63,20 @@ class GymWorld:
             )
         self.seats = Seats([f"agent_{i}" for i in range(self.n_agents)], seen, acts, action_masks)
         self._present = [True] * self.n_agents
-        self._info: dict[str, Any] = {}
+        self._info: Any = {}
 
     def describe(self) -> WorldInfo:
         """See `World`."""
         state_dim = 0
         if self.own_state:
             self.env.reset(seed=0)
-            state_dim = flat_state(self.env.unwrapped, STATE_METHODS).size
-        spec = self.env.spec
-        return self.seats.info(state_dim, (spec and spec.max_episode_steps) or 0)
+            state_dim = flat_state(self.inner, STATE_METHODS).size
+        return self.seats.info(state_dim, self.step_limit)
 
     def reset(self, seed: int, rows: Rows) -> None:
         """See `World`."""
-        observations, info = self.env.reset(seed=seed)
+        shown = self.env.reset(seed=seed)
+        observations, info = observations_and_infos(shown, 2, "observations and info")
         self._present = [True] * self.n_agents
         self._show(rows, observations, info)
 
@@ -74,26 +84,32 @@ class GymWorld:
         """See `World`."""
         acts = self.seats.actions
         shown: Any = self.env.step(tuple(acts[i].decode(int(a)) for i, a in enumerate(actions)))
-        if len(shown) != 5:
-            raise ValueError(
-                f"step returned {len(shown)} values; Gymnasium's step returns 5: observations, "
-                f"rewards, terminated, truncated, info"
-            )
-        observations, rewards, terminated, truncated, info = shown
-        if np.ndim(rewards) and len(rewards) != self.n_agents:
-            raise ValueError(f"step returned {len(rewards)} rewards for {self.n_agents} agents")
-        rows.reward[:] = numbers(rewards, "the reward")  # a single one is everybody's
+        names = "observations, rewards, terminated, truncated and info"
+        observations, rewards, terminated, truncated, info = observations_and_infos(shown, 5, names)
+        rows.reward[:] = self._rewards(rewards)
         ends = self._ends(terminated, truncated)
-        self._show(rows, observations, info)
+        ended: Ended = "terminated" if ends[0] else "truncated" if ends[1] else ""
+        self._show(rows, observations, info, ended)
         return ends
+
+    def _rewards(self, rewards: Any) -> Any:
+        """One reward per agent; a single one is every agent's."""
+        array = numbers(rewards, "the reward")
+        if array.size not in (1, self.n_agents):
+            raise UserError(
+                f"the reward has shape {array.shape}; it must be one number, or one per agent "
+                f"({self.n_agents}). Add up its parts, or choose one, in a wrapper of the "
+                f"environment."
+            )
+        return array.reshape(-1)
 
     def _ends(self, terminated: Any, truncated: Any) -> tuple[bool, bool]:
         """Whether the episode has ended, and how; flags may be single or one per agent."""
         if not np.ndim(terminated) and not np.ndim(truncated):
             return flag(terminated, "terminated"), flag(truncated, "truncated")
         n, present = self.n_agents, np.array(self._present)
-        dead = np.broadcast_to(_flags(terminated, "terminated"), n) & present
-        cut = np.broadcast_to(_flags(truncated, "truncated"), n) & present
+        dead = np.broadcast_to(_flags(terminated, "terminated", n), n) & present
+        cut = np.broadcast_to(_flags(truncated, "truncated", n), n) & present
         over = bool((dead | cut)[present].all())
         all_dead = bool(dead[present].all())
         if self.varying_team and not all_dead:
@@ -101,28 +117,70 @@ class GymWorld:
             self._present = (present & ~leaving).tolist()
         return (all_dead, bool(cut.any())) if over else (False, False)
 
-    def _show(self, rows: Rows, observations: Any, info: Any) -> None:
+    def _show(self, rows: Rows, observations: Any, info: Any, ended: Ended = "") -> None:
         if len(observations) != self.n_agents:
             raise ValueError(f"{len(observations)} observations for {self.n_agents} agents")
-        masks = info.get(MASK) if isinstance(info, Mapping) else None
-        if masks is None:
-            masks = [None] * self.n_agents
-        elif len(masks) != self.n_agents:
-            raise ValueError(f"info has {len(masks)} action masks for {self.n_agents} agents")
         self.seats.show(
             rows,
             [
-                (seen, mask_of(seen, None) if mask is None else mask) if present else None
-                for seen, mask, present in zip(observations, masks, self._present, strict=True)
+                (seen, mask_in(seen) if mask is None else mask) if present else None
+                for seen, mask, present in zip(
+                    observations, self._masks(info), self._present, strict=True
+                )
             ],
+            ended,
         )
         if self.own_state:
-            write_numbers(flat_state(self.env.unwrapped, STATE_METHODS), rows.state, "the state")
+            write_numbers(flat_state(self.inner, STATE_METHODS), rows.state, "the state")
         self._info = info
 
+    def _masks(self, info: Any) -> Sequence[Any]:
+        """Each agent's action mask, None where there is none.
+
+        Masks are one entry of the info for all agents, one entry of each agent's own info (a list
+        of infos, or infos by agent), or what SMAC's `get_avail_actions` returns.
+        """
+        if not isinstance(info, Mapping):
+            masks: Any = [mask_in(own) for own in info]
+        else:
+            masks = mask_in(info)
+            if masks is None:
+                own = {agent: mask_in(its) for agent, its in info.items()}
+                masks = {agent: mask for agent, mask in own.items() if mask is not None} or None
+        if masks is None and callable(ask := getattr(self.inner, "get_avail_actions", None)):
+            masks = ask()
+        if masks is None:
+            return [None] * self.n_agents
+        if isinstance(masks, Mapping):
+            masks = self._by_agent(masks)
+        if len(masks) != self.n_agents:
+            raise UserError(
+                f"there are {len(masks)} action masks for {self.n_agents} agents. Give one per "
+                f"agent, in their order."
+            )
+        return list(masks)
+
+    def _by_agent(self, masks: Mapping[Any, Any]) -> list[Any]:
+        """Masks in the order of the agents, whose keys are 0, '0' or 'agent_0' and so on."""
+        places: dict[Any, int] = {}
+        for i, name in enumerate(self.seats.names):
+            places |= {i: i, str(i): i, name: i}
+        unknown = [key for key in masks if key not in places]
+        given = {places[key]: mask for key, mask in masks.items() if key in places}
+        missing = [i for i, present in enumerate(self._present) if present and i not in given]
+        if unknown or missing:
+            what = f"one for {unknown[0]!r}" if unknown else f"none for agent {missing[0]}"
+            raise UserError(
+                f"among the action masks in the info there is {what}. Give one for each of the "
+                f"agents 0 to {self.n_agents - 1}, or a list of them in info['action_mask']."
+            )
+        return [given.get(i) for i in range(self.n_agents)]
+
     def result(self, name: str) -> float:
-        """See `World`; the info's entry."""
-        return number(self._info, name)
+        """See `World`; the info's entry, or the mean over the agents' own infos."""
+        if not isinstance(self._info, Mapping):
+            return number(self._info, name)
+        return number([self._info] if name in self._info else self._info.values(), name)
 
     def picture(self) -> Any:
         """See `World`."""
@@ -133,32 +191,17 @@ class GymWorld:
         self.env.close()
 
 
-def _flags(x: Any, what: str) -> list[bool]:
-    return [flag(one, what) for one in np.ravel(x)]
-
-
-def _make(key: str, kwargs: dict[str, Any], time_limit: int) -> gymnasium.Env[Any, Any]:
-    setting = f"env_args.key={key}"
-    module, colon, name = key.rpartition(":")
-    if colon:
-        load_module(module, setting)
-    try:
-        spec = copy.deepcopy(gymnasium.spec(name))
-    except gymnasium.error.Error as error:
+def _flags(x: Any, what: str, n_agents: int) -> list[bool]:
+    flags = [flag(one, what) for one in np.ravel(x)]
+    if len(flags) not in (1, n_agents):
         raise UserError(
-            f"{setting}: {error} Write env_args.key=<module>:<name>, where importing the module "
-            f"registers the name."
-        ) from error
-    spec.kwargs.update(kwargs)  # all of them reach the environment: `make` would keep some
-    return gymnasium.make(
-        spec,
-        max_episode_steps=-1 if time_limit else None,
-        disable_env_checker=True,  # it knows environments of a single agent only
-    )
+            f"{what} has {len(flags)} flags; it must be one, or one per agent ({n_agents})."
+        )
+    return flags
 
 
-def _members(env: gymnasium.Env[Any, Any], name: str) -> list[Any]:
-    space = getattr(env, name)
+def _members(env: Any, name: str) -> list[Any]:
+    space = getattr(env, name, None)
     if isinstance(space, gymnasium.spaces.Tuple):
         return list(space.spaces)
     if isinstance(space, list | tuple):

@@ -5,16 +5,33 @@ Departures from what wrappers often do: the rewards and observations of the last
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from envs.python_worlds._arrays import Rows
-from envs.python_worlds._spaces import flag, numbers, write_numbers
+from envs.python_worlds._picture import picture_of
+from envs.python_worlds._requirements import (
+    observations_and_infos,
+    require_arguments,
+    require_seed,
+    single_number,
+)
+from envs.python_worlds._spaces import flag, write_numbers
 from envs.python_worlds._tasks import load_function
-from envs.python_worlds._world import Seats, WorldInfo, flat_state, mask_of, number, picture_of
+from envs.python_worlds._world import (
+    Ended,
+    Seats,
+    WorldInfo,
+    flat_state,
+    mask_in,
+    number,
+)
 from utils.errors import UserError
 
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # many environments import pygame
+EVERY_AGENT = "__all__"  # a flag under this key is every agent's
 
 
 class PettingZooWorld:
@@ -29,16 +46,14 @@ class PettingZooWorld:
 
     def __init__(self, task: str, kwargs: dict[str, Any], own_state: bool, action_masks: bool):
         setting = f"env_args.task={task}"
-        self.env = load_function(task, "parallel_env", setting)(**kwargs)
-        agents = getattr(self.env, "possible_agents", None)
-        if hasattr(self.env, "agent_iter") or not agents:
-            kind = "takes turns (AEC)" if hasattr(self.env, "agent_iter") else "has no agents"
-            raise UserError(
-                f"{setting}: this environment {kind}; a parallel environment with "
-                f"`possible_agents` is needed. Write <module>:parallel_env, or a function of your "
-                f"own that converts it."
-            )
-        self.agents = list(agents)
+        function = load_function(task, "parallel_env", setting)
+        require_arguments(function, kwargs, task)
+        self.env = function(**kwargs)
+        self.agents = _agents(self.env, setting)
+        require_seed(self.env, setting)
+        self._known = set(self.agents)
+        turns = getattr(self.env, "aec_env", None)  # of an environment that was converted
+        self._turns = None if turns is None or is_parallel(turns) else turns
         self.own_state = own_state
         self._acting: list[int] = []  # places of those that take part
         self._infos: dict[Any, Any] = {}
@@ -60,7 +75,8 @@ class PettingZooWorld:
 
     def reset(self, seed: int, rows: Rows) -> None:
         """See `World`."""
-        observations, infos = self.env.reset(seed=seed)
+        shown = self.env.reset(seed=seed)
+        observations, infos = observations_and_infos(shown, 2, "observations and infos")
         self._show(rows, self._places(self.env.agents), observations, infos)
         if not self._acting:
             raise ValueError("after reset, env.agents is empty: nobody takes part")
@@ -69,17 +85,13 @@ class PettingZooWorld:
         """See `World`."""
         acts, agents = self.seats.actions, self.agents
         chosen = {agents[i]: acts[i].decode(int(actions[i])) for i in self._acting}
-        shown = self.env.step(chosen)
-        if len(shown) != 5:
-            raise ValueError(
-                f"step returned {len(shown)} values; PettingZoo's step returns 5: observations, "
-                f"rewards, terminations, truncations, infos"
-            )
+        names = "observations, rewards, terminations, truncations and infos"
+        shown = observations_and_infos(self.env.step(chosen), 5, names)
         observations, rewards, terminations, truncations, infos = shown
-        rows.reward[:] = numbers([rewards.get(agent, 0) for agent in agents], "the reward")
+        self._write_rewards(rewards, rows)
         listed = self._places(self.env.agents)
-        cut = _flagged(truncations, agents, "truncated")
-        dead = _flagged(terminations, agents, "terminated")
+        cut = self._flagged(truncations, "truncations")
+        dead = self._flagged(terminations, "terminations")
         dead |= set(self._acting) - set(listed) - cut  # left without a word
         staying = [i for i in listed if i not in dead and i not in cut]
         if staying:
@@ -89,8 +101,47 @@ class PettingZooWorld:
         terminated, truncated = not last, any(i in cut for i in self._acting)
         if terminated:
             last = [i for i in self._acting if agents[i] in observations]
-        self._show(rows, last, observations, infos)
+        ended: Ended = "terminated" if terminated else "truncated"
+        self._show(rows, last, observations, infos, ended)
         return terminated, truncated
+
+    def _write_rewards(self, rewards: Any, rows: Rows) -> None:
+        self._require("rewards", rewards, self._acting)
+        for i, agent in enumerate(self.agents):
+            what = f"the reward of {agent!r}"
+            rows.reward[i] = single_number(rewards.get(agent, 0), what)
+            if i not in self._acting and rows.reward[i]:
+                raise UserError(
+                    f"{what} is {rows.reward[i]}, although that agent has left before. Keep it in "
+                    f"env.agents until its last reward, or give that reward to one who stays."
+                )
+
+    def _flagged(self, flags: Any, what: str) -> set[int]:
+        """Places of the acting agents whose flag is set; `__all__` is every agent's."""
+        told_together = isinstance(flags, Mapping) and EVERY_AGENT in flags
+        self._require(what, flags, () if told_together else self._acting, (EVERY_AGENT,))
+        everyone = told_together and flag(flags[EVERY_AGENT], f"{what}['{EVERY_AGENT}']")
+        agents = self.agents
+        return {
+            i
+            for i in self._acting
+            if everyone or flag(flags.get(agents[i], False), f"{what}[{agents[i]!r}]")
+        }
+
+    def _require(
+        self, what: str, given: Any, needed: Iterable[int], allowed: Sequence[str] = ()
+    ) -> None:
+        """Check that a dict has an entry for each agent that needs one, and for no one else."""
+        if not isinstance(given, Mapping):
+            raise UserError(f"{what} are {given!r:.100}; they must be a dict with agents as keys.")
+        unknown = [key for key in given if key not in self._known and key not in allowed]
+        missing = [self.agents[i] for i in needed if self.agents[i] not in given]
+        if unknown or missing:
+            wrong = f"have {unknown[0]!r}" if unknown else f"lack {missing[0]!r}"
+            raise UserError(
+                f"{what} {wrong}. Their keys must be the agents, of the same type: "
+                f"{', '.join(map(repr, self.agents))}."
+            )
 
     def _places(self, listed: Sequence[Any]) -> list[int]:
         unknown = [agent for agent in listed if agent not in self.agents]
@@ -98,27 +149,32 @@ class PettingZooWorld:
             raise ValueError(f"env.agents has {unknown[0]!r}, which possible_agents has not")
         return [i for i, agent in enumerate(self.agents) if agent in listed]
 
-    def _show(self, rows: Rows, acting: list[int], observations: Any, infos: Any) -> None:
+    def _show(
+        self, rows: Rows, acting: list[int], observations: Any, infos: Any, ended: Ended = ""
+    ) -> None:
+        self._require("observations", observations, acting)
+        masked = [key for key, info in infos.items() if mask_in(info) is not None]
+        self._require("infos", dict.fromkeys(masked), ())
         seen: list[tuple[Any, Any] | None] = [None] * len(self.agents)
         for i in acting:
             agent = self.agents[i]
-            if agent not in observations:
-                raise ValueError(f"there is no observation for {agent!r}, which takes part")
             observation = observations[agent]
-            seen[i] = observation, mask_of(observation, infos.get(agent))
-        self.seats.show(rows, seen)
+            mask = mask_in(observation, infos.get(agent))
+            if mask is not None and self._waits(agent) and not np.any(mask):
+                mask = np.arange(self.seats.actions[i].count) == 0  # it waits; anything is ignored
+            seen[i] = observation, mask
+        self.seats.show(rows, seen, ended)
         if self.own_state:
             write_numbers(flat_state(self.env, ("state",)), rows.state, "the state")
         self._acting, self._infos = acting, infos
 
+    def _waits(self, agent: Any) -> bool:
+        """Whether it is another agent's turn, in PettingZoo's turn-based conversion."""
+        return self._turns is not None and self._turns.agent_selection != agent
+
     def result(self, name: str) -> float:
         """See `World`; the mean over the agents whose info has it."""
-        found: dict[str, list[float]] = {}
-        for info in self._infos.values():
-            for key, value in info.items():
-                found.setdefault(key, []).append(value)
-        values = {name: sum(found[name]) / len(found[name])} if name in found else found
-        return number(values, name)
+        return number(self._infos.values(), name)
 
     def picture(self) -> Any:
         """See `World`."""
@@ -129,6 +185,30 @@ class PettingZooWorld:
         self.env.close()
 
 
-def _flagged(flags: dict[Any, Any], agents: Sequence[Any], what: str) -> set[int]:
-    """Places of the agents whose flag is set."""
-    return {i for i, agent in enumerate(agents) if flag(flags.get(agent, False), what)}
+def _agents(env: Any, setting: str) -> list[Any]:
+    """The agents of a parallel environment.
+
+    Raises:
+        UserError: if it is no parallel environment.
+    """
+    if hasattr(env, "agent_iter"):
+        name = "aec_to_parallel" if is_parallel(env) else "turn_based_aec_to_parallel"
+        raise UserError(
+            f"{setting}: this environment takes turns (AEC); a parallel one is needed. Name the "
+            f"module's `parallel_env` if it has one. Otherwise PettingZoo converts it: write a "
+            f"function into a module of your own that returns "
+            f"`pettingzoo.utils.conversions.{name}(<this environment>)`, and name that as "
+            f"env_args.task=<module>:<function>."
+        )
+    agents = getattr(env, "possible_agents", None)
+    if not agents:
+        raise UserError(
+            f"{setting}: this environment has no agents; a parallel environment with "
+            f"`possible_agents` is needed."
+        )
+    return list(agents)
+
+
+def is_parallel(env: Any) -> bool:
+    """Whether all agents of a turn-based environment may move at once."""
+    return bool(getattr(env, "metadata", {}).get("is_parallelizable", False))

@@ -2,9 +2,10 @@
 
 Observations are flattened in the order of their space: numbers as they are, `Discrete` and
 `MultiDiscrete` as one-hot vectors, `Dict` and `Tuple` part by part. A `Dict`'s `action_mask` is no
-part of what an agent sees.
+part of what an agent sees. Images (`is_image`) stay bytes; everything else becomes float32.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,10 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from utils.errors import UserError
+from utils.errors import LARGEST_LAYER, UserError
 
-MASK = "action_mask"  # key in an info or in an observation
+MASKS = ("action_mask", "action_masks", "avail_actions")  # keys in an info or in an observation
+LARGEST_INTEGER = 2**24  # float32 holds every whole number up to this one, not beyond
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
@@ -24,11 +26,26 @@ class Encoder:
 
     Attributes:
         size: how many numbers.
-        write: writes an observation into a float array [size].
+        write: writes an observation into an array [size].
+        low, high: the smallest and largest numbers that the space allows, [size].
+        is_image: the numbers are bytes of an image.
     """
 
     size: int
     write: Callable[[Any, Array], None]
+    low: Array
+    high: Array
+    is_image: bool = False
+
+
+def is_image(space: Any) -> bool:
+    """Whether a space holds images: three axes of bytes from 0 to 255."""
+    return (
+        isinstance(space, spaces.Box)
+        and space.dtype == np.uint8
+        and len(space.shape) == 3
+        and bool((space.low == 0).all() and (space.high == 255).all())
+    )
 
 
 def encoder(space: Any, owner: str) -> Encoder:
@@ -41,16 +58,20 @@ def encoder(space: Any, owner: str) -> Encoder:
     Raises:
         UserError: if the space has no fixed number of entries.
     """
-    if isinstance(space, spaces.Box | spaces.MultiBinary):
-        return Encoder(int(np.prod(space.shape)), write_numbers)
+    if isinstance(space, spaces.Box):
+        low, high = (np.ravel(x).astype(np.float32) for x in (space.low, space.high))
+        return Encoder(low.size, write_numbers, low, high, is_image(space))
+    if isinstance(space, spaces.MultiBinary):
+        return _unbounded(int(np.prod(space.shape)), write_numbers)
     if isinstance(space, spaces.Discrete):
-        return _one_hot(int(space.n), int(space.start))
+        return _one_hot(int(space.n), int(space.start), owner)
     if isinstance(space, spaces.MultiDiscrete):
-        parts = [_one_hot(int(n), 0) for n in np.ravel(space.nvec)]
+        counts, starts = np.ravel(space.nvec).tolist(), np.ravel(space.start).tolist()
+        parts = [_one_hot(n, start, owner) for n, start in zip(counts, starts, strict=True)]
         inner = _concatenation(parts, range(len(parts)))
-        return Encoder(inner.size, lambda x, out: inner.write(_vector(x, len(parts)), out))
+        return _unbounded(inner.size, lambda x, out: inner.write(_vector(x, len(parts)), out))
     if isinstance(space, spaces.Dict):
-        keys = [key for key in space.spaces if key != MASK]
+        keys = [key for key in space.spaces if key not in MASKS]
         return _concatenation([encoder(space.spaces[key], owner) for key in keys], keys)
     if isinstance(space, spaces.Tuple):
         parts = [encoder(part, owner) for part in space.spaces]
@@ -75,13 +96,25 @@ def numbers(x: Any, what: str) -> Array:
 
 
 def write_numbers(x: Any, out: Array, what: str = "an observation") -> None:
-    """Write `x` into a float array of as many entries."""
+    """Write `x` into an array of as many entries.
+
+    Raises:
+        UserError: if a whole number is too large for float32 to hold it.
+    """
     array = numbers(x, what)
     if array.size != out.size:  # a single number would spread over the whole row
         raise ValueError(
             f"{what} of shape {array.shape} has {array.size} entries; its space has {out.size}"
         )
     out[:] = array.reshape(-1)
+    if array.dtype.kind in "iu" and array.size and array.dtype.itemsize > 2:
+        largest = max(int(array.max()), -int(array.min()))
+        if largest > LARGEST_INTEGER:
+            raise UserError(
+                f"{what} holds the whole number {largest:,}. Networks compute in float32, which "
+                f"cannot tell whole numbers above {LARGEST_INTEGER:,} from their neighbours. "
+                f"Divide it by its largest value, or leave it out of what agents see."
+            )
 
 
 def flag(x: Any, what: str) -> bool:
@@ -102,7 +135,18 @@ def _vector(x: Any, n: int) -> Array:
     return vector
 
 
-def _one_hot(n: int, start: int) -> Encoder:
+def _unbounded(size: int, write: Callable[[Any, Array], None]) -> Encoder:
+    limit = np.full(size, np.inf, dtype=np.float32)
+    return Encoder(size, write, -limit, limit)
+
+
+def _one_hot(n: int, start: int, owner: str) -> Encoder:
+    if n > LARGEST_LAYER:
+        raise UserError(
+            f"The observations of {owner} hold one of {n:,} values, and would become as many "
+            f"inputs; {LARGEST_LAYER:,} are the most. Show it as a number (Box) instead."
+        )
+
     def write(x: Any, out: Array) -> None:
         place = int(x) - start
         if not 0 <= place < n or place + start != x:
@@ -110,7 +154,7 @@ def _one_hot(n: int, start: int) -> Encoder:
         out[:] = 0
         out[place] = 1
 
-    return Encoder(n, write)
+    return _unbounded(n, write)
 
 
 def _concatenation(parts: list[Encoder], keys: Any) -> Encoder:
@@ -123,7 +167,13 @@ def _concatenation(parts: list[Encoder], keys: Any) -> Encoder:
         for key, write_part, place in plan:
             write_part(x[key], out[place])
 
-    return Encoder(ends[-1] if ends else 0, write)
+    return Encoder(
+        size=ends[-1] if ends else 0,
+        write=write,
+        low=np.concatenate([np.zeros(0, np.float32), *(part.low for part in parts)]),
+        high=np.concatenate([np.zeros(0, np.float32), *(part.high for part in parts)]),
+        is_image=bool(parts) and all(part.is_image for part in parts),
+    )
 
 
 @dataclass(frozen=True)
@@ -143,8 +193,16 @@ def actions(space: Any, owner: str) -> Actions:
     """The actions of an action space; those of a `MultiDiscrete` are all its combinations.
 
     Raises:
-        UserError: if the space is not discrete.
+        UserError: if the space is not discrete, or has too many actions.
     """
+    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        sizes = [space.n] if isinstance(space, spaces.Discrete) else np.ravel(space.nvec)
+        count = math.prod(map(int, sizes))
+        if count > LARGEST_LAYER:
+            raise UserError(
+                f"The actions of {owner} are {space}, {count:,} in all; {LARGEST_LAYER:,} are the "
+                f"most. Wrap the environment so that an agent chooses among fewer actions."
+            )
     if isinstance(space, spaces.Discrete):
         start = int(space.start)
         return Actions(int(space.n), lambda a: a + start)

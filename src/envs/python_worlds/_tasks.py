@@ -4,6 +4,8 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -11,10 +13,26 @@ from utils.errors import UserError
 from utils.registry import nearest
 
 VERSION = re.compile(r"_v\d+$")  # of a PettingZoo task, such as simple_tag_v3
+INSTALL = {  # module: how to install it; of no other module is the package known
+    "gym": "pip install gym==0.26.2",
+    "gymnasium": "pip install gymnasium",
+    "lbforaging": "pip install lbforaging",
+    "magent2": "pip install magent2",
+    "mpe2": "pip install mpe2",
+    "pettingzoo": "pip install pettingzoo",
+    "pygame": "pip install pygame-ce",
+    "pymunk": "pip install pymunk",
+    "pyglet": 'pip install "pyglet<2"',
+    "rware": "pip install rware",
+    "six": "pip install six",
+    "shimmy": "pip install shimmy",
+    "smaclite": "pip install git+https://github.com/uoe-agents/smaclite",
+    "vmas": "pip install vmas shimmy gym==0.26.2",
+}
 
 
 def load_module(name: str, setting: str) -> ModuleType:
-    """Import the module `name`.
+    """Import the module `name`, an installed one or one in the current folder.
 
     Args:
         name: with dots.
@@ -24,6 +42,7 @@ def load_module(name: str, setting: str) -> ModuleType:
         UserError: if a package is missing or the module does not exist.
     """
     try:
+        look_here_too()
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = error.name or name
@@ -32,10 +51,35 @@ def load_module(name: str, setting: str) -> ModuleType:
             if name != missing and not name.startswith(f"{missing}."):
                 raise  # a mistake inside the package, shown as it is
             raise UserError(f"{setting}: {_no_module(missing)}") from error
-        raise UserError(
-            f"{setting} needs the package '{package}', which is not installed. "
-            f"Install it with `pip install {package}`."
-        ) from error
+        raise UserError(f"{setting} needs the module '{package}'. {advice(package)}") from error
+
+
+def look_here_too() -> None:
+    """Let Python find modules in the current folder, after all others."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+        importlib.invalidate_caches()
+
+
+def exists(module: str) -> bool:
+    """Whether there is a module of this name, installed or in the current folder."""
+    look_here_too()
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its package
+        return False
+
+
+def advice(module: str) -> str:
+    """What to do about a module that is not installed."""
+    if module in INSTALL:
+        return f"It is not installed. Install it with `{INSTALL[module]}`."
+    return (
+        f"It is not installed, and the current folder {Path.cwd()} does not hold it. If it is "
+        f"yours, run from the folder that holds it, or add that folder to PYTHONPATH. If it "
+        f"belongs to a package, install what that package's documentation names."
+    )
 
 
 def _no_module(missing: str) -> str:

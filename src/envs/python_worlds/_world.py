@@ -1,14 +1,14 @@
 """One copy of a Python environment, whatever library it comes from, writing into its rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-import numpy as np
-
-from envs.python_worlds._arrays import Rows
-from envs.python_worlds._spaces import MASK, Actions, Encoder, actions, encoder, numbers
+from envs.python_worlds._arrays import Array, Rows
+from envs.python_worlds._spaces import MASKS, Actions, Encoder, actions, encoder, numbers
 from utils.errors import UserError
+
+Ended = Literal["", "terminated", "truncated"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class WorldInfo:
     action_counts: tuple[int, ...]
     state_dim: int  # 0: made of the observations
     step_limit: int  # longest episode; 0: not known
+    bounds: tuple[tuple[Array, Array], ...]  # each agent's smallest and largest observation
+    is_image: bool  # every agent observes images, stored as bytes
 
 
 class World(Protocol):
@@ -42,7 +44,7 @@ class World(Protocol):
         ...
 
     def picture(self) -> Any:
-        """The environment's own picture, see `picture_of`."""
+        """The environment's own picture, see `_picture.py`."""
         ...
 
     def close(self) -> None:
@@ -71,6 +73,11 @@ class Seats:
         owners = [f"agent '{name}'" for name in self.names]
         self.encoders: list[Encoder] = list(map(encoder, observation_spaces, owners))
         self.actions: list[Actions] = list(map(actions, action_spaces, owners))
+        if not self.names or len(set(self.names)) < len(self.names):
+            raise UserError(
+                f"The agents are {', '.join(self.names) or 'none'}; there must be at least one, "
+                f"each with a name that no other has."
+            )
         for owner, seen in zip(owners, self.encoders, strict=True):
             if seen.size == 0:
                 raise UserError(
@@ -86,14 +93,17 @@ class Seats:
             action_counts=tuple(acts.count for acts in self.actions),
             state_dim=state_dim,
             step_limit=step_limit,
+            bounds=tuple((seen.low, seen.high) for seen in self.encoders),
+            is_image=all(seen.is_image for seen in self.encoders),
         )
 
-    def show(self, rows: Rows, seen: Sequence[tuple[Any, Any] | None]) -> None:
+    def show(self, rows: Rows, seen: Sequence[tuple[Any, Any] | None], ended: Ended = "") -> None:
         """Write what the agents see and may do.
 
         Args:
             rows: of this copy.
             seen: (observation, action mask or None) of each agent that takes part, None for others.
+            ended: how the episode has ended, if it has.
         """
         for i, what in enumerate(seen):
             if what is None:
@@ -106,12 +116,16 @@ class Seats:
             rows.is_active[i] = True
             size, count = self.encoders[i].size, self.actions[i].count
             self.encoders[i].write(observation, rows.obs[i, :size])
-            rows.avail[i, :count] = True if mask is None else self._checked(mask, i)
+            rows.avail[i, :count] = True if mask is None else self._checked(mask, i, ended)
 
-    def _checked(self, mask: Any, i: int) -> Any:
-        name = f"the {MASK} of '{self.names[i]}'"
+    def _checked(self, mask: Any, i: int, ended: Ended) -> Any:
+        name = f"the {MASKS[0]} of '{self.names[i]}'"
         given, count = numbers(mask, name), self.actions[i].count
+        if given.ndim == 1 and not given[count:].any():
+            given = given[:count]  # padded to the longest mask of all agents
         flags = given.astype(bool)
+        if ended == "terminated" and not flags.any():
+            return True  # no action follows
         wrong = ""
         if flags.shape != (count,):
             wrong = f"has shape {flags.shape}"
@@ -119,6 +133,12 @@ class Seats:
             wrong = f"is {given.tolist()}"
         elif not flags.any():
             wrong = "allows no action"
+        if not wrong.startswith("has") and ended == "truncated" and not flags.any():
+            raise UserError(
+                f"{name} allows no action where the episode is truncated. What could follow still "
+                f"counts there (docs/terminated_and_truncated.md), so the agent needs an action: "
+                f"give the mask of any other step. If nothing can follow, return terminated."
+            )
         if wrong:
             raise ValueError(f"{name} {wrong}; it must be {count} flags, at least one of them true")
         if not self.action_masks and not flags.all():
@@ -129,11 +149,14 @@ class Seats:
         return flags
 
 
-def mask_of(observation: Any, info: Any) -> Any:
-    """The action mask in an agent's observation or info, None if there is none."""
-    if isinstance(observation, dict) and MASK in observation:
-        return observation[MASK]
-    return info.get(MASK) if isinstance(info, dict) else None
+def mask_in(*places: Any) -> Any:
+    """The action mask in the first place that has one, such as an observation or an info."""
+    for place in places:
+        if isinstance(place, Mapping):
+            for name in MASKS:
+                if place.get(name) is not None:
+                    return place[name]
+    return None
 
 
 def flat_state(env: Any, functions: Sequence[str]) -> Any:
@@ -145,34 +168,28 @@ def flat_state(env: Any, functions: Sequence[str]) -> Any:
     for name in functions:
         function = getattr(env, name, None)
         if callable(function):
-            return numbers(function(), "the state").reshape(-1)
+            try:
+                return numbers(function(), "the state").reshape(-1)
+            except NotImplementedError:
+                continue
     raise UserError(
         f"env_args.state=env asks for the environment's own state, but it has no method "
-        f"{' or '.join(functions)}. Write env_args.state=concat: all observations in a row."
+        f"{' or '.join(functions)}, or an empty one. Write env_args.state=concat: all observations "
+        f"in a row."
     )
 
 
-def number(results: Mapping[str, Any], name: str) -> float:
-    """The metric `name` among an episode's last infos."""
-    if name not in results:
-        there = ", ".join(map(str, results)) or "nothing"
+def number(infos: Iterable[Any], name: str) -> float:
+    """The metric `name` among an episode's last infos: the mean over those that have it."""
+    found: dict[Any, list[Any]] = {}
+    for info in infos:
+        if isinstance(info, Mapping):
+            for key, value in info.items():
+                found.setdefault(key, []).append(value)
+    if name not in found:
+        there = ", ".join(map(str, found)) or "nothing"
         raise UserError(
             f"env_args.metrics names '{name}', but the info at the end of an episode has {there}. "
             f"Correct the name."
         )
-    return float(results[name])
-
-
-def picture_of(env: Any) -> Any:
-    """What an environment draws of itself, [height, width, 3] uint8.
-
-    Raises:
-        UserError: if that is no picture.
-    """
-    picture: Any = env.render() if getattr(env, "render_mode", None) == "rgb_array" else None
-    if np.ndim(picture) != 3:
-        raise UserError(
-            "the environment draws no pictures. Add env_args.kwargs.render_mode=rgb_array; if that "
-            "changes nothing, it cannot be filmed."
-        )
-    return np.asarray(picture, dtype=np.uint8)
+    return sum(map(float, found[name])) / len(found[name])

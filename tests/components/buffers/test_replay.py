@@ -156,7 +156,7 @@ def test_state_does_not_share_memory_with_the_ring() -> None:
     buffer.add(episodes(0, 6, 6))
     state = buffer.state_dict()
     buffer.add(episodes(2, 1, 1))
-    assert state["episodes"]["state"][:, 0, 0].tolist() == [0, 1]
+    assert state["episodes"]["own_state"][:, 0, 0].tolist() == [0, 1]
     assert state["lengths"].tolist() == [6, 6]
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from tests.envs.mpe.worlds import DOWN, LEFT, RIGHT, STAY, UP, build, episode, play, put
 
-from envs.env_checker import report
+from envs._check_budget import Budget
+from envs._check_report import report
 from envs.mpe._scenario import SCENARIOS
 from envs.mpe.mpe import Mpe, MpeConfig
 from utils.errors import SettingsError
@@ -27,7 +28,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda s: "-".join(map(str, s.values())))
 def test_contract(settings: dict) -> None:
-    text = report("mpe", MpeConfig(**settings))
+    text, _ = report("mpe", MpeConfig(**settings), budget=Budget())
     assert text.startswith("mpe passes all checks."), text
 
 
