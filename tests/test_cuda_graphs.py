@@ -17,7 +17,7 @@ from run import Run
 from utils.errors import UserError
 
 METHODS = {
-    "agp": ("agent_args.recurrent=post", "controller_args.common_noise=2"),
+    "agp": ("use_rnn=True", "controller_args.common_noise=2"),
     "qmix": ("reward_scaling=meanstd", "lr_schedule=linear"),
     "dcg": (),
     "fop": ("learner_args.temperature_anneal_time=100",),
@@ -37,7 +37,7 @@ class StandIn:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_fixed_tensors_give_the_same_run(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = ("env_args.max_cycles=3", "t_max=96", "agent_args.hidden_dim=16", *METHODS[method])
+    settings = ("env_args.max_cycles=3", "t_max=96", "hidden_dim=16", *METHODS[method])
     config = tiny(method, "mpe_tag", *settings)
     plain = Run(config)
     monkeypatch.setattr("learners.base.Captured", StandIn)

@@ -114,7 +114,7 @@ def test_a_folder_that_vanishes_is_not_made_again(
 
 
 @pytest.mark.parametrize(
-    ("module", "file"), [("config.load", "config.yaml"), ("config.history", "changes.csv")]
+    ("module", "file"), [("config.plain_data", "config.yaml"), ("config.history", "changes.csv")]
 )
 def test_a_configuration_that_cannot_be_written(
     module: str,

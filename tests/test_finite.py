@@ -45,20 +45,20 @@ def test_a_reward_that_is_not_finite_reaches_no_checkpoint(
     assert run.counters.env_steps == noticed_at
     state = load_checkpoint(tmp_path / "checkpoints" / LATEST)
     assert state["counters"]["env_steps"] == kept
-    assert all(x.isfinite().all() for x in state["replay"]["episodes"].values())
+    assert all(x.isfinite().all() for x in state["buffer"]["episodes"].values())
     assert all(x.isfinite().all() for x in state["learner"]["online"].values())
 
 
 def test_a_loss_that_is_not_finite_reaches_no_checkpoint(tmp_path: Path) -> None:
     run = Run(tiny("vdn", "topk", "log_interval=1000", "checkpoint_interval=16"))
-    add = run.replay.add
+    add = run.buffer.add
 
     def bad_add(batch: object) -> None:
         add(batch)  # type: ignore[arg-type]
         if run.counters.episodes >= 24:
-            run.replay._storage.reward.fill_(torch.inf)
+            run.buffer._storage.reward.fill_(torch.inf)
 
-    run.replay.add = bad_add  # type: ignore[method-assign, assignment]
+    run.buffer.add = bad_add  # type: ignore[method-assign, assignment]
     with pytest.raises(NumericalError, match=r"loss is inf at update 4 \(environment step 32\)"):
         run.train(tmp_path)
     state = load_checkpoint(tmp_path / "checkpoints" / LATEST)

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
-SMALL = ("agent_args.hidden_dim=16", "device=cuda", "t_max=100000", "test_nepisode=4")
+SMALL = ("hidden_dim=16", "device=cuda", "t_max=100000", "test_nepisode=4")
 N_ROUNDS = 6  # more than the ordinary calls before a recording
 
 
@@ -101,8 +101,8 @@ def test_a_step_that_is_not_finite_changes_no_weight(optimizer: str) -> None:
     for _ in range(N_ROUNDS):
         run.advance()
     before, first = weights(run), run.learner.updates + 1
-    run.replay._storage.reward.fill_(torch.nan)
-    batch = run.replay.sample(8, run._sampled)
+    run.buffer._storage.reward.fill_(torch.nan)
+    batch = next(run.learner.batches(run.buffer))
     for _ in range(2):
         run.learner.train(batch, 7, 0)
     assert torch.equal(before, weights(run))
@@ -113,7 +113,7 @@ def test_a_step_that_is_not_finite_changes_no_weight(optimizer: str) -> None:
 @pytest.mark.parametrize("method", ["agp", "qmix", "fop"])
 def test_a_run_on_a_gpu_goes_on(method: str, tmp_path: Path) -> None:
     """Streams and counters go on exactly; weights up to what atomic additions round."""
-    settings = ("device=cuda", "lr_schedule=constant", "agent_args.use_rnn=True")
+    settings = ("device=cuda", "lr_schedule=constant", "use_rnn=True")
     settings = settings if method == "qmix" else settings[:2]
     whole = final_state(train(tiny(method, "topk", *settings, "t_max=128"), tmp_path / "whole"))
     half = train(tiny(method, "topk", *settings, "t_max=64"), tmp_path / "half")

@@ -34,7 +34,7 @@ def test_no_method_asks(method: str, env: str) -> None:
     settings = SCALED if env == "mpe_tag" else ("optimizer=rmsprop",)
     if method in FEATURES:
         env, settings = "capacity", ()
-    run = warm(tiny(method, env, "agent_args.hidden_dim=16", *settings))
+    run = warm(tiny(method, env, "hidden_dim=16", *settings))
     assert host_reads(run.advance) == {}
 
 

@@ -18,7 +18,7 @@ from config.plain_data import dump, to_dict
 from envs.base import make_env
 from main import main
 from policy import load_policy
-from resume import choose_run
+from resume import find_run
 from utils import plugins
 from utils.errors import ConfigError, UserError
 from utils.registry import MIXERS, REGISTRIES
@@ -249,7 +249,7 @@ def test_a_changed_file_is_told_and_is_another_configuration(
     assert capsys.readouterr().err == warning
 
     with ExitStack() as held:
-        assert choose_run(tiny("vdn", "topk", *settings), held) is None
+        assert find_run(tiny("vdn", "topk", "resume=auto", *settings), held) is None
     assert f"is passed over: here plugin_files.mixer={new}." in capsys.readouterr().err
     assert main(["with", f"resume={run_dir}", "t_max=128"]) == 0
     assert capsys.readouterr().err == warning

@@ -1,9 +1,10 @@
 """How a method looks in every figure, and what axes are called.
 
 A method's colour and line depend on its name alone, never on the other methods in a figure. The
-colours are those of Okabe and Ito ("Color universal design", 2008) with two dark ones and a darker
-yellow besides, so that colour-blind readers can tell them apart. Ablations and controls of one
-method share its colour and differ in the line; so do runs of one method under other settings.
+colours are those of Okabe and Ito ("Color universal design", 2008), and further ones that are far
+from them and from each other, so that colour-blind readers can tell them apart. Ablations and
+controls of one method share its colour and differ in the line; so do runs of one method under other
+settings.
 """
 
 import zlib
@@ -17,6 +18,8 @@ MARKERS = ("", "o", "s", "^", "D", "v", "P", "X")
 VERMILION, PURPLE, GREEN, BLUE = "#D55E00", "#CC79A7", "#009E73", "#0072B2"
 SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
 BROWN, INDIGO, YELLOW = "#7F0000", "#3D1C6E", "#E3D100"
+CRIMSON, VIOLET, LIME = "#DD0044", "#9900FF", "#AACC77"
+PLUM, LAVENDER = "#663355", "#9977FF"
 
 METHODS: dict[str, tuple[str, Any]] = {
     "agp": (VERMILION, SOLID),
@@ -37,6 +40,15 @@ METHODS: dict[str, tuple[str, Any]] = {
     "dicg": (INDIGO, SOLID),
     "fop": (BROWN, SOLID),
     "macpf": (YELLOW, SOLID),
+    "agp_pg": (CRIMSON, SOLID),
+    "agp_pg_a2c": (CRIMSON, DASHED),
+    "agp_pg_within_agent": (CRIMSON, DOTTED),
+    "agp_pg_no_graph": (CRIMSON, DASH_DOT),
+    "mappo": (VIOLET, SOLID),
+    "mappo_joint": (VIOLET, DASHED),
+    "maa2c": (VIOLET, DOTTED),
+    "ippo": (LIME, SOLID),
+    "ia2c": (LIME, DASHED),
 }
 # For methods of a user's own; their marker comes from the name, too.
 OTHERS = ("#8C8C8C", "#117733", "#AA4499", "#999933", "#44AA99", "#B8A9E0")

@@ -18,17 +18,17 @@ class Counterpart(NamedTuple):
 ALWAYS_SAVED = "Checkpoints are always written: `latest.pt`, `previous.pt`, `best.pt`."
 GREEDY = "Tests always play greedily."
 WANDB = "Weights & Biases is not supported. Metrics go to metrics.csv, Sacred and TensorBoard."
-ON_POLICY = "Policy-gradient methods (IA2C, IPPO, MAA2C, MAPPO, COMA, MADDPG, PAC) are not here."
-CRITIC = f"{ON_POLICY} `fop` and `macpf` have critics without this setting."
+ABSENT = "COMA, MADDPG and PAC are not here."
+CRITIC = f"{ABSENT} The critics that are here have no such setting."
+PPO = "It belongs to `ppo_learner`: `ippo`, `mappo`, `ia2c`, `maa2c`."
 QTRAN = "QTRAN is not here."
 LABEL = "`name` is the label of the run's folder. Runs of one name and seed are numbered."
 NOT_SHARED = "Separate networks are a setting of the agent, not files of their own."
 SMAC = "StarCraft II is not supported. For SMAClite, see docs/other_environments.md."
 ONE_RUNNER = "One runner steps `batch_size_run` environments in lockstep; 1 is `episode`."
 CRITICS_ONLY = (
-    "obs_individual_obs entropy_coef initial_entropy_coef final_entropy_coef entropy_end_ratio "
-    "critic_type state_value_type critic_q_fn critic_baseline_fn critic_train_mode "
-    "critic_train_reps"
+    "obs_individual_obs state_value_type critic_q_fn critic_baseline_fn critic_train_mode "
+    "critic_train_reps reg"
 )
 
 SETTINGS = {
@@ -46,7 +46,7 @@ SETTINGS = {
         "reward_scaling=meanstd", "The statistics are those of all collected steps."
     ),
     "standardise_returns": Counterpart(
-        "", "Only rewards can be scaled, with `reward_scaling=meanstd`."
+        "learner_args.value_norm=True", f"{PPO} Elsewhere rewards are scaled, by `reward_scaling`."
     ),
     "test_greedy": Counterpart("", GREEDY),
     "evaluation_epsilon": Counterpart("", GREEDY),
@@ -98,7 +98,14 @@ SETTINGS = {
         "The value after the last step always counts where an episode was truncated, and never "
         "where it was terminated (docs/terminated_and_truncated.md).",
     ),
-    "critic_lr": Counterpart("", "Everything is trained with one `lr`."),
+    "critic_type": Counterpart(
+        "critic=state_value", "`cv_critic` is `critic=state_value`, `ac_critic` is `own_value`."
+    ),
+    "entropy_coef": Counterpart("learner_args.entropy_start=0.01", PPO),
+    "initial_entropy_coef": Counterpart("learner_args.entropy_start=0.01", PPO),
+    "final_entropy_coef": Counterpart("learner_args.entropy_finish=0", PPO),
+    "entropy_end_ratio": Counterpart("learner_args.entropy_anneal_fraction=0.5", PPO),
+    "eps_clip": Counterpart("learner_args.clip=0.2", PPO),
     "q_nstep": Counterpart(
         "learner_args.td_lambda=0.8", "Returns are weighted by lambda instead; 0 is one step."
     ),
@@ -118,7 +125,6 @@ SETTINGS = {
         Counterpart("", WANDB),
     ),
     **dict.fromkeys(CRITICS_ONLY.split(), Counterpart("", CRITIC)),
-    **dict.fromkeys(("epochs", "eps_clip", "reg"), Counterpart("", ON_POLICY)),
     **dict.fromkeys(
         ("qtran_arch", "opt_loss", "nopt_min_loss", "network_size"), Counterpart("", QTRAN)
     ),
@@ -144,7 +150,7 @@ COMPONENTS = {
     "controller": {
         "basic_mac": Counterpart("controller=basic_controller", "It is the default."),
         "non_shared_mac": Counterpart("agent_args.share_parameters=False", NOT_SHARED),
-        "maddpg_mac": Counterpart("", ON_POLICY),
+        "maddpg_mac": Counterpart("", ABSENT),
     },
     "agent": {
         "rnn": Counterpart("agent=rnn_agent", "It is the default."),
@@ -160,30 +166,29 @@ COMPONENTS = {
     },
     "learner": {
         "qtran_learner": Counterpart("", QTRAN),
+        "actor_critic_learner": Counterpart(
+            "learner=ppo_learner learner_args.epochs=1 learner_args.minibatches=1", "A2C."
+        ),
         **dict.fromkeys(
             (
-                "actor_critic_learner",
                 "coma_learner",
                 "maddpg_learner",
                 "pac_dcg_learner",
                 "pac_learner",
-                "ppo_learner",
             ),
-            Counterpart("", ON_POLICY),
+            Counterpart("", ABSENT),
         ),
     },
     "action_selector": {
-        "multinomial": Counterpart(
-            "action_selector=categorical", "It goes with `fop` and `macpf`."
-        ),
-        "soft_policies": Counterpart(
-            "action_selector=categorical", "It goes with `fop` and `macpf`."
+        **dict.fromkeys(
+            ("multinomial", "soft_policies"),
+            Counterpart("action_selector=categorical", "It samples policies."),
         ),
     },
     "env": {
         "sc2": Counterpart("", SMAC),
         "sc2v2": Counterpart("", SMAC),
-        "smaclite": Counterpart("env=gymma", "See docs/other_environments.md for SMAClite."),
+        "smaclite": Counterpart("env=gymma", "`--env-config=smaclite` has the settings for it."),
     },
 }
 
@@ -193,7 +198,7 @@ FILES = {
             f"{alg}_ns": Counterpart(
                 f"--config={alg} with agent_args.share_parameters=False", NOT_SHARED
             )
-            for alg in ("iql", "vdn", "qmix")
+            for alg in ("iql", "vdn", "qmix", "ia2c", "ippo", "maa2c", "mappo")
         },
         **{
             f"{alg}_beta": Counterpart(f"--config={alg} with batch_size_run=8", ONE_RUNNER)
@@ -201,20 +206,17 @@ FILES = {
         },
         "qtran": Counterpart("", QTRAN),
         **{
-            f"{alg}{sharing}": Counterpart("", ON_POLICY)
-            for alg in ("coma", "ia2c", "ippo", "maa2c", "maddpg", "mappo")
+            f"{alg}{sharing}": Counterpart("", ABSENT)
+            for alg in ("coma", "maddpg")
             for sharing in ("", "_ns")
         },
-        "pac_ns": Counterpart("", ON_POLICY),
-        "pac_dcg_ns": Counterpart("", ON_POLICY),
+        "pac_ns": Counterpart("", ABSENT),
+        "pac_dcg_ns": Counterpart("", ABSENT),
     },
     "--env-config": {
         "sc2": Counterpart("", SMAC),
         "sc2_beta": Counterpart("", SMAC),
         "sc2v2": Counterpart("", SMAC),
-        "smaclite": Counterpart(
-            "--env-config=gymma", "See docs/other_environments.md for SMAClite."
-        ),
     },
 }
 
@@ -233,9 +235,7 @@ KEYS = {
         "PettingZoo has an adapter of its own; the task is a module, such as "
         "`pettingzoo.butterfly.cooperative_pong_v5`.",
     ),
-    "vmas-": Counterpart(
-        "", "EPyMARL registers this key itself. For VMAS, see docs/other_environments.md."
-    ),
+    "vmas-": Counterpart("--env-config=vmas", "See docs/other_environments.md."),
 }
 
 SAME_WORD = {
