@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.runs import final_state, tiny, train
-from tests.test_host_reads import ENVS, FEATURES, METHODS, WITHOUT_TASK
+from tests.test_host_reads import ENVS, FEATURES, METHODS
 
 from config.load import load_recorded
 from run import Run
@@ -69,7 +69,7 @@ def test_graphs_learn_the_same(method: str, env: str) -> None:
         assert graphed.learner.metrics().get(name, value) == pytest.approx(value, rel=0.05)
 
 
-@pytest.mark.parametrize("env", [env for env in ENVS if env not in WITHOUT_TASK])
+@pytest.mark.parametrize("env", ENVS)
 def test_graphs_play_the_same_rounds(env: str) -> None:
     settings = ["env_args.max_cycles=4"] if env.startswith("mpe") else []
     settings += ["reward_aggregation=individual"] if env.startswith("mpe") else []
