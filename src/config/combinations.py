@@ -76,14 +76,17 @@ def _what_the_controller_gives(config: RunConfig) -> Iterator[str]:
 
 def _networks(config: RunConfig) -> Iterator[str]:
     """The agent must offer what the controller reads, and a mixer must be of use."""
-    controller = CONTROLLERS.get(config.controller).cls
-    if controller.needs_features and not hasattr(AGENTS.get(config.agent).cls, "features"):
-        fitting = [n for n in AGENTS.names() if hasattr(AGENTS.get(n).cls, "features")]
-        yield (
-            f"agent: {config.agent} does not show the features that {config.controller} reads. "
-            f"Use agent={' or '.join(fitting)}."
-        )
-    if not LEARNERS.get(config.learner).cls.uses_mixer and config.mixer != "none":
+    learner = LEARNERS.get(config.learner).cls
+    for registry, name in ((CONTROLLERS, config.controller), (LEARNERS, config.learner)):
+        if not registry.get(name).cls.needs_features:
+            continue
+        if not hasattr(AGENTS.get(config.agent).cls, "features"):
+            fitting = [n for n in AGENTS.names() if hasattr(AGENTS.get(n).cls, "features")]
+            yield (
+                f"agent: {config.agent} does not show the features that {name} reads. "
+                f"Use agent={' or '.join(fitting)}."
+            )
+    if not learner.uses_mixer and config.mixer != "none":
         yield (
             f"mixer: {config.learner} adds up the team's value itself, so {config.mixer} would do "
             f"nothing. Use mixer=none."
@@ -92,13 +95,25 @@ def _networks(config: RunConfig) -> Iterator[str]:
 
 def _what_is_mixed(config: RunConfig) -> Iterator[str]:
     """Learner and mixer must speak of the same values."""
-    given, mixed = LEARNERS.get(config.learner).cls.mixes, _mixes(config.mixer)
+    learner = LEARNERS.get(config.learner).cls
+    given, mixed = learner.mixes, _mixes(config.mixer)
     if given != mixed:
         fitting = [name for name in MIXERS.names() if _mixes(name) == given]
         yield (
             f"mixer: {config.mixer} mixes {mixed}, but {config.learner} gives {given}. "
             f"Use mixer={' or '.join(fitting)}, or another learner."
         )
+    elif learner.needs_team_reward and learner.uses_mixer and not _is_of_the_team(config.mixer):
+        fitting = [n for n in MIXERS.names() if _mixes(n) == given and _is_of_the_team(n)]
+        yield (
+            f"mixer: {config.learner} learns one value of the team, but {config.mixer} keeps the "
+            f"agents' values apart. Use mixer={' or '.join(fitting)}."
+        )
+
+
+def _is_of_the_team(mixer: str) -> bool:
+    of_the_team: bool = MIXERS.get(mixer).cls.needs_team_reward
+    return of_the_team
 
 
 def _mixes(mixer: str) -> str:

@@ -43,6 +43,7 @@ class Learner(ABC):
     takes: ClassVar[tuple[str, ...]] = ("action values",)  # what its controller may give
     uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
     needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+    needs_features: ClassVar[bool] = False  # whether its agent must have `features`
     mixes: ClassVar[str] = "values"  # what its mixer gets; a mixer of something else says so
 
     def __init__(

@@ -1,9 +1,12 @@
 """Layers shared by agents, mixers and critics."""
 
 import copy
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+
+from utils.seeding import seeded_initialisation
 
 
 class SequenceGRU(nn.Module):
@@ -146,3 +149,17 @@ def fresh_copy(module: nn.Module) -> nn.Module:
 def parameter_count(module: nn.Module) -> int:
     """Number of trainable numbers."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def redrawn(module: nn.Module, seed: int, name: str) -> nn.Module:
+    """A copy of `module` with separate initial weights, from the stream `name`."""
+    with seeded_initialisation(seed, "weights", name):
+        return fresh_copy(module)
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Linear layers from sizes[0] to sizes[-1] features, with a ReLU between each two."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
