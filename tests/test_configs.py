@@ -35,6 +35,7 @@ PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env != "topk"]
 # Methods with parts of their own, where agents differ in observations and actions.
 PAIRS += [(alg, env) for alg in ("dcg", "dicg") for env in ("climbing", "mpe_speaker_listener")]
 PAIRS += [(alg, env) for alg in ("fop", "macpf") for env in ("climbing", "mpe_world_comm")]
+PAIRS += [(alg, "mpe_speaker_listener") for alg in ("qtran", "qplex", "cw_qmix")]
 
 
 @pytest.mark.parametrize(("alg", "env"), PAIRS)

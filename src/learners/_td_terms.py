@@ -12,7 +12,7 @@ from learners.base import Details, masked_mean
 class TDTerms:
     """What a loss of TD errors is made of."""
 
-    estimate: Any  # the online network's, of steps 0..L-1, see `QLearner._estimate`
+    estimate: Any  # of steps 0..L-1: `QLearner._estimate`, or what a subclass's loss reads
     value: Tensor  # [B, T, R], of the actions taken
     target: Tensor  # [B, T, R] or [B, T, 1], without gradient
     mask: Tensor | None  # which entries count, see `real_entries`

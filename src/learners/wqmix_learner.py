@@ -83,8 +83,8 @@ class WQMixLearner(QLearner):
         central_networks = {"central_agent": agent, "central_mixer": central}
         super().__init__(config, settings, controller, mixer, t_max, central_networks)
 
-    def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
-        """The weighted loss of Q_tot plus the loss of Q*."""
+    def _td_terms(self, batch: EpisodeBatch) -> TDTerms:
+        """Of Q_tot; the estimate is u* [B, L, N] and Q*' there [B, L, 1]."""
         now, length = slice(0, batch.n_steps), self._n_estimated(batch)
         q = self._estimate(self.online, batch)  # [B, L, N, A]
         value = self._value(self.online, q[:, now], batch.actions, batch, now)  # [B, T, 1]
@@ -93,17 +93,23 @@ class WQMixLearner(QLearner):
             best_value = self._central(self.target, best, batch)  # [B, L, 1]
         target = self._targets(batch, best_value)
         mask = real_entries(batch, per_agent=False, fixed_length=self.controller.info.fixed_length)
-        td = TDTerms(q, value, target, mask)
+        return TDTerms((best, best_value), value, target, mask)
+
+    def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
+        """The weighted loss of Q_tot plus the loss of Q*."""
+        td, now = self._td_terms(batch), slice(0, batch.n_steps)
+        mask = td.mask
         if self.config.weighting == "optimistic":
             counts_fully = td.error < 0
         else:
-            is_best = batch.actions == best[:, now]  # [B, T, N]
+            best, best_value = (x[:, now] for x in td.estimate)
+            is_best = batch.actions == best  # [B, T, N]
             if batch.is_active is not None:
                 is_best = is_best | ~batch.is_active[:, now]
-            counts_fully = is_best.all(dim=2, keepdim=True) | (target > best_value[:, now])
+            counts_fully = is_best.all(dim=2, keepdim=True) | (td.target > best_value)
         weight = torch.where(counts_fully, 1.0, self.config.alpha)  # [B, T, 1]
         mixed = masked_mean(weight * td.error.square(), mask)
-        central_error = self._central(self.online, batch.actions, batch) - target
+        central_error = self._central(self.online, batch.actions, batch) - td.target
         central = masked_mean(central_error.square(), mask)
         return mixed + central, td.details() | {
             "mixed_loss": mixed.detach,
