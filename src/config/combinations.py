@@ -51,15 +51,16 @@ def _rewards(config: RunConfig) -> Iterator[str]:
         )
     if rivalry or not individual:
         return
-    for slot, name, cls, remedy in (
-        ("mixer", config.mixer, mixer, ", or mixer=none"),
+    for slot, name, cls, remedy in (  # another mixer is no remedy where the learner refuses
         ("learner", config.learner, learner, ""),
+        ("mixer", config.mixer, mixer, ", or mixer=none"),
     ):
         if cls.needs_team_reward:
             yield (
                 f"{slot}: {name} learns one value of the team, so it needs a team reward, but "
                 f"reward_aggregation is 'individual'. Use sum or mean{remedy}."
             )
+            return
 
 
 def _what_the_controller_gives(config: RunConfig) -> Iterator[str]:

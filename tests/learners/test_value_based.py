@@ -269,6 +269,14 @@ def test_combinations_that_cannot_work(case: str) -> None:
         check_combination(load_config(alg, None, [override]))
 
 
+@pytest.mark.parametrize("alg", ["qplex", "cw_qmix"])
+def test_no_remedy_is_offered_that_the_learner_refuses(alg: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        check_combination(load_config(alg, None, ["reward_aggregation=individual"]))
+    assert len(error.value.problems) == 1
+    assert "mixer=none" not in error.value.problems[0]
+
+
 @pytest.mark.parametrize(("alg", "overrides"), list(product(ALGS, [(), ("use_rnn=True",)])))
 def test_the_methods_themselves_are_accepted(alg: str, overrides: tuple[str, ...]) -> None:
     check_combination(load_config(alg, "topk", list(overrides)))
