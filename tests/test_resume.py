@@ -31,6 +31,10 @@ CASES = {
     "qmix": ("qmix", QMIX),
     "fop": ("fop", ("agent_args.share_parameters=False",)),
     "macpf": ("macpf", ("learner_args.share_mixer=False", "use_rnn=True")),
+    "qtran": ("qtran", ("agent_args.share_parameters=False", "use_rnn=True")),
+    "qplex": ("qplex", ("obs_last_action=True", "mixer_args.lambda_layers=3")),
+    "cw_qmix": ("cw_qmix", ("agent_args.share_parameters=False",)),
+    "ow_qmix": ("ow_qmix", ("mixer=vdn", "use_rnn=True")),
     # 3 of 64 steps per collection divide neither the ring of 20 episodes nor any clock.
     "wraparound": ("qmix", ("batch_size_run=3", "test_batch_size_run=3", "test_nepisode=7")),
     # Several checkpoints lie between two rows of metrics and between two gradient steps.

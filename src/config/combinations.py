@@ -27,7 +27,15 @@ MIXER_FACTS = {"needs_team_reward": True, "mixes": "values"}
 # What the classes of other slots must declare; their base classes do.
 REQUIRED_FACTS = {
     "learner": (
-        *("needs_team_reward", "uses_mixer", "mixes", "takes", "trains", "learns_from"),
+        *(
+            "needs_team_reward",
+            "uses_mixer",
+            "mixes",
+            "takes",
+            "trains",
+            "learns_from",
+            "needs_features",
+        ),
         *("explores_by_policy", "critic_estimates", "has_targets", "metric_descriptions"),
     ),
     "controller": ("gives", "needs_features"),
@@ -112,15 +120,16 @@ def _rewards(config: RunConfig) -> Iterator[str]:
         )
     if rivalry or not individual:
         return
-    for slot, name, needs, remedy in (
-        ("mixer", config.mixer, mixer_needs, ", or mixer=none"),
+    for slot, name, needs, remedy in (  # another mixer is no remedy where the learner refuses
         ("learner", config.learner, learner_needs, ""),
+        ("mixer", config.mixer, mixer_needs, ", or mixer=none"),
     ):
         if needs:
             yield (
                 f"{slot}: {name} learns one value of the team, so it needs a team reward, but "
                 f"reward_aggregation is 'individual'. Use sum or mean{remedy}."
             )
+            return
 
 
 def _outputs(config: RunConfig) -> Iterator[str]:
@@ -150,14 +159,17 @@ def _that_take(registry: Registry, given: str) -> str:
 
 def _networks(config: RunConfig) -> Iterator[str]:
     """The agent must offer what the controller reads, and a mixer must be of use."""
-    controller = CONTROLLERS.get(config.controller).cls
-    if controller.needs_features and not hasattr(AGENTS.get(config.agent).cls, "features"):
-        fitting = [n for n in AGENTS.built_in_names() if hasattr(AGENTS.get(n).cls, "features")]
-        yield (
-            f"agent: {config.agent} does not show the features that {config.controller} reads. "
-            f"Use agent={' or '.join(fitting)}."
-        )
-    if not LEARNERS.get(config.learner).cls.uses_mixer and config.mixer != "none":
+    learner = LEARNERS.get(config.learner).cls
+    for registry, name in ((CONTROLLERS, config.controller), (LEARNERS, config.learner)):
+        if not registry.get(name).cls.needs_features:
+            continue
+        if not hasattr(AGENTS.get(config.agent).cls, "features"):
+            fitting = [n for n in AGENTS.built_in_names() if hasattr(AGENTS.get(n).cls, "features")]
+            yield (
+                f"agent: {config.agent} does not show the features that {name} reads. "
+                f"Use agent={' or '.join(fitting)}."
+            )
+    if not learner.uses_mixer and config.mixer != "none":
         yield (
             f"mixer: {config.learner} adds up the team's value itself, so {config.mixer} would do "
             f"nothing. Use mixer=none."
@@ -166,12 +178,27 @@ def _networks(config: RunConfig) -> Iterator[str]:
 
 def _what_is_mixed(config: RunConfig) -> Iterator[str]:
     """Learner and mixer must speak of the same values."""
-    given, mixed = LEARNERS.get(config.learner).cls.mixes, _mixer_fact(config.mixer, "mixes")
+    learner = LEARNERS.get(config.learner).cls
+    given, mixed = learner.mixes, _mixer_fact(config.mixer, "mixes")
     if given != mixed:
         fitting = [n for n in MIXERS.built_in_names() if _mixer_fact(n, "mixes") == given]
         yield (
             f"mixer: {config.mixer} mixes {mixed}, but {config.learner} gives {given}. "
             f"Use mixer={' or '.join(fitting)}, or another learner."
+        )
+    elif (
+        learner.needs_team_reward
+        and learner.uses_mixer
+        and not _mixer_fact(config.mixer, "needs_team_reward")
+    ):
+        fitting = [
+            n
+            for n in MIXERS.built_in_names()
+            if _mixer_fact(n, "mixes") == given and _mixer_fact(n, "needs_team_reward")
+        ]
+        yield (
+            f"mixer: {config.learner} learns one value of the team, but {config.mixer} keeps the "
+            f"agents' values apart. Use mixer={' or '.join(fitting)}."
         )
 
 

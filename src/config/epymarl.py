@@ -21,7 +21,7 @@ WANDB = "Weights & Biases is not supported. Metrics go to metrics.csv, Sacred an
 ABSENT = "COMA, MADDPG and PAC are not here."
 CRITIC = f"{ABSENT} The critics that are here have no such setting."
 PPO = "It belongs to `ppo_learner`: `ippo`, `mappo`, `ia2c`, `maa2c`."
-QTRAN = "QTRAN is not here."
+QTRAN = "It belongs to `--config=qtran`."
 LABEL = "`name` is the label of the run's folder. Runs of one name and seed are numbered."
 NOT_SHARED = "Separate networks are a setting of the agent, not files of their own."
 SMAC = "StarCraft II is not supported. For SMAClite, see docs/other_environments.md."
@@ -125,9 +125,9 @@ SETTINGS = {
         Counterpart("", WANDB),
     ),
     **dict.fromkeys(CRITICS_ONLY.split(), Counterpart("", CRITIC)),
-    **dict.fromkeys(
-        ("qtran_arch", "opt_loss", "nopt_min_loss", "network_size"), Counterpart("", QTRAN)
-    ),
+    "opt_loss": Counterpart("learner_args.opt_weight=1", QTRAN),
+    "nopt_min_loss": Counterpart("learner_args.nopt_weight=0.1", QTRAN),
+    **dict.fromkeys(("qtran_arch", "network_size"), Counterpart("", "QTRAN has one form here.")),
 }
 
 ENV_ARGS = {
@@ -161,11 +161,10 @@ COMPONENTS = {
     },
     "mixer": {
         "null": Counterpart("mixer=none", "An empty `mixer:` is written as a word here."),
-        "qtran_base": Counterpart("", QTRAN),
-        "qtran_alt": Counterpart("", QTRAN),
+        "qtran_base": Counterpart("learner=qtran_learner mixer=none", QTRAN),
+        "qtran_alt": Counterpart("", "QTRAN-base is here, as `--config=qtran`."),
     },
     "learner": {
-        "qtran_learner": Counterpart("", QTRAN),
         "actor_critic_learner": Counterpart(
             "learner=ppo_learner learner_args.epochs=1 learner_args.minibatches=1", "A2C."
         ),
@@ -204,7 +203,6 @@ FILES = {
             f"{alg}_beta": Counterpart(f"--config={alg} with batch_size_run=8", ONE_RUNNER)
             for alg in ("iql", "vdn", "qmix")
         },
-        "qtran": Counterpart("", QTRAN),
         **{
             f"{alg}{sharing}": Counterpart("", ABSENT)
             for alg in ("coma", "maddpg")

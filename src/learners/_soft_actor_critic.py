@@ -29,12 +29,10 @@ from components.schedules import LinearSchedule, Number
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners.base import Details, Learner
-from modules.layers import fresh_copy
 from utils.errors import refuse
 from utils.seeding import (
     generator_state,
     restore_generator,
-    seeded_initialisation,
     torch_generator,
 )
 
@@ -219,9 +217,3 @@ class SoftActorCritic(Learner):
         """See `Learner`."""
         super().load_state_dict(state)
         restore_generator(self.generator, state["generator"])
-
-
-def redrawn(module: nn.Module, seed: int, name: str) -> nn.Module:
-    """A copy of `module` with initial weights of its own, from the stream `name`."""
-    with seeded_initialisation(seed, "weights", name):
-        return fresh_copy(module)

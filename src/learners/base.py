@@ -57,6 +57,7 @@ class Learner(ABC):
     trains: ClassVar[OutputKind] = "action values"  # what its training makes of them
     uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
     needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+    needs_features: ClassVar[bool] = False  # whether its agent must have `features`
     mixes: ClassVar[str] = "values"  # what its mixer gets; a mixer of something else says so
     critic_estimates: ClassVar[str] = "nothing"  # what its critic must estimate
     learns_from: ClassVar[str] = Replay.gives  # what its buffer must give

@@ -29,8 +29,7 @@ class DCGLearner(QLearner):
     controller: DCGController
 
     def _estimate(self, networks: nn.ModuleDict, batch: EpisodeBatch) -> Factors:
-        length = batch.n_steps + self.bootstraps_last
-        return self.controller.factors(batch, length, networks["agent"])
+        return self.controller.factors(batch, self._n_estimated(batch), networks["agent"])
 
     def _greedy(self, estimate: Factors, avail: Tensor) -> Tensor:
         return self.controller.greedy(estimate, avail)

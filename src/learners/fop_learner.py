@@ -32,10 +32,10 @@ from learners._soft_actor_critic import (
     PART_METRICS,
     SoftActorCritic,
     SoftActorCriticConfig,
-    redrawn,
 )
 from learners.base import Details
 from modules.agents.base import AgentInputs
+from modules.layers import redrawn
 from utils.registry import LEARNERS
 
 TWINS = (1, 2)

@@ -36,11 +36,11 @@ from learners._soft_actor_critic import (
     PART_METRICS,
     SoftActorCritic,
     SoftActorCriticConfig,
-    redrawn,
 )
 from learners.base import Details
 from modules.agents.base import AgentInputs
 from modules.dependence import DependentNetwork, parents_mask
+from modules.layers import redrawn
 from utils.registry import LEARNERS
 
 MODES = ("independent", "dependent")

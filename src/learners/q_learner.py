@@ -21,6 +21,7 @@ from components.masking import masked_mean, of_present, real_entries, taken
 from components.returns import lambda_returns
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
+from learners._td_terms import TDTerms
 from learners.base import Details, Learner
 from utils.errors import refuse
 from utils.registry import LEARNERS
@@ -47,6 +48,7 @@ class QLearner(Learner):
         controller: runs the agents' network.
         mixer: from q_taken [B, T, N] and state [B, T, S] to [B, T, 1] or [B, T, N].
         t_max: environment steps of the whole run.
+        further: what a subclass trains besides agents and mixer, by name.
     """
 
     metric_descriptions: ClassVar[dict[str, str]] = {
@@ -63,28 +65,25 @@ class QLearner(Learner):
         controller: BasicController,
         mixer: nn.Module,
         t_max: int,
+        further: dict[str, nn.Module] | None = None,
     ):
-        super().__init__(
-            settings, nn.ModuleDict({"agent": controller.agent, "mixer": mixer}), t_max
-        )
+        online = {"agent": controller.agent, "mixer": mixer} | (further or {})
+        super().__init__(settings, nn.ModuleDict(online).to(controller.device), t_max)
         self.config, self.controller = config, controller
         self.bootstraps_last = controller.info.truncates
 
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
         """See `Learner`."""
+        terms = self._td_terms(batch)
+        return masked_mean(self.error_loss(terms.error), terms.mask), terms.details()
+
+    def _td_terms(self, batch: EpisodeBatch) -> TDTerms:
         steps = slice(0, batch.n_steps)
         q = self._estimate(self.online, batch)  # [B, L, N, A]
         value = self._value(self.online, q[:, steps], batch.actions, batch, steps)  # [B, T, R]
         target = self._targets(batch, q.detach())  # [B, T, R]
-        td_error = value - target
-        mask = real_entries(batch, td_error.shape[2] > 1, self.controller.info.fixed_length)
-        loss = masked_mean(self.error_loss(td_error), mask)
-        value, td_error = value.detach(), td_error.detach()
-        return loss, {
-            "td_error_abs": lambda: masked_mean(td_error.abs(), mask),
-            "q_taken_mean": lambda: masked_mean(value, mask),
-            "target_mean": lambda: masked_mean(target.expand_as(value), mask),
-        }
+        mask = real_entries(batch, value.shape[2] > 1, self.controller.info.fixed_length)
+        return TDTerms(q, value, target, mask)
 
     def error_loss(self, td_error: Tensor) -> Tensor:
         """What is averaged over real steps; a subclass may weigh errors. [B, T, R] -> the same."""
@@ -110,19 +109,22 @@ class QLearner(Learner):
     @torch.no_grad()
     def _next_values(self, batch: EpisodeBatch, q: Any) -> Tensor:
         """Greedy values of steps 1..L-1 by the target networks, [B, L-1, R]."""
-        after = slice(1, batch.n_steps + self.bootstraps_last)
+        after = slice(1, self._n_estimated(batch))
         q_target = self._estimate(self.target, batch)[:, after]
         chooser = q[:, after] if self.config.double_q else q_target
         best = self._greedy(chooser, batch.avail[:, after])  # [B, L-1, N]
         return self._value(self.target, q_target, best, batch, after)
+
+    def _n_estimated(self, batch: EpisodeBatch) -> int:
+        """L, steps that are estimated: T, or T+1 if the value after the last one is needed."""
+        return batch.n_steps + self.bootstraps_last
 
     # A subclass may estimate something else than [B, L, N, A], by overriding these three. Its
     # estimate has `estimate[:, steps]` and `estimate.detach()`.
 
     def _estimate(self, networks: nn.ModuleDict, batch: EpisodeBatch) -> Any:
         """What the networks say of every action at steps 0..L-1, L = T or T+1: [B, L, N, A]."""
-        length = batch.n_steps + self.bootstraps_last
-        return self.controller.outputs(batch, length, networks["agent"])
+        return self.controller.outputs(batch, self._n_estimated(batch), networks["agent"])
 
     def _greedy(self, estimate: Any, avail: Tensor) -> Tensor:
         """The best available joint actions: avail [B, L, N, A] -> [B, L, N]."""

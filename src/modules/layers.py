@@ -1,10 +1,13 @@
 """Layers shared by agents, mixers and critics."""
 
 import copy
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+from utils.seeding import seeded_initialisation
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -159,3 +162,17 @@ def flatten_weights(module: Module) -> Module:
 def parameter_count(module: nn.Module) -> int:
     """Number of trainable numbers."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def redrawn(module: nn.Module, seed: int, name: str) -> nn.Module:
+    """A copy of `module` with separate initial weights, from the stream `name`."""
+    with seeded_initialisation(seed, "weights", name):
+        return fresh_copy(module)
+
+
+def mlp(*sizes: int) -> nn.Sequential:
+    """Linear layers from sizes[0] to sizes[-1] features, with a ReLU between each two."""
+    layers: list[nn.Module] = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

@@ -41,8 +41,7 @@ THEIR_COMPONENTS = {
     "runner": "episode parallel",
     "agent": "rnn rnn_ns rnn_feat",
     "mixer": "qtran_base qtran_alt",
-    "learner": "coma_learner qtran_learner actor_critic_learner maddpg_learner pac_learner "
-    "pac_dcg_learner",
+    "learner": "coma_learner actor_critic_learner maddpg_learner pac_learner pac_dcg_learner",
     "action_selector": "multinomial soft_policies",
     "env": "sc2 sc2v2 smaclite",
 }
@@ -157,6 +156,8 @@ def test_what_an_answer_says_to_write_exists(text: str) -> None:
         alg = "dcg" if "controller_args" in text else "qmix"
         if "`ppo_learner`" in said_of(text):
             alg = "ippo"
+        if "`--config=qtran`" in said_of(text):
+            alg = "qtran"
         load_config(alg, "topk" if "env=" not in text else "gymma", text.split())
 
 

@@ -108,12 +108,14 @@ def make_mixer(name: str) -> Any:
 
 def mix(mixer: Any, q: torch.Tensor, state: torch.Tensor, *at: slice) -> torch.Tensor:
     """The mixed value of the copies and steps `at`, whatever else the mixer reads."""
-    if getattr(mixer, "mixes", "values") == "values":
-        out: torch.Tensor = mixer(q[at], state[at])
-        return out
-    value, obs = normal(B, T, N, seed=2), normal(B, T, N, INFO.obs_dim, seed=3)
     actions = torch.randint(A, (B, T, N), generator=rng())
-    mixed: torch.Tensor = mixer(q[at], state[at], value[at], actions[at], obs[at])[0]
+    further = {
+        "values": (),
+        "values and their maxima": (normal(B, T, N, seed=2).abs() + q.detach(), actions),
+        "soft values": (normal(B, T, N, seed=2), actions, normal(B, T, N, INFO.obs_dim, seed=3)),
+    }[getattr(mixer, "mixes", "values")]
+    out = mixer(q[at], state[at], *(x[at] for x in further))
+    mixed: torch.Tensor = out[0] if isinstance(out, tuple) else out
     return mixed
 
 

@@ -70,6 +70,29 @@ def test_pairwise_payoffs_find_the_best_entry(tmp_path, env, best, seed):
     assert metrics["test_return_mean"] == best
 
 
+# Values that need not be additive or monotonic, with every joint action equally often in the data.
+UNIFORM = ("action_selector_args.epsilon_finish=1.0", "test_interval=40000")
+QUICK = (*UNIFORM, "t_max=16000", "updates_per_round=2", "lr_schedule=constant")
+DEEP = ("mixer_args.heads=10", "mixer_args.lambda_layers=3")
+FREE = [("ow_qmix", ()), ("qplex", DEEP)]
+
+
+@pytest.mark.parametrize(
+    ("alg", "settings", "expected"), [("vdn", (), 5), *((*m, 11) for m in FREE)]
+)
+def test_climbing_is_solved_without_additivity(tmp_path, alg, settings, expected):
+    metrics = train(tmp_path, alg, "climbing", 1, *QUICK, *settings)
+    assert metrics["test_return_mean"] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("alg", "settings"), [*FREE, ("qtran", ()), ("cw_qmix", ())])
+def test_climbing_is_solved_without_additivity_from_each_seed(tmp_path, alg, settings, seed):
+    longer = (*UNIFORM, "t_max=40000", "updates_per_round=4", *settings)
+    assert train(tmp_path, alg, "climbing", seed, *longer)["test_return_mean"] == 11
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_swap_is_solved_by_joint_maximisation(tmp_path, seed):
     assert train(tmp_path, "dcg", "swap", seed, "t_max=20000")["test_success_mean"] == 1.0

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 import torch
 from tests.fake_envs import normal, rng
+from tests.modules.test_qplex_mixer import slow_lambdas
 from torch import Tensor
 
 from modules.mixers.fop import FOPMixer, FOPMixerConfig
@@ -53,33 +54,13 @@ def slow_weights(
 
 
 @torch.no_grad()
-def slow_lambdas(
-    mixer: FOPMixer, s: Tensor, actions: list[int], present: Agents = EVERYONE
-) -> list[float]:
-    one_hot = torch.zeros(N, A)
-    for i in present:
-        one_hot[i, actions[i]] = 1.0
-    by_action = mixer.from_actions(torch.cat([s, one_hot.flatten()]))
-    _, _, scale, agents = parts(mixer, s)
-    return [
-        sum(
-            (abs(scale[h].item()) + 1e-10)
-            * torch.sigmoid(agents[h * N + i]).item()
-            * torch.sigmoid(by_action[h * N + i]).item()
-            for h in range(HEADS)
-        )
-        for i in range(N)
-    ]
-
-
-@torch.no_grad()
 def closed_form(
     mixer: FOPMixer, b: int, t: int, q: Tensor, actions: Tensor, present: Agents = EVERYONE
 ) -> float:
     """V0 + sum_i w_i V_i + sum_i lambda_i w_i (q_i - V_i), over the agents that take part."""
     s, v = STATE[b, t], VALUE[b, t].tolist()
     w, _ = slow_weights(mixer, s, OBS[b, t], present)
-    lambdas = slow_lambdas(mixer, s, actions[b, t].tolist(), present)
+    lambdas = slow_lambdas(mixer.lambdas, s, actions[b, t].tolist(), present)
     v0 = mixer.value_out(parts(mixer, s)[1].clamp(min=0)).item()
     chosen = q[b, t].tolist()
     soft = v0 + sum(w[i] * v[i] for i in present)

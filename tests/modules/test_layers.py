@@ -8,7 +8,9 @@ from modules.layers import (
     AgentwiseLinear,
     SequenceGRU,
     fresh_copy,
+    mlp,
     parameter_count,
+    redrawn,
 )
 from utils.seeding import seeded_initialisation
 
@@ -126,3 +128,18 @@ def test_agentwise_linear_without_bias() -> None:
     layer = AgentwiseLinear(N, F, H, bias=False)
     assert torch.equal(layer(torch.zeros(N, F)), torch.zeros(N, H))
     assert parameter_count(layer) == N * F * H
+
+
+def test_an_mlp_has_a_relu_between_each_two_layers() -> None:
+    network, x = mlp(3, 4, 5, 2), normal(7, 3)
+    assert [type(layer) for layer in network] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+    expected = network[4](network[2](network[0](x).clamp(min=0)).clamp(min=0))
+    assert torch.equal(network(x), expected)
+
+
+def test_what_is_redrawn_depends_on_seed_and_name_only() -> None:
+    network = mlp(3, 4)
+    first, again = (redrawn(network, 1, "critic") for _ in range(2))
+    assert torch.equal(first[0].weight, again[0].weight)
+    for other in (network, redrawn(network, 2, "critic"), redrawn(network, 1, "actor")):
+        assert not torch.equal(first[0].weight, other[0].weight)

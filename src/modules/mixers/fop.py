@@ -8,8 +8,7 @@ optimal) the joint optimal soft policy is the product of individual ones, which 
 
 w_i: attention of the state over the agents' units, as in Qatten (Yang et al., arXiv 2002.03939),
 summed over heads, so that sum_i w_i = `heads`. lambda_i: as in QPLEX (Wang et al., arXiv
-2008.01062), sum over heads of |k(s)| sigmoid(agent_i(s)) sigmoid(action_i(s, u)). Computed as in
-the authors' code,
+2008.01062), see `_advantage_weights.py`. Computed as in the authors' code,
 
     Q_jt = V0(s) + sum_i w_i q_i + sum_i (lambda_i - 1) sg[w_i (q_i - V_i)],   sg: without gradient
 
@@ -27,11 +26,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modules.layers import AgentwiseLinear
+from modules.mixers._advantage_weights import POSITIVE, AdvantageWeights
 from utils.errors import LARGEST_LAYER, outside, refuse
 from utils.registry import MIXERS
 from utils.shapes import check
-
-POSITIVE = 1e-10  # added to weights so that they cannot vanish
 
 
 @dataclass(frozen=True)
@@ -70,14 +68,13 @@ class FOPMixer(nn.Module):
     ):
         super().__init__()
         n, e, h, heads = n_agents, config.embed_dim, config.hypernet_embed, config.heads
-        self.n_agents, self.n_actions, self.config = n, n_actions, config
-        # Columns: first layer of the queries and of V0; k and agent_i of lambda.
-        self.widths = (heads * h, e, heads, heads * n)
+        self.n_agents, self.config = n, config
+        self.widths = (heads * h, e)  # columns: first layer of the queries and of V0
         self.from_state = nn.Linear(state_dim, sum(self.widths))
         self.query = AgentwiseLinear(heads, h, e, bias=False)
         self.key = nn.Linear(obs_dim, heads * e, bias=False)
         self.value_out = nn.Linear(e, 1)
-        self.from_actions = nn.Linear(state_dim + n * n_actions, heads * n)
+        self.lambdas = AdvantageWeights(n, state_dim, n_actions, heads)
 
     def forward(
         self,
@@ -94,14 +91,12 @@ class FOPMixer(nn.Module):
         check(value, f"B T {self.n_agents}", sizes)
         check(actions, f"B T {self.n_agents}", sizes)
         check(obs, f"B T {self.n_agents} O", sizes)
-        one_hot = functional.one_hot(actions, self.n_actions).to(state.dtype)  # [B, T, N, A]
         absent = None
         if is_active is not None:
-            one_hot = one_hot * is_active.unsqueeze(3)
             absent = ~is_active & is_active.any(dim=2, keepdim=True)  # none where nobody is there
-        queries, hidden, scale, agents = self.from_state(state).split(self.widths, dim=-1)
+        queries, hidden = self.from_state(state).split(self.widths, dim=-1)
         weight, penalty = self._weights(queries, obs, absent)  # [B, T, N], [B, T, 1]
-        lambdas = self._lambdas(scale, agents, state, one_hot)  # [B, T, N]
+        lambdas = self.lambdas(state, actions, is_active)  # [B, T, N]
         base = self.value_out(functional.relu(hidden))  # [B, T, 1], V0
         advantage = (weight * (q_taken - value)).detach()
         mixed = weight * q_taken + (lambdas - 1) * advantage  # [B, T, N]
@@ -124,11 +119,3 @@ class FOPMixer(nn.Module):
             penalty = squares.masked_fill(gone, 0.0).sum(dim=2) / (~gone).sum(dim=2)
         weight = scores.softmax(dim=2).sum(dim=3) + POSITIVE
         return weight, self.config.attention_reg * penalty.sum(dim=2, keepdim=True)
-
-    def _lambdas(self, scale: Tensor, agents: Tensor, state: Tensor, one_hot: Tensor) -> Tensor:
-        """lambda_i(s, u), [B, T, N]."""
-        by_action = self.from_actions(torch.cat([state, one_hot.flatten(2)], dim=-1))
-        gates = (torch.sigmoid(agents) * torch.sigmoid(by_action)).unflatten(
-            -1, (self.config.heads, self.n_agents)
-        )
-        return ((scale.abs() + POSITIVE).unsqueeze(3) * gates).sum(dim=2)
