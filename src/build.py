@@ -143,6 +143,11 @@ def plan_graphs(config: RunConfig, info: EnvInfo) -> GraphPlan:
         return GraphPlan()
     if why or config.compile == "none":
         return GraphPlan(text=f" No CUDA graphs: {why or 'compile=none'}.")
+    if not LEARNERS.get(config.learner).cls.captures:
+        text = f"gradient steps are not, because {config.learner} cannot be captured"
+        if not info.stays_on_device:
+            return GraphPlan(text=f" No CUDA graphs: {text}; env={config.env} computes on the CPU.")
+        return GraphPlan(acting=True, text=f" Rounds of episodes are CUDA graphs; {text}.")
     if not info.stays_on_device:
         text = f"rounds of episodes are not, because env={config.env} computes on the CPU"
         return GraphPlan(training=True, text=f" Gradient steps are CUDA graphs; {text}.")

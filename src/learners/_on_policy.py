@@ -86,6 +86,7 @@ class OnPolicyLearner(Learner):
     learns_from: ClassVar[str] = Rollout.gives
     explores_by_policy: ClassVar[bool] = True
     has_targets: ClassVar[bool] = False
+    captures: ClassVar[bool] = False
 
     def __init__(
         self,
