@@ -36,6 +36,7 @@ PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env != "topk"]
 PAIRS += [(alg, env) for alg in ("dcg", "dicg") for env in ("climbing", "mpe_speaker_listener")]
 PAIRS += [(alg, env) for alg in ("fop", "macpf") for env in ("climbing", "mpe_world_comm")]
 PAIRS += [("agp_pg", "mpe_world_comm"), ("ippo", "climbing"), ("mappo", "formation")]
+PAIRS += [("coma", "mpe_speaker_listener"), ("coma", "formation")]
 OF_ON_POLICY = ("batch_size_run", "batch_size", "lr", "lr_schedule", "reward_scaling")
 
 

@@ -29,8 +29,7 @@ from components.settings import AgentSettings, TrainingSettings
 from config.combinations import check_combination
 from config.load import load_config
 from envs.base import EnvInfo
-from learners._on_policy import OnPolicyBatch
-from learners.ppo_learner import PPOLearner, PPOLearnerConfig
+from learners.ppo_learner import PPOBatch, PPOLearner, PPOLearnerConfig
 from modules.agents.rnn_agent import RNNAgentConfig
 from modules.critics.base import CriticInputs, CriticSizes
 from modules.critics.own_value import OwnValue, OwnValueConfig
@@ -125,7 +124,7 @@ def slow_advantages(learner: PPOLearner, batch: EpisodeBatch) -> list[list[float
 
 
 def slow_loss(learner: PPOLearner, batch: EpisodeBatch, old: Any, targets: Any) -> float:
-    """`old`: [B][T][N][A]; `targets`: advantages and critic's targets, each [B][T][C]; of before."""
+    """`old`: [B][T][N][A]; `targets`: advantages and critic's targets, [B][T][C]; of before."""
     surrogates, entropies, errors = [], [], []
     n, joint = learner.controller.info.n_agents, learner.config.ratio == "joint"
     for b in range(batch.n_episodes):
@@ -185,7 +184,7 @@ def test_loss_equals_the_slow_loop(
     assert details["approx_kl"]() > 0
 
 
-def gradients(learner: PPOLearner, batch: OnPolicyBatch) -> list[torch.Tensor]:
+def gradients(learner: PPOLearner, batch: PPOBatch) -> list[torch.Tensor]:
     learner.online.zero_grad()
     learner.loss(batch)[0].backward()
     return [p.grad.clone() for p in learner.online.parameters() if p.grad is not None]
@@ -353,3 +352,17 @@ def test_a_critic_of_the_state_needs_one() -> None:
 def test_settings_out_of_range(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=name):
         PPOLearnerConfig(**{name: value})
+
+
+def test_memory_for_a_cuda_graph_fits_the_minibatches() -> None:
+    learner = make(minibatches=2, critic="own")
+    learner.settings = replace(learner.settings, batch_size=4)
+    buffer = Rollout(None, EpisodeBatch.zeros(INFO, 4, CPU), np.random.default_rng(0), True)
+    memory = learner.batch_memory(buffer)
+    buffer.add(fake_batch(INFO))
+    part = next(learner.batches(buffer))
+    assert {k: (x.shape, x.dtype) for k, x in memory.items()} == {
+        k: (x.shape, x.dtype) for k, x in part.items()
+    }
+    learner._captured_batch = memory
+    assert next(learner.batches(buffer)) is memory
