@@ -81,6 +81,10 @@ class COMALearner(OnPolicyLearner):
             self._actors_learn = epoch == self.config.critic_epochs
             yield batch
 
+    def noise(self, shape: torch.Size) -> Tensor:
+        """Gumbel noise from the learner's own stream: argmax(log pi + noise) samples pi."""
+        return gumbel(shape, self.generator, self.device)
+
     @torch.no_grad()
     def prepare(self, batch: EpisodeBatch) -> TargetedBatch:
         """The critic's targets: lambda returns of the target network's values of actions taken."""
@@ -89,8 +93,7 @@ class COMALearner(OnPolicyLearner):
         if has_next:  # where no action was taken a sampled one stands for it
             avail = batch.avail
             log_pi = log_policy(self.controller.outputs(batch, t + 1), avail)
-            noise = gumbel(log_pi.shape, self.generator, log_pi.device)
-            sampled = greedy_actions(log_pi + noise, avail)  # [B, T+1, N]
+            sampled = greedy_actions(log_pi + self.noise(log_pi.shape), avail)  # [B, T+1, N]
             was_taken, past = (functional.pad(x, (0, 0, 0, 1)) for x in (batch.valid, actions))
             actions = torch.where(was_taken, past, sampled)
         steps = slice(0, t + has_next)
