@@ -120,15 +120,15 @@ class COMALearner(OnPolicyLearner):
         advantage = (q_taken - (log_pi.exp() * q).sum(dim=3)).detach()  # [B, T, N]
         policy_loss = -self.mean(advantage * self.log_prob(log_pi, batch), batch)
         value_loss = self.mean((q_taken - batch.target).square(), batch)
-        mean_entropy = self.mean(entropy(log_pi), batch)
+        entropies = entropy(log_pi)  # [B, T, N]
         loss = self.config.value_coef * value_loss
         if self._actors_learn:
-            loss = loss + policy_loss - self.entropy_weight * mean_entropy
-        q_taken = q_taken.detach()
+            loss = loss + policy_loss - self.mean(self.entropy_weight * entropies, batch)
+        q_taken, entropies = q_taken.detach(), entropies.detach()
         return loss, {
             "policy_loss": policy_loss.detach,
             "value_loss": value_loss.detach,
-            "entropy": mean_entropy.detach,
+            "entropy": lambda: self.mean(entropies, batch),
             "advantage_abs": lambda: self.mean(advantage.abs(), batch),
             "q_taken_mean": lambda: self.mean(q_taken, batch),
         }

@@ -154,13 +154,13 @@ class PPOLearner(OnPolicyLearner):
         policy_loss = -self.mean(torch.minimum(ratio * advantage, clipped * advantage), batch)
         value_error = self.state_values(batch, batch.n_steps) - batch.target  # [B, T, C]
         value_loss = self.mean(value_error.square(), batch)
-        mean_entropy = self.mean(entropy(log_pi), batch)
-        bonus = self.entropy_weight * mean_entropy
-        ratio, change = ratio.detach(), change.detach()
+        entropies = entropy(log_pi)  # [B, T, N]
+        bonus = self.mean(self.entropy_weight * entropies, batch)
+        ratio, change, entropies = ratio.detach(), change.detach(), entropies.detach()
         return policy_loss - bonus + self.config.value_coef * value_loss, {
             "policy_loss": policy_loss.detach,
             "value_loss": value_loss.detach,
-            "entropy": mean_entropy.detach,
+            "entropy": lambda: self.mean(entropies, batch),
             "clip_fraction": lambda: self.mean(((ratio - 1).abs() > clip).float(), batch),
             "approx_kl": lambda: self.mean(ratio - 1 - change, batch),
             "advantage_sd": self.advantages.deviation.clone,
