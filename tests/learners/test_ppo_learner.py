@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tests.fake_envs import (
     make_controller,
     pad,
 )
+from tests.runs import rows, tiny, train
 
 from build import build_controller, build_learner
 from components.buffers.rollout import Rollout
@@ -366,3 +368,11 @@ def test_memory_for_a_cuda_graph_fits_the_minibatches() -> None:
     }
     learner._captured_batch = memory
     assert next(learner.batches(buffer)) is memory
+
+
+@pytest.mark.parametrize("alg", ["mappo", "ippo", "coma"])
+def test_agents_can_be_paid_and_can_learn_apart(alg: str, tmp_path: Path) -> None:
+    """Individual rewards, and weights of their own for each agent."""
+    settings = ("reward_aggregation=individual", "agent_args.share_parameters=False")
+    run_dir = train(tiny(alg, "mpe_tag", *settings, "t_max=16", "env_args.max_cycles=3"), tmp_path)
+    assert {"loss", "entropy"} <= {row["key"] for row in rows(run_dir)}
