@@ -89,6 +89,14 @@ def test_a_preset_fits_its_pair(preset: str) -> None:
     assert changes(to_dict(plain), to_dict(tuned), ["preset"])
 
 
+def test_a_record_from_before_buffers_and_critics_loads(tmp_path: Path) -> None:
+    config = load_config("qmix", "topk", [])
+    old = {k: v for k, v in to_dict(config).items() if not k.startswith(("buffer", "critic"))}
+    old["buffer_size"] = config.buffer_size
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(old))
+    assert load_recorded(tmp_path, []) == config
+
+
 def test_agents_of_graph_methods_remember_as_the_others_do() -> None:
     for env, remembers in (("topk", False), ("mpe_tag", True)):
         for alg in ("agp", "iql", "dicg"):
