@@ -38,9 +38,9 @@ def test_own_observations_end_at_the_bound(tmp_path: Path, alg: str, seed: int) 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_penalty_is_learnt_without_normalised_advantages(tmp_path: Path, seed: int) -> None:
-    settings = ("t_max=300000", "test_nepisode=8192")
+    settings = ("t_max=150000", "test_nepisode=8192")
     metrics = train(tmp_path, "agp_pg", "topk_anticoord", seed, *settings)
-    assert metrics["test_success_mean"] >= 0.93
+    assert metrics["test_success_mean"] >= 0.95
 
 
 @pytest.mark.parametrize("seed", SEEDS)
