@@ -16,16 +16,18 @@ from components.action_selectors import (
     EpsilonGreedyConfig,
 )
 from components.episode_batch import EpisodeBatch
+from components.normalisation import ValueMoments
 from components.settings import ExplorationSettings
 from config.load import load_config
 from envs.base import EnvInfo
 from learners.base import Learner
+from learners.ppo_learner import PPOLearner
 from runners.batch_runner import BatchRunner
 
 FOLDER = next(Path(p) for p in config_package.__path__ if Path(p, "algs").is_dir())
 ALGS = sorted(path.stem for path in Path(FOLDER, "algs").glob("*.yaml"))
 SYMMETRIC = ["iql", "vdn", "agp", "agp_literal", "agp_within_agent", "agp_no_graph", "agent_graph"]
-SYMMETRIC += ["dcg", "dcg_damped", "dcg_exact"]
+SYMMETRIC += ["dcg", "dcg_damped", "dcg_exact", "agp_pg", "ippo"]
 INFO = fake_info(**RICH)
 
 
@@ -37,9 +39,16 @@ def build(alg: str, info: EnvInfo = INFO, *overrides: str) -> Learner:
     return learner
 
 
+def loss_of(learner: Learner, batch: EpisodeBatch) -> torch.Tensor:
+    """The loss of episodes as the first that the learner sees."""
+    if isinstance(learner, PPOLearner):
+        learner.moments = ValueMoments(learner.config.value_norm, learner.device)
+    return learner.loss(learner.prepare(batch))[0]
+
+
 def gradients(learner: Learner, batch: EpisodeBatch) -> tuple[float, list[torch.Tensor]]:
     learner.online.zero_grad()
-    loss = learner.loss(batch)[0]
+    loss = loss_of(learner, batch)
     loss.backward()
     return loss.item(), [p.grad.clone() for p in learner.online.parameters()]
 
@@ -53,7 +62,7 @@ def test_padding_changes_neither_loss_nor_gradient(alg: str) -> None:
     learner = build(alg)
     batch = fake_batch(INFO, noise_dim=learner.controller.noise_dim)
     loss, gradient = gradients(learner, batch)
-    assert loss > 0
+    assert loss != 0
     longer_loss, longer_gradient = gradients(learner, pad(batch, 5))
     assert longer_loss == pytest.approx(loss, rel=1e-5)
     for a, b in zip(gradient, longer_gradient, strict=True):
@@ -64,14 +73,16 @@ def test_padding_changes_neither_loss_nor_gradient(alg: str) -> None:
 def test_the_loss_is_the_mean_over_episodes_weighted_by_length(alg: str) -> None:
     """No episode leaks into another one."""
     info = replace(INFO, varying_team=False)
-    learner = build(alg, info)
+    whole = load_config(alg, None, []).learner == "ppo_learner"  # it normalises over the batch
+    parts = ("normalise_advantage", "value_norm") if whole else ()
+    learner = build(alg, info, *(f"learner_args.{part}=False" for part in parts))
     batch = fake_batch(info, noise_dim=learner.controller.noise_dim)
     total = 0.0
     for b, (length, _) in enumerate(MIXED):
         alone = batch.select(torch.tensor([b])).shorten(length)
-        total += length * learner.loss(alone)[0].item()
+        total += length * loss_of(learner, alone).item()
     steps = sum(length for length, _ in MIXED)
-    assert learner.loss(batch)[0].item() == pytest.approx(total / steps, rel=1e-4)
+    assert loss_of(learner, batch).item() == pytest.approx(total / steps, rel=1e-4)
 
 
 @pytest.mark.parametrize("alg", SYMMETRIC)
@@ -87,7 +98,7 @@ def test_permuting_agents_permutes_values_and_keeps_the_loss(alg: str) -> None:
     )
     q, q_permuted = (learner.controller.outputs(x, 7) for x in (batch, permuted))
     torch.testing.assert_close(q_permuted, q[:, :, order], atol=1e-6, rtol=1e-5)
-    loss, permuted_loss = (learner.loss(x)[0].item() for x in (batch, permuted))
+    loss, permuted_loss = (loss_of(learner, x).item() for x in (batch, permuted))
     assert permuted_loss == pytest.approx(loss, rel=1e-5)
 
 
@@ -115,7 +126,7 @@ def test_values_of_unavailable_actions_reach_no_target(alg: str) -> None:
     info = replace(INFO, action_counts=(3, 3, 3))
     learner = build(alg, info)
     batch = fake_batch(info, noise_dim=learner.controller.noise_dim)
-    before = learner.loss(batch)[0].item()
+    before = loss_of(learner, batch).item()
     outputs = learner.controller.outputs
 
     def raised(*args: object) -> torch.Tensor:
@@ -124,7 +135,7 @@ def test_values_of_unavailable_actions_reach_no_target(alg: str) -> None:
         return q
 
     learner.controller.outputs = raised
-    assert learner.loss(batch)[0].item() == before
+    assert loss_of(learner, batch).item() == before
 
 
 def constant_teams(batch: EpisodeBatch) -> torch.Tensor:

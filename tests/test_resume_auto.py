@@ -121,7 +121,7 @@ def test_of_the_numbered_checkpoints_the_last_one_is_next(
     said, warned = capsys.readouterr()
     assert warned.count("is damaged") == 3
     assert "000000000048.pt, after 48 environment steps" in said
-    assert "holds no replay buffer: replay begins empty" in said
+    assert "holds no episodes: the buffer begins empty" in said
 
 
 def test_a_new_run_begins_where_no_checkpoint_can_be_read(
@@ -223,7 +223,7 @@ def test_checkpoints_without_replay_are_announced_and_told(
     assert "Checkpoints, without replay: up to 0." in capsys.readouterr().out
     stop_early(run_dir(tmp_path))
     assert auto(tmp_path, "checkpoint_replay=False") == 0
-    assert "holds no replay buffer: replay begins empty" in capsys.readouterr().out
+    assert "holds no episodes: the buffer begins empty" in capsys.readouterr().out
 
 
 def test_a_checkpoint_of_other_code_is_refused_in_words(

@@ -19,7 +19,7 @@ VERMILION, PURPLE, GREEN, BLUE = "#D55E00", "#CC79A7", "#009E73", "#0072B2"
 SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
 BROWN, INDIGO, YELLOW = "#7F0000", "#3D1C6E", "#E3D100"
 CRIMSON, VIOLET, LIME = "#DD0044", "#9900FF", "#AACC77"
-PLUM, LAVENDER = "#663355", "#9977FF"
+PLUM, LAVENDER, GREY = "#663355", "#9977FF", "#777777"
 
 METHODS: dict[str, tuple[str, Any]] = {
     "agp": (VERMILION, SOLID),
@@ -53,9 +53,10 @@ METHODS: dict[str, tuple[str, Any]] = {
     "maa2c": (VIOLET, DOTTED),
     "ippo": (LIME, SOLID),
     "ia2c": (LIME, DASHED),
+    "coma": (GREY, SOLID),
 }
 # For methods of a user's own; their marker comes from the name, too.
-OTHERS = ("#8C8C8C", "#117733", "#AA4499", "#999933", "#44AA99", "#B8A9E0")
+OTHERS = ("#B0B0B0", "#117733", "#AA4499", "#999933", "#44AA99", "#B8A9E0")
 
 AXES = {
     "test_return_mean": "return of greedy tests",

@@ -18,7 +18,7 @@ class Counterpart(NamedTuple):
 ALWAYS_SAVED = "Checkpoints are always written: `latest.pt`, `previous.pt`, `best.pt`."
 GREEDY = "Tests always play greedily."
 WANDB = "Weights & Biases is not supported. Metrics go to metrics.csv, Sacred and TensorBoard."
-ABSENT = "COMA, MADDPG and PAC are not here."
+ABSENT = "MADDPG and PAC are not here."
 CRITIC = f"{ABSENT} The critics that are here have no such setting."
 PPO = "It belongs to `ppo_learner`: `ippo`, `mappo`, `ia2c`, `maa2c`."
 QTRAN = "It belongs to `--config=qtran`."
@@ -170,7 +170,6 @@ COMPONENTS = {
         ),
         **dict.fromkeys(
             (
-                "coma_learner",
                 "maddpg_learner",
                 "pac_dcg_learner",
                 "pac_learner",
@@ -197,17 +196,14 @@ FILES = {
             f"{alg}_ns": Counterpart(
                 f"--config={alg} with agent_args.share_parameters=False", NOT_SHARED
             )
-            for alg in ("iql", "vdn", "qmix", "ia2c", "ippo", "maa2c", "mappo")
+            for alg in ("iql", "vdn", "qmix", "coma", "ia2c", "ippo", "maa2c", "mappo")
         },
         **{
             f"{alg}_beta": Counterpart(f"--config={alg} with batch_size_run=8", ONE_RUNNER)
             for alg in ("iql", "vdn", "qmix")
         },
-        **{
-            f"{alg}{sharing}": Counterpart("", ABSENT)
-            for alg in ("coma", "maddpg")
-            for sharing in ("", "_ns")
-        },
+        "maddpg": Counterpart("", ABSENT),
+        "maddpg_ns": Counterpart("", ABSENT),
         "pac_ns": Counterpart("", ABSENT),
         "pac_dcg_ns": Counterpart("", ABSENT),
     },

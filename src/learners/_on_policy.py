@@ -5,7 +5,8 @@ critic share no weights: their losses are summed and minimised in one step, each
 learning rate and its own clipping. There are no target networks.
 """
 
-from collections.abc import Iterable, Iterator
+from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,12 +18,12 @@ from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries, taken
 from components.policies import OutputKind, log_policy
 from components.schedules import LinearSchedule, Number, Progress
-from components.settings import ExperienceSettings, TrainingSettings
+from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners.base import Learner
-from modules.critics.base import Critic
+from modules.critics.base import Critic, CriticInputs
 from modules.initialisation import orthogonal_weights
-from utils.errors import outside, refuse
+from utils.errors import refuse
 from utils.seeding import (
     generator_state,
     restore_generator,
@@ -37,8 +38,6 @@ LAST_GAIN = 0.01  # of the policies' last layers, with `orthogonal_init`
 class OnPolicyConfig:
     """Settings of a learner with policies and a critic."""
 
-    epochs: int = 2  # passes over a batch, at least 1
-    minibatches: int = 2  # parts of the episodes of a batch, one gradient step for each
     entropy_start: float = 0.01  # weight of the entropy in the loss at the start, at least 0
     entropy_finish: float = 0.0  # and after annealing
     entropy_anneal_fraction: float = 0.5  # part of t_max over which it falls linearly, in [0, 1]
@@ -49,7 +48,6 @@ class OnPolicyConfig:
     def __post_init__(self) -> None:
         at_least_zero = ("entropy_start", "entropy_finish", "critic_lr")
         refuse(
-            *outside(self, 1, 10_000, "epochs", "minibatches"),
             *((getattr(self, k) < 0, k, f"{getattr(self, k)} is negative.") for k in at_least_zero),
             (
                 not 0 <= self.entropy_anneal_fraction <= 1,
@@ -61,12 +59,10 @@ class OnPolicyConfig:
 
 
 @dataclass(slots=True)
-class OnPolicyBatch(EpisodeBatch):
-    """Episodes, and what is computed once from them before the gradient steps."""
+class TargetedBatch(EpisodeBatch):
+    """Episodes, and the targets of the critic."""
 
-    old_log_prob: Tensor = field(kw_only=True)  # [B, T, N], of the actions, 0 of absent agents
-    advantage: Tensor = field(kw_only=True)  # [B, T, C], C = 1 or N
-    target: Tensor = field(kw_only=True)  # [B, T, C], of the critic
+    target: Tensor = field(kw_only=True)  # [B, T, C], C = 1 or N
 
 
 class OnPolicyLearner(Learner):
@@ -87,6 +83,7 @@ class OnPolicyLearner(Learner):
     explores_by_policy: ClassVar[bool] = True
     has_targets: ClassVar[bool] = False
     captures: ClassVar[bool] = False
+    batch_class: ClassVar[type[TargetedBatch]] = TargetedBatch  # what `prepare` returns
 
     def __init__(
         self,
@@ -111,15 +108,14 @@ class OnPolicyLearner(Learner):
             round(config.entropy_anneal_fraction * t_max),
         )
 
-    @staticmethod
-    def problems(config: OnPolicyConfig, settings: ExperienceSettings) -> Iterable[str]:
-        """Minibatches must divide the batch."""
-        if settings.batch_size % config.minibatches:
-            yield (
-                f"learner_args.minibatches: {config.minibatches} parts do not divide the "
-                f"{settings.batch_size} episodes of a batch. Use a divisor of batch_size, or "
-                f"another batch_size."
-            )
+    @property
+    @abstractmethod
+    def passes(self) -> tuple[int, int]:
+        """Passes over a batch, and parts of it in each: one gradient step for each part."""
+
+    @abstractmethod
+    def new_columns(self) -> dict[str, int]:
+        """What `prepare` adds to the episodes: name of a tensor [B, T, columns] -> columns."""
 
     def learning_rates(self) -> dict[str, float]:
         """The critic's."""
@@ -141,29 +137,33 @@ class OnPolicyLearner(Learner):
         """Minibatches of all epochs, of whole episodes in random order."""
         batch = self.prepare(buffer.episodes())
         b, device = batch.n_episodes, batch.actions.device
-        for _ in range(self.config.epochs):
+        epochs, minibatches = self.passes
+        for _ in range(epochs):
             order = torch.randperm(b, generator=self.generator, device=device)
-            for rows in order.chunk(self.config.minibatches):
+            for rows in order.chunk(minibatches):
                 yield batch.select(rows, self._captured_batch)
 
     def batch_memory(self, buffer: Any) -> EpisodeBatch:
         """See `Learner`."""
-        part = buffer.empty_batch(self.settings.batch_size // self.config.minibatches)
-        b, t, n = part.actions.shape
-        columns = part.reward.new_empty(b, t, self.critic.n_values)
-        return OnPolicyBatch(
-            **dict(part.items()),
-            old_log_prob=part.reward.new_empty(b, t, n),
-            advantage=columns,
-            target=torch.empty_like(columns),
-        )
+        part = buffer.empty_batch(self.settings.batch_size // self.passes[1])
+        b, t = part.actions.shape[:2]
+        new = {name: part.reward.new_empty(b, t, c) for name, c in self.new_columns().items()}
+        return self.batch_class(**dict(part.items()), **new)
 
     @property
     def plan(self) -> str:
         """See `Learner`."""
-        c, size = self.config, self.settings.batch_size
-        steps, part = c.epochs * c.minibatches, size // c.minibatches
-        return f"{steps} gradient step(s) of {part} episodes per {size} collected"
+        (epochs, minibatches), size = self.passes, self.settings.batch_size
+        return (
+            f"{epochs * minibatches} gradient step(s) of {size // minibatches} episodes per {size} "
+            f"collected"
+        )
+
+    def state_values(self, batch: EpisodeBatch, n_steps: int) -> Tensor:
+        """The critic's values of the first L = `n_steps` states, [B, L, C]; 0 of absent agents."""
+        own = self.controller.agent_inputs(batch, n_steps).x
+        values: Tensor = self.critic(CriticInputs(batch.state[:, :n_steps], own))
+        return of_present(values, batch, slice(0, n_steps)) if values.shape[2] > 1 else values
 
     def log_policies(self, batch: EpisodeBatch) -> Tensor:
         """Log-probabilities of all actions, [B, T, N, A]."""

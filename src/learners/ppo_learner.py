@@ -10,32 +10,32 @@ time limits are bootstrapped; padding and absent agents enter nothing; values ar
 """
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
-from components.masking import masked_mean, of_present
+from components.normalisation import AdvantageScaler, ValueMoments
 from components.policies import entropy
 from components.returns import generalised_advantages
-from components.settings import TrainingSettings
-from components.value_moments import ValueMoments
+from components.settings import ExperienceSettings, TrainingSettings
 from controllers.basic_controller import BasicController
-from learners._on_policy import OnPolicyBatch, OnPolicyConfig, OnPolicyLearner
+from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
 from learners.base import Details, Learner
-from modules.critics.base import Critic, CriticInputs
-from utils.errors import UserError, refuse
+from modules.critics.base import Critic
+from utils.errors import UserError, outside, refuse
 from utils.registry import LEARNERS
-
-LEAST_DEVIATION = 0.02  # advantages are divided by no less; of rewards around 1 it is noise
 
 
 @dataclass(frozen=True)
 class PPOLearnerConfig(OnPolicyConfig):
     """Settings of `ppo_learner`."""
 
+    epochs: int = 2  # passes over a batch, at least 1
+    minibatches: int = 2  # parts of the episodes of a batch, one gradient step for each
     clip: float = 0.2  # how far the ratio of new to old probability may move from 1, above 0
     ratio: Literal["per_agent", "joint"] = "per_agent"  # of each action, or of the joint action
     gae_lambda: float = 0.95  # lambda of the advantages, in [0, 1]
@@ -45,9 +45,18 @@ class PPOLearnerConfig(OnPolicyConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse(
+            *outside(self, 1, 10_000, "epochs", "minibatches"),
             (not self.clip > 0, "clip", f"{self.clip} must be above 0."),
             (not 0 <= self.gae_lambda <= 1, "gae_lambda", f"{self.gae_lambda} is not in [0, 1]."),
         )
+
+
+@dataclass(slots=True)
+class PPOBatch(TargetedBatch):
+    """What is computed once from episodes before the gradient steps."""
+
+    old_log_prob: Tensor = field(kw_only=True)  # [B, T, N], of the actions, 0 of absent agents
+    advantage: Tensor = field(kw_only=True)  # [B, T, C]
 
 
 @LEARNERS.register("ppo_learner", config=PPOLearnerConfig)
@@ -65,6 +74,7 @@ class PPOLearner(OnPolicyLearner):
         "advantage_sd": "deviation of the last batch's advantages before they are normalised",
     }
     config: PPOLearnerConfig
+    batch_class: ClassVar[type[TargetedBatch]] = PPOBatch
 
     def __init__(
         self,
@@ -82,15 +92,34 @@ class PPOLearner(OnPolicyLearner):
                 "one to each agent. Use critic=state_value and a team reward, or ratio=per_agent."
             )
         self.moments = ValueMoments(config.value_norm, self.device)
-        self._advantage_sd = torch.ones((), device=self.device)
-        self._has_warned = False
+        self.advantages = AdvantageScaler(config.normalise_advantage, self.device)
+
+    @staticmethod
+    def problems(config: PPOLearnerConfig, settings: ExperienceSettings) -> Iterable[str]:
+        """Minibatches must divide the batch."""
+        if settings.batch_size % config.minibatches:
+            yield (
+                f"learner_args.minibatches: {config.minibatches} parts do not divide the "
+                f"{settings.batch_size} episodes of a batch. Use a divisor of batch_size, or "
+                f"another batch_size."
+            )
+
+    @property
+    def passes(self) -> tuple[int, int]:
+        """See `OnPolicyLearner`."""
+        return self.config.epochs, self.config.minibatches
+
+    def new_columns(self) -> dict[str, int]:
+        """See `OnPolicyLearner`."""
+        n, c = self.controller.info.n_agents, self.critic.n_values
+        return {"old_log_prob": n, "advantage": c, "target": c}
 
     @torch.no_grad()
-    def prepare(self, batch: EpisodeBatch) -> OnPolicyBatch:
+    def prepare(self, batch: EpisodeBatch) -> PPOBatch:
         """Old log-probabilities, advantages and the critic's targets. Moves the value moments."""
         t, has_next = batch.n_steps, self.controller.info.truncates
         old_log_prob = self.log_prob(self.log_policies(batch), batch)  # [B, T, N]
-        values = self.moments.denormalise(self._values(batch, t + has_next))  # [B, L, C]
+        values = self.moments.denormalise(self.state_values(batch, t + has_next))  # [B, L, C]
         if not has_next:  # nothing follows the last step
             values = nn.functional.pad(values, (0, 0, 0, 1))
         advantage = generalised_advantages(
@@ -105,20 +134,16 @@ class PPOLearner(OnPolicyLearner):
         target = advantage + values[:, :t]
         mask = self.mask(advantage, batch)
         self.moments.update(target, mask)
-        centre = masked_mean(advantage, mask)
-        self._advantage_sd.copy_(masked_mean((advantage - centre).square(), mask).sqrt())
-        if self.config.normalise_advantage:
-            advantage = (advantage - centre) / self._advantage_sd.clamp(min=LEAST_DEVIATION)
-        return OnPolicyBatch(
+        return PPOBatch(
             **dict(batch.items()),
             old_log_prob=old_log_prob,
-            advantage=advantage,
+            advantage=self.advantages.scale(advantage, mask),
             target=self.moments.normalise(target),
         )
 
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
         """- surrogate - weight x entropy + value_coef x error of the critic, of `prepare`'s."""
-        assert isinstance(batch, OnPolicyBatch)
+        assert isinstance(batch, PPOBatch)
         clip, advantage = self.config.clip, batch.advantage
         log_pi = self.log_policies(batch)  # [B, T, N, A]
         change = self.log_prob(log_pi, batch) - batch.old_log_prob  # [B, T, N]
@@ -127,39 +152,26 @@ class PPOLearner(OnPolicyLearner):
         ratio = change.exp()
         clipped = ratio.clamp(1 - clip, 1 + clip)
         policy_loss = -self.mean(torch.minimum(ratio * advantage, clipped * advantage), batch)
-        value_error = self._values(batch, batch.n_steps) - batch.target  # [B, T, C]
+        value_error = self.state_values(batch, batch.n_steps) - batch.target  # [B, T, C]
         value_loss = self.mean(value_error.square(), batch)
-        mean_entropy = self.mean(entropy(log_pi), batch)
-        bonus = self.entropy_weight * mean_entropy
-        ratio, change = ratio.detach(), change.detach()
+        entropies = entropy(log_pi)  # [B, T, N]
+        bonus = self.mean(self.entropy_weight * entropies, batch)
+        ratio, change, entropies = ratio.detach(), change.detach(), entropies.detach()
         return policy_loss - bonus + self.config.value_coef * value_loss, {
             "policy_loss": policy_loss.detach,
             "value_loss": value_loss.detach,
-            "entropy": mean_entropy.detach,
+            "entropy": lambda: self.mean(entropies, batch),
             "clip_fraction": lambda: self.mean(((ratio - 1).abs() > clip).float(), batch),
             "approx_kl": lambda: self.mean(ratio - 1 - change, batch),
-            "advantage_sd": self._advantage_sd.clone,
+            "advantage_sd": self.advantages.deviation.clone,
         }
-
-    def _values(self, batch: EpisodeBatch, n_steps: int) -> Tensor:
-        """The critic's values of the first L = `n_steps` steps, [B, L, C]; 0 of absent agents."""
-        own = self.controller.agent_inputs(batch, n_steps).x
-        values: Tensor = self.critic(CriticInputs(batch.state[:, :n_steps], own))
-        return of_present(values, batch, slice(0, n_steps)) if values.shape[2] > 1 else values
 
     def metrics(self) -> dict[str, float]:
         """See `Learner`; warns once if normalising advantages only amplifies noise."""
         row = super().metrics()
-        deviation = row.get("advantage_sd", 1.0)
-        if self.config.normalise_advantage and deviation < LEAST_DEVIATION and not self._has_warned:
-            self._has_warned = True
-            print(
-                f"warning: the advantages' deviation is {deviation:.2g}, below {LEAST_DEVIATION}: "
-                f"all actions seem equally good, and normalising amplifies noise. If the policy "
-                f"has not learnt yet, use learner_args.normalise_advantage=False and a larger "
-                f"learner_args.entropy_start.",
-                file=sys.stderr,
-            )
+        warning = self.advantages.warning(row["advantage_sd"]) if row else ""
+        if warning:
+            print(warning, file=sys.stderr)
         return row
 
     def state_dict(self) -> dict[str, Any]:

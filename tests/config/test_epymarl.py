@@ -41,7 +41,7 @@ THEIR_COMPONENTS = {
     "runner": "episode parallel",
     "agent": "rnn rnn_ns rnn_feat",
     "mixer": "qtran_base qtran_alt",
-    "learner": "coma_learner actor_critic_learner maddpg_learner pac_learner pac_dcg_learner",
+    "learner": "actor_critic_learner maddpg_learner pac_learner pac_dcg_learner",
     "action_selector": "multinomial soft_policies",
     "env": "sc2 sc2v2 smaclite",
 }

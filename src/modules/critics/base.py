@@ -15,6 +15,7 @@ class CriticInputs:
     state: Tensor  # [B, L, S]
     own: Tensor  # [B, L, N, F], what each agent's policy sees: observation, id, last action
     actions: Tensor | None = None  # [B, L, N] int64, of all agents; for values of actions
+    is_active: Tensor | None = None  # [B, L, N] bool, true for agents that take part
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Running mean and deviation of the targets of a critic, which then learns numbers near one.
+"""What policy gradients normalise: a critic's targets by running moments, advantages by batch.
 
-Source: van Hasselt et al., arXiv 1602.07714 (adaptive normalisation, without PopArt's correction of
-the last layer); Yu et al., arXiv 2103.01955. The moments follow the targets as the policy improves:
-a batch has the weight 1/n of the n-th batch, but at least `LEAST_WEIGHT`.
+Sources of the former: van Hasselt et al., arXiv 1602.07714 (without PopArt's correction of the last
+layer); Yu et al., arXiv 2103.01955. The moments follow the targets as the policy improves: a batch
+has the weight 1/n of the n-th batch, but at least `LEAST_WEIGHT`.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor
 from components.masking import masked_mean
 
 LEAST_WEIGHT = 0.02
+LEAST_DEVIATION = 0.02  # advantages are divided by no less; of rewards around 1 it is noise
 
 
 class ValueMoments:
@@ -64,3 +65,35 @@ class ValueMoments:
         self._n_batches = state["n_batches"]
         self._mean.fill_(state["mean"])
         self._square.fill_(state["square"])
+
+
+class AdvantageScaler:
+    """Gives the advantages of a batch mean 0 and deviation 1.
+
+    Args:
+        enabled: false: they stay as they are.
+        device: where advantages live.
+    """
+
+    def __init__(self, enabled: bool, device: torch.device):
+        self.enabled = enabled
+        self.deviation = torch.ones((), device=device)  # of the last batch, written in place
+        self._has_warned = False
+
+    def scale(self, advantage: Tensor, mask: Tensor | None) -> Tensor:
+        """Advantages [B, T, C]; those where `mask` (broadcastable, None: all) is true count."""
+        centred = advantage - masked_mean(advantage, mask)
+        self.deviation.copy_(masked_mean(centred.square(), mask).sqrt())
+        return centred / self.deviation.clamp(min=LEAST_DEVIATION) if self.enabled else advantage
+
+    def warning(self, deviation: float) -> str:
+        """What to say, once, if this deviation is so small that noise is amplified."""
+        if not self.enabled or deviation >= LEAST_DEVIATION or self._has_warned:
+            return ""
+        self._has_warned = True
+        return (
+            f"warning: the advantages' deviation is {deviation:.2g}, below {LEAST_DEVIATION}: all "
+            f"actions seem equally good, and normalising amplifies noise. If the policy has not "
+            f"learnt yet, use learner_args.normalise_advantage=False and a larger "
+            f"learner_args.entropy_start."
+        )

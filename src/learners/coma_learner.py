@@ -1,0 +1,142 @@
+"""COMA: actors whose advantage is counterfactual, what an action did against the agent's others.
+
+Source: Foerster et al., *Counterfactual Multi-Agent Policy Gradients*, AAAI 2018, arXiv 1705.08926.
+The critic learns Q_i(s, x_i, u_-i, u_i) by TD(lambda) with a target network; agent i's advantage is
+A_i = Q_i(u_i) - sum_a pi_i(a) Q_i(a), the actions of the others fixed.
+
+Departures from PyMARL: the critic learns whole episodes at once, `critic_epochs` times, instead of
+one step of time at a time, backwards; after an episode's last step, where no action was taken, a
+sampled one is valued; time limits are bootstrapped; the entropy's weight is a schedule.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from components.action_selectors import greedy_actions
+from components.episode_batch import EpisodeBatch
+from components.masking import of_present, taken
+from components.policies import entropy, gumbel, log_policy
+from components.returns import lambda_returns
+from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
+from learners.base import Details, Learner
+from modules.critics.base import CriticInputs
+from utils.errors import outside, refuse
+from utils.registry import LEARNERS
+
+
+@dataclass(frozen=True)
+class COMALearnerConfig(OnPolicyConfig):
+    """Settings of `coma_learner`."""
+
+    td_lambda: float = 0.8  # lambda of the critic's targets, in [0, 1]
+    critic_epochs: int = 1  # gradient steps of the critic on a batch, actors join the last
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse(
+            (not 0 <= self.td_lambda <= 1, "td_lambda", f"{self.td_lambda} is not in [0, 1]."),
+            *outside(self, 1, 10_000, "critic_epochs"),
+        )
+
+
+@LEARNERS.register("coma_learner", config=COMALearnerConfig)
+class COMALearner(OnPolicyLearner):
+    """Counterfactual policy gradient, entropy bonus and squared TD error of the critic."""
+
+    critic_estimates: ClassVar[str] = "values of actions"
+    has_targets: ClassVar[bool] = True
+    metric_descriptions: ClassVar[dict[str, str]] = {
+        **Learner.metric_descriptions,
+        "policy_loss": "loss of the actors without the entropy, last update",
+        "value_loss": "mean squared TD error of the critic, last update",
+        "entropy": "mean entropy of an agent's policy in nats, last update",
+        "advantage_abs": "mean absolute counterfactual advantage, last update",
+        "q_taken_mean": "mean value of the actions taken, last update",
+    }
+    config: COMALearnerConfig
+    _actors_learn = True  # in the gradient step under way
+
+    @property
+    def passes(self) -> tuple[int, int]:
+        """See `OnPolicyLearner`."""
+        return self.config.critic_epochs, 1
+
+    def new_columns(self) -> dict[str, int]:
+        """See `OnPolicyLearner`."""
+        return {"target": self.controller.info.n_agents}
+
+    def capture(self, batch: EpisodeBatch) -> None:
+        """See `Learner`; with several epochs gradient steps differ, so they are no graph."""
+        if self.config.critic_epochs == 1:
+            super().capture(batch)
+
+    def batches(self, buffer: Any) -> Iterator[EpisodeBatch]:
+        """See `OnPolicyLearner`."""
+        for epoch, batch in enumerate(super().batches(buffer), 1):
+            self._actors_learn = epoch == self.config.critic_epochs
+            yield batch
+
+    def noise(self, shape: torch.Size) -> Tensor:
+        """Gumbel noise from the learner's own stream: argmax(log pi + noise) samples pi."""
+        return gumbel(shape, self.generator, self.device)
+
+    @torch.no_grad()
+    def prepare(self, batch: EpisodeBatch) -> TargetedBatch:
+        """The critic's targets: lambda returns of the target network's values of actions taken."""
+        t, has_next = batch.n_steps, self.controller.info.truncates
+        actions = batch.actions
+        if has_next:  # where no action was taken a sampled one stands for it
+            avail = batch.avail
+            log_pi = log_policy(self.controller.outputs(batch, t + 1), avail)
+            sampled = greedy_actions(log_pi + self.noise(log_pi.shape), avail)  # [B, T+1, N]
+            was_taken, past = (functional.pad(x, (0, 0, 0, 1)) for x in (batch.valid, actions))
+            actions = torch.where(was_taken, past, sampled)
+        steps = slice(0, t + has_next)
+        values = taken(self._values(self.target["critic"], batch, actions), actions)  # [B, L, N]
+        next_value = of_present(values, batch, steps)[:, 1:]
+        if not has_next:  # nothing follows the last step
+            next_value = functional.pad(next_value, (0, 0, 0, 1))
+        target = lambda_returns(
+            self.reward_scaler.scale(batch.reward),
+            next_value,
+            batch.terminated,
+            batch.valid,
+            self.settings.gamma,
+            self.config.td_lambda,
+        )
+        return TargetedBatch(**dict(batch.items()), target=target)
+
+    def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
+        """- mean A log pi - weight x entropy + value_coef x squared TD error, of `prepare`'s."""
+        assert isinstance(batch, TargetedBatch)
+        log_pi = self.log_policies(batch)  # [B, T, N, A]
+        q = self._values(self.critic, batch, batch.actions)  # [B, T, N, A]
+        q_taken = taken(q, batch.actions)  # [B, T, N]
+        advantage = (q_taken - (log_pi.exp() * q).sum(dim=3)).detach()  # [B, T, N]
+        policy_loss = -self.mean(advantage * self.log_prob(log_pi, batch), batch)
+        value_loss = self.mean((q_taken - batch.target).square(), batch)
+        entropies = entropy(log_pi)  # [B, T, N]
+        loss = self.config.value_coef * value_loss
+        if self._actors_learn:
+            loss = loss + policy_loss - self.mean(self.entropy_weight * entropies, batch)
+        q_taken, entropies = q_taken.detach(), entropies.detach()
+        return loss, {
+            "policy_loss": policy_loss.detach,
+            "value_loss": value_loss.detach,
+            "entropy": lambda: self.mean(entropies, batch),
+            "advantage_abs": lambda: self.mean(advantage.abs(), batch),
+            "q_taken_mean": lambda: self.mean(q_taken, batch),
+        }
+
+    def _values(self, critic: nn.Module, batch: EpisodeBatch, actions: Tensor) -> Tensor:
+        """Values [B, L, N, A] of each agent's actions, the others acting as actions [B, L, N]."""
+        length = actions.shape[1]
+        inputs = self.controller.agent_inputs(batch, length)
+        state = batch.state[:, :length]
+        values: Tensor = critic(CriticInputs(state, inputs.x, actions, inputs.is_active))
+        return values
