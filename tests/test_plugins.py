@@ -250,7 +250,7 @@ def test_a_changed_file_is_told_and_is_another_configuration(
 
     with ExitStack() as held:
         assert find_run(tiny("vdn", "topk", "resume=auto", *settings), held) is None
-    assert f"is passed over: here plugin_files.mixer={new}." in capsys.readouterr().err
+    assert f"is passed over: here plugin_files={{'mixer': '{new}'}}." in capsys.readouterr().err
     assert main(["with", f"resume={run_dir}", "t_max=128"]) == 0
     assert capsys.readouterr().err == warning
     assert load_recorded(run_dir, []).plugin_files == {"mixer": new}
@@ -302,12 +302,12 @@ MISTAKES = {
         {},
         "my_mixr",
         "there is no mixer 'my_mixr'. Did you mean 'my_mixer'? Available: fop, my_mixer, "
-        "my_package.my_mixer, none, qmix, vdn.",
+        "my_package.my_mixer, none, qmix, qplex, vdn.",
     ),
     "nothing like it": (
         {},
         "zzz.yyy",
-        "there is no mixer 'zzz.yyy'. Available: fop, my_mixer, my_package.my_mixer, none, qmix, "
+        "there is no mixer 'zzz.yyy'. Available: fop, my_mixer, my_package.my_mixer, none, qmix, qplex, "
         "vdn. Yours are looked for in {folder} (setting `plugins`).",
     ),
     "a plain name is no module of Python": ({}, "json", "there is no mixer 'json'. Available: "),

@@ -63,5 +63,5 @@ def test_the_newest_comes_first_and_those_of_another_name_last(tmp_path: Path) -
 
 def test_the_task_of_an_adapter_is_in_the_path() -> None:
     config = load_config("iql", "pettingzoo", ["env_args.task=simple_tag_v3"])
-    assert place_of(config) == ("results", "pettingzoo-simple_tag_v3", "iql")
+    assert place_of(config) == ("", "pettingzoo-simple_tag_v3", "iql")
     assert place_of(load_config("iql", "mpe_tag", []))[1] == "mpe_tag"

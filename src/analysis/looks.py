@@ -19,7 +19,7 @@ VERMILION, PURPLE, GREEN, BLUE = "#D55E00", "#CC79A7", "#009E73", "#0072B2"
 SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
 BROWN, INDIGO, YELLOW = "#7F0000", "#3D1C6E", "#E3D100"
 CRIMSON, VIOLET, LIME = "#DD0044", "#9900FF", "#AACC77"
-PLUM, LAVENDER, GREY = "#663355", "#9977FF", "#777777"
+PLUM, LAVENDER, ULTRAMARINE = "#663355", "#9977FF", "#3333AA"
 
 METHODS: dict[str, tuple[str, Any]] = {
     "agp": (VERMILION, SOLID),
@@ -53,7 +53,7 @@ METHODS: dict[str, tuple[str, Any]] = {
     "maa2c": (VIOLET, DOTTED),
     "ippo": (LIME, SOLID),
     "ia2c": (LIME, DASHED),
-    "coma": (GREY, SOLID),
+    "coma": (ULTRAMARINE, SOLID),
 }
 # For methods of a user's own; their marker comes from the name, too.
 OTHERS = ("#B0B0B0", "#117733", "#AA4499", "#999933", "#44AA99", "#B8A9E0")

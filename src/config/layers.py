@@ -45,7 +45,8 @@ def find_yaml(name: str, folder: str, flag: str) -> tuple[str, Path]:
     path = CONFIG_DIR / folder / f"{name}.yaml"
     if not path.is_file():
         names = available(folder)
-        hint = did_you_mean(name, names) or f" {epymarl.answer(flag, name)}".rstrip()
+        answer = epymarl.answer(flag, name)
+        hint = f" {answer}" if answer else did_you_mean(name, names)
         raise ConfigError(
             [
                 f"{flag}: there is no config/{folder}/{name}.yaml.{hint} "

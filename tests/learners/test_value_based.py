@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from build import build_controller, build_learner
 from components.episode_batch import EpisodeBatch
+from components.masking import masked_mean
 from config.combinations import check_combination
 from config.load import load_config
 from envs.base import EnvInfo
-from learners.base import masked_mean
 from learners.q_learner import QLearner
 from utils.errors import ConfigError, SettingsError
 from utils.seeding import seeded_initialisation
