@@ -307,8 +307,8 @@ MISTAKES = {
     "nothing like it": (
         {},
         "zzz.yyy",
-        "there is no mixer 'zzz.yyy'. Available: fop, my_mixer, my_package.my_mixer, none, qmix, qplex, "
-        "vdn. Yours are looked for in {folder} (setting `plugins`).",
+        "there is no mixer 'zzz.yyy'. Available: fop, my_mixer, my_package.my_mixer, none, qmix, "
+        "qplex, vdn. Yours are looked for in {folder} (setting `plugins`).",
     ),
     "a plain name is no module of Python": ({}, "json", "there is no mixer 'json'. Available: "),
     "a module that registers nothing": (
