@@ -1,6 +1,5 @@
 """What every command does with an error or a signal: it says so in words, without a traceback."""
 
-import os
 import sys
 from collections.abc import Callable
 
@@ -16,15 +15,10 @@ def guarded(command: Callable[[StopSignals], int]) -> int:
     """
     with StopSignals() as signals:
         try:
-            code = command(signals)
-            sys.stdout.flush()
-            return code
+            return command(signals)
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             return stop.exit_code
         except UserError as error:
             print(error_text(error), file=sys.stderr)
             return 2
-        except BrokenPipeError:  # the reader has seen enough, as in `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
