@@ -148,8 +148,11 @@ class Schedule:
             self._loop()
         except Interrupted:  # a second Ctrl-C, which has reached the processes, too
             saved = "What came after the last checkpoints of those under way is lost."
-        for child in self.running:
-            child.wait()
+        finally:
+            for child in self.running:
+                child.stop()
+            for child in self.running:
+                child.wait()
         received, n_jobs = self.signals.received, len(self.suite.jobs)
         if received is not None and self.n_complete + self.n_failed < n_jobs:
             again = shlex.join(["python", *sys.argv])

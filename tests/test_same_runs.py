@@ -39,6 +39,13 @@ def test_a_setting_that_a_record_lacks_is_not_compared() -> None:
     assert changes(old, load_config("iql", "topk", ["gamma=0.5", "env_args.k=1"]), ()) == []
 
 
+def test_a_setting_of_a_component_is_not_ignored_for_its_name() -> None:
+    old = to_dict(load_config("iql", "topk", []))
+    new = load_config("iql", "topk", ["env_args.k=1"])
+    assert changes(old, new, ("k",)) == ["env_args.k=1"]
+    assert changes(old, new, ("env_args.k",)) == []
+
+
 def recorded(config: RunConfig, number: int) -> Path:
     results, env, alg = place_of(config)
     folder = Path(results) / env / alg / f"{config.name or alg}_seed{config.seed}_{number}"

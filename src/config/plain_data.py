@@ -27,13 +27,13 @@ def changes(old: dict[str, Any], new: Any, ignored: Collection[str], path: str =
         old: what a run recorded; a setting that it lacks, as the record of older code may, is not
             compared. A mapping with free keys, such as `env_args.kwargs`, is compared as a whole.
         new: a configuration, or the settings of one of its components.
-        ignored: names of settings that do not count.
+        ignored: dotted names of settings that do not count.
         path: dotted path of `new`, with a dot at its end.
     """
     found = []
     for key in setting_names(type(new)):
         value = getattr(new, key)
-        if key not in old or key in ignored:
+        if key not in old or f"{path}{key}" in ignored:
             continue
         if dataclasses.is_dataclass(value) and isinstance(old[key], dict):
             found += changes(old[key], value, ignored, f"{path}{key}.")
