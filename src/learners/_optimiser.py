@@ -52,6 +52,8 @@ def clip_gradient(parameters: list[nn.Parameter], largest: float) -> Tensor:
     As `nn.utils.clip_grad_norm_`, without the search for devices and types, half of its time.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:  # a step of the other groups only
+        return parameters[0].new_zeros(())
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     torch._foreach_mul_(gradients, (largest / (norm + 1e-6)).clamp(max=1.0))
     return norm
