@@ -144,7 +144,7 @@ def plan_graphs(config: RunConfig, info: EnvInfo) -> GraphPlan:
     if why or config.compile == "none":
         return GraphPlan(text=f" No CUDA graphs: {why or 'compile=none'}.")
     if not LEARNERS.get(config.learner).cls.captures:
-        text = f"gradient steps are not, because {config.learner} cannot be captured"
+        text = f"gradient steps are not, because those of {config.learner} cannot be recorded"
         if not info.stays_on_device:
             return GraphPlan(text=f" No CUDA graphs: {text}; env={config.env} computes on the CPU.")
         return GraphPlan(acting=True, text=f" Rounds of episodes are CUDA graphs; {text}.")
