@@ -112,6 +112,8 @@ def list_text(folder: str = "") -> str:
     for folder, flag in (("algs", "--config"), ("envs", "--env-config")):
         names = layers.available(folder)
         _section(lines, flag, ((name, first_comment(folder, name)) for name in names))
+    tuned = layers.presets()
+    _section(lines, "preset", ((name, first_comment("presets", name)) for name in tuned))
     return "\n".join(lines).rstrip()
 
 

@@ -5,7 +5,7 @@ ACTIONS = (
     "work on a copy."
 )
 ALIASING = (
-    "{name} as returned {where} was changed later by step or reset. Whoever kept it now sees "
+    "{name} as returned {where} was changed later by step or reset. What kept it now sees "
     "something else: return new tensors instead of writing into old ones."
 )
 SAME_SEED = (

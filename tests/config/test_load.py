@@ -245,7 +245,9 @@ def test_help_and_list_and_docs(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     text = describe.help_text()
     assert "  lr = 0.0005" in text
     assert "target_update.tau = 0.005" in text
+    write(folder, "presets/topk/qmix.yaml", "# Tuned\ngamma: 0.8\n")
     listing = describe.list_text()
+    assert listing.endswith("preset:\n  topk/qmix  Tuned")
     assert "mixer:\n  none  About none.\n  qmix  About qmix.\n  vdn   About vdn." in listing
     assert "--config:\n  agp   AGP\n  qmix  QMIX\n  vdn   VDN" in listing
     page = describe.configuration_markdown()

@@ -1,4 +1,4 @@
-"""A suite's file is checked whole, and every problem is told with its place in the file."""
+"""A suite's file is checked whole, and every problem is reported with its place in the file."""
 
 from pathlib import Path
 
