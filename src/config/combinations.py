@@ -157,6 +157,12 @@ def _that_take(registry: Registry, given: str) -> str:
     return " or ".join(n for n in registry.built_in_names() if given in registry.get(n).cls.takes)
 
 
+def _whose(registry: Registry, fact: str, value: str) -> str:
+    """Our components of a slot that declare a fact to be `value`."""
+    names = registry.built_in_names()
+    return " or ".join(n for n in names if getattr(registry.get(n).cls, fact) == value)
+
+
 def _networks(config: RunConfig) -> Iterator[str]:
     """The agent must offer what the controller reads, and a mixer must be of use."""
     learner = LEARNERS.get(config.learner).cls
@@ -206,11 +212,9 @@ def _experience(config: RunConfig) -> Iterator[str]:
     """Buffer and exploration must give what the learner learns from."""
     learner, buffer = LEARNERS.get(config.learner).cls, BUFFERS.get(config.buffer).cls
     if buffer.gives != learner.learns_from:
-        names = BUFFERS.built_in_names()
-        fitting = [n for n in names if BUFFERS.get(n).cls.gives == learner.learns_from]
         yield (
             f"buffer: {config.buffer} gives {buffer.gives}, but {config.learner} learns from "
-            f"{learner.learns_from}. Use buffer={' or '.join(fitting)}."
+            f"{learner.learns_from}. Use buffer={_whose(BUFFERS, 'gives', learner.learns_from)}."
         )
     else:
         yield from buffer.problems(config)
@@ -227,11 +231,10 @@ def _critic(config: RunConfig) -> Iterator[str]:
     """The critic must estimate what the learner needs, and target networks must exist to be set."""
     learner, critic = LEARNERS.get(config.learner).cls, CRITICS.get(config.critic).cls
     if critic.estimates != learner.critic_estimates:
-        names = CRITICS.built_in_names()
-        fitting = [n for n in names if CRITICS.get(n).cls.estimates == learner.critic_estimates]
+        fitting = _whose(CRITICS, "estimates", learner.critic_estimates)
         yield (
             f"critic: {config.critic} estimates {critic.estimates}, but {config.learner} needs a "
-            f"critic that estimates {learner.critic_estimates}. Use critic={' or '.join(fitting)}."
+            f"critic that estimates {learner.critic_estimates}. Use critic={fitting}."
         )
     if not learner.has_targets and config.target_update != TargetUpdate():
         yield (
