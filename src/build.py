@@ -143,11 +143,6 @@ def plan_graphs(config: RunConfig, info: EnvInfo) -> GraphPlan:
         return GraphPlan()
     if why or config.compile == "none":
         return GraphPlan(text=f" No CUDA graphs: {why or 'compile=none'}.")
-    if not LEARNERS.get(config.learner).cls.captures:
-        why = f"gradient steps of {config.learner} cannot be recorded"
-        if not info.stays_on_device:
-            return GraphPlan(text=f" No CUDA graphs: env={config.env} computes on the CPU, {why}.")
-        return GraphPlan(acting=True, text=f" Rounds of episodes are CUDA graphs; {why}.")
     if not info.stays_on_device:
         text = f"rounds of episodes are not, because env={config.env} computes on the CPU"
         return GraphPlan(training=True, text=f" Gradient steps are CUDA graphs; {text}.")

@@ -82,7 +82,6 @@ class OnPolicyLearner(Learner):
     learns_from: ClassVar[str] = Rollout.gives
     explores_by_policy: ClassVar[bool] = True
     has_targets: ClassVar[bool] = False
-    captures: ClassVar[bool] = False
     batch_class: ClassVar[type[TargetedBatch]] = TargetedBatch  # what `prepare` returns
 
     def __init__(

@@ -55,7 +55,6 @@ class Learner(ABC):
 
     takes: ClassVar[tuple[str, ...]] = ("outputs of each agent",)  # what its controller may give
     trains: ClassVar[OutputKind] = "action values"  # what its training makes of them
-    captures: ClassVar[bool] = True  # false: no CUDA graphs of its gradient steps
     uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
     needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
     needs_features: ClassVar[bool] = False  # whether its agent must have `features`
