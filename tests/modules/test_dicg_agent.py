@@ -6,7 +6,8 @@ import torch
 from tests.fake_envs import fake_inputs, fake_sizes
 
 from modules.agents.base import AgentInputs
-from modules.agents.dicg_agent import AttentionForm, DICGAgent, DICGAgentConfig
+from modules.agents.dicg_agent import DICGAgent, DICGAgentConfig
+from modules.implicit_graph import AttentionForm
 from utils.errors import SettingsError
 from utils.seeding import seeded_initialisation
 
