@@ -317,7 +317,7 @@ def test_the_critic_has_a_learning_rate_of_its_own() -> None:
     [
         ("mappo", "buffer=replay", "Use buffer=rollout"),
         ("qmix", "buffer=rollout", "Use buffer=replay"),
-        ("mappo", "critic=none", "Use critic=own_value or state_value"),
+        ("mappo", "critic=none", "Use critic=.*own_value or state_value"),
         ("qmix", "critic=state_value", "Use critic=none"),
         ("mappo", "mixer=vdn", "Use mixer=none"),
         ("mappo", "action_selector=epsilon_greedy", "Use action_selector=categorical"),
