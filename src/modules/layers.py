@@ -178,10 +178,9 @@ def mlp(*sizes: int, n_agents: int | None = None) -> nn.Sequential:
         n_agents: separate weights for so many agents, from [..., N, F] to [..., N, F'].
     """
     layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(sizes):
-        shared = n_agents is None
-        linear = (
-            nn.Linear(fan_in, fan_out) if shared else AgentwiseLinear(n_agents, fan_in, fan_out)
+    for widths in pairwise(sizes):
+        layers.append(
+            nn.Linear(*widths) if n_agents is None else AgentwiseLinear(n_agents, *widths)
         )
-        layers += [linear, nn.ReLU()]
+        layers.append(nn.ReLU())
     return nn.Sequential(*layers[:-1])
