@@ -21,6 +21,7 @@ METHODS = {
     "qmix": ("reward_scaling=meanstd", "lr_schedule=linear"),
     "dcg": (),
     "fop": ("learner_args.temperature_anneal_time=100",),
+    "maddpg": ("reward_aggregation=individual", "agent_args.share_parameters=False"),
     "macpf": ("learner_args.temperature_finish=0.0005", "lr_schedule=linear"),
 }
 

@@ -2,13 +2,15 @@
 
 Unavailable actions have probability zero; no sum sees them and no gradient flows through them.
 Sources: soft values and policies of maximum-entropy learning, Haarnoja et al., arXiv 1702.08165;
-with discrete actions, Christodoulou, arXiv 1910.07207.
+with discrete actions, Christodoulou, arXiv 1910.07207; Gumbel-softmax: Jang et al., arXiv
+1611.01144.
 """
 
 from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from components.schedules import Number
 
@@ -54,3 +56,21 @@ def gumbel(
     """Standard Gumbel noise: argmax(log pi + noise) is a sample of pi (Gumbel-max)."""
     uniform = torch.rand(shape, generator=generator, device=device)
     return -torch.log(-torch.log(uniform.clamp(1e-20, 1 - 1e-7)))
+
+
+def straight_through(logits: Tensor, avail: Tensor, noise: Tensor, temperature: float) -> Tensor:
+    """A one-hot sample of the policy whose gradient is that of a softmax (Gumbel-softmax).
+
+    Args:
+        logits: [..., A]
+        avail: [..., A] bool, true where the action may be chosen.
+        noise: [..., A], standard Gumbel noise; zeros give the policy's mode.
+        temperature: of the softmax, above 0.
+
+    Returns:
+        [..., A], zero where an action is not available, without gradient there.
+    """
+    noisy = (logits + noise).masked_fill(~avail, -torch.inf)
+    soft = (noisy / temperature).softmax(dim=-1)
+    hard = functional.one_hot(noisy.argmax(dim=-1), logits.shape[-1]).to(soft.dtype)
+    return hard + (soft - soft.detach())  # the bracket is zero, its gradient is not

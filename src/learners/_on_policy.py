@@ -20,16 +20,11 @@ from components.policies import OutputKind, log_policy
 from components.schedules import LinearSchedule, Number, Progress
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners.base import Learner
+from learners._sampling import SamplingLearner
 from modules.critics.base import Critic, CriticInputs
 from modules.initialisation import orthogonal_weights
 from utils.errors import refuse
-from utils.seeding import (
-    generator_state,
-    restore_generator,
-    seeded_initialisation,
-    torch_generator,
-)
+from utils.seeding import seeded_initialisation
 
 LAST_GAIN = 0.01  # of the policies' last layers, with `orthogonal_init`
 
@@ -65,7 +60,7 @@ class TargetedBatch(EpisodeBatch):
     target: Tensor = field(kw_only=True)  # [B, T, C], C = 1 or N
 
 
-class OnPolicyLearner(Learner):
+class OnPolicyLearner(SamplingLearner):
     """See the module's text; a subclass writes `prepare` and `loss`.
 
     Args:
@@ -94,13 +89,12 @@ class OnPolicyLearner(Learner):
         critic: Critic,
     ):
         del mixer
-        self.config, self.controller, self.critic = config, controller, critic
+        self.config, self.critic = config, critic
         if config.orthogonal_init:
             with seeded_initialisation(controller.seed, "weights", "policy"):
                 orthogonal_weights(controller.agent, LAST_GAIN)
         online = nn.ModuleDict({"agent": controller.agent, "critic": critic})
-        super().__init__(settings, online, t_max, clip_apart=(("agent",), ("critic",)))
-        self.generator = torch_generator(controller.seed, "learner", device=controller.device)
+        super().__init__(settings, controller, online, t_max, clip_apart=(("agent",), ("critic",)))
         self._entropy = LinearSchedule(
             config.entropy_start,
             config.entropy_finish,
@@ -160,8 +154,9 @@ class OnPolicyLearner(Learner):
 
     def state_values(self, batch: EpisodeBatch, n_steps: int) -> Tensor:
         """The critic's values of the first L = `n_steps` states, [B, L, C]; 0 of absent agents."""
-        own = self.controller.agent_inputs(batch, n_steps).x
-        values: Tensor = self.critic(CriticInputs(batch.state[:, :n_steps], own))
+        seen = self.controller.agent_inputs(batch, n_steps)
+        state = batch.state[:, :n_steps]
+        values: Tensor = self.critic(CriticInputs(state, seen.x, is_active=seen.is_active))
         return of_present(values, batch, slice(0, n_steps)) if values.shape[2] > 1 else values
 
     def log_policies(self, batch: EpisodeBatch) -> Tensor:
@@ -180,12 +175,3 @@ class OnPolicyLearner(Learner):
     def mask(self, x: Tensor, batch: EpisodeBatch) -> Tensor | None:
         """Which entries of x [B, T, 1 or N] count, see `real_entries`."""
         return real_entries(batch, x.shape[2] > 1, self.controller.info.fixed_length)
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `Learner`; and the stream of minibatches."""
-        return super().state_dict() | {"generator": generator_state(self.generator)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Learner`."""
-        super().load_state_dict(state)
-        restore_generator(self.generator, state["generator"])

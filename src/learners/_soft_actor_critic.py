@@ -23,18 +23,14 @@ from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries
-from components.policies import OutputKind, entropy, gumbel, soft_policy_loss
+from components.policies import OutputKind, entropy, soft_policy_loss
 from components.returns import lambda_returns
 from components.schedules import LinearSchedule, Number
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
+from learners._sampling import SamplingLearner
 from learners.base import Details, Learner
 from utils.errors import refuse
-from utils.seeding import (
-    generator_state,
-    restore_generator,
-    torch_generator,
-)
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ PART_METRICS = {
 }
 
 
-class SoftActorCritic(Learner):
+class SoftActorCritic(SamplingLearner):
     """See the module's text; a subclass writes `loss`.
 
     Args:
@@ -103,9 +99,8 @@ class SoftActorCritic(Learner):
         t_max: int,
         clip_apart: tuple[tuple[str, ...], ...],
     ):
-        super().__init__(settings, online, t_max, clip_apart)
-        self.config, self.controller = config, controller
-        self.generator = torch_generator(controller.seed, "learner", device=controller.device)
+        super().__init__(settings, controller, online, t_max, clip_apart)
+        self.config = config
         self._temperature = LinearSchedule(
             config.temperature_start, config.temperature_finish, config.temperature_anneal_time
         )
@@ -116,15 +111,6 @@ class SoftActorCritic(Learner):
     def temperature(self) -> Number:
         """The weight of the entropy now."""
         return self._temperature.value(self.env_steps)
-
-    @property
-    def generators(self) -> tuple[torch.Generator, ...]:
-        """The stream of samples."""
-        return (self.generator,)
-
-    def noise(self, shape: torch.Size) -> Tensor:
-        """Gumbel noise from the learner's own stream: argmax(log pi + noise) samples pi."""
-        return gumbel(shape, self.generator, self.controller.device)
 
     def bootstraps(self, batch: EpisodeBatch) -> bool:
         """Whether any later value enters a target; never in a game of one step."""
@@ -208,12 +194,3 @@ class SoftActorCritic(Learner):
     def _mask(self, batch: EpisodeBatch, per_agent: bool) -> Tensor | None:
         """See `real_entries`."""
         return real_entries(batch, per_agent, self.controller.info.fixed_length)
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `Learner`; and the stream of samples."""
-        return super().state_dict() | {"generator": generator_state(self.generator)}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Learner`."""
-        super().load_state_dict(state)
-        restore_generator(self.generator, state["generator"])

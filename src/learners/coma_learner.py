@@ -20,7 +20,7 @@ from torch.nn import functional
 from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import of_present, taken
-from components.policies import entropy, gumbel, log_policy
+from components.policies import entropy, log_policy
 from components.returns import lambda_returns
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
 from learners.base import Details, Learner
@@ -80,10 +80,6 @@ class COMALearner(OnPolicyLearner):
         for epoch, batch in enumerate(super().batches(buffer), 1):
             self._actors_learn = epoch == self.config.critic_epochs
             yield batch
-
-    def noise(self, shape: torch.Size) -> Tensor:
-        """Gumbel noise from the learner's own stream: argmax(log pi + noise) samples pi."""
-        return gumbel(shape, self.generator, self.device)
 
     @torch.no_grad()
     def prepare(self, batch: EpisodeBatch) -> TargetedBatch:

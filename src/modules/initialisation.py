@@ -11,9 +11,12 @@ import torch
 from torch import nn
 
 from modules.action_graph.graph import ActionGraph
+from modules.implicit_graph import AgentAttention, GraphEncoder, GraphLayer
 from modules.layers import AgentwiseLinear, orthogonal_linear
 
 RELU_GAIN = 2**0.5
+# Parts of graphs, whose layers draw their own initial weights.
+GRAPHS = (ActionGraph, GraphEncoder, AgentAttention, GraphLayer)
 
 
 def orthogonal_mlp(widths: Sequence[int]) -> nn.Sequential:
@@ -28,7 +31,7 @@ def orthogonal_mlp(widths: Sequence[int]) -> nn.Sequential:
 def orthogonal_weights(network: nn.Module, last_gain: float) -> None:
     """Draw a policy network's weights orthogonal, in place; biases become zero.
 
-    Action graphs are left as they are: their weights are orthogonal already.
+    Graphs are left as they are: their layers draw weights as their papers say, or orthogonal.
 
     Args:
         network: the policy network.
@@ -52,8 +55,8 @@ def orthogonal_weights(network: nn.Module, last_gain: float) -> None:
 
 
 def _layers(network: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """All layers with the name that their parent gives them, without action graphs."""
+    """All layers with the name that their parent gives them, without graphs."""
     yield name, network
     for child_name, child in network.named_children():
-        if not isinstance(child, ActionGraph):
+        if not isinstance(child, GRAPHS):
             yield from _layers(child, child_name)

@@ -170,9 +170,17 @@ def redrawn(module: nn.Module, seed: int, name: str) -> nn.Module:
         return fresh_copy(module)
 
 
-def mlp(*sizes: int) -> nn.Sequential:
-    """Linear layers from sizes[0] to sizes[-1] features, with a ReLU between each two."""
+def mlp(*sizes: int, n_agents: int | None = None) -> nn.Sequential:
+    """Linear layers from sizes[0] to sizes[-1] features, with a ReLU between each two.
+
+    Args:
+        sizes: features of the input, of each hidden layer, of the output.
+        n_agents: separate weights for so many agents, from [..., N, F] to [..., N, F'].
+    """
     layers: list[nn.Module] = []
-    for fan_in, fan_out in pairwise(sizes):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    for widths in pairwise(sizes):
+        layers.append(
+            nn.Linear(*widths) if n_agents is None else AgentwiseLinear(n_agents, *widths)
+        )
+        layers.append(nn.ReLU())
     return nn.Sequential(*layers[:-1])

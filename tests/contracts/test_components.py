@@ -149,7 +149,9 @@ SIZES = CriticSizes(5, 7, N, A, hidden_dim=8, n_rewards=1)
 
 def critic_inputs() -> dict[str, torch.Tensor]:
     actions = torch.randint(A, (B, T, N), generator=rng())
-    return {"state": normal(B, T, 7), "own": normal(B, T, N, 5, seed=1), "actions": actions}
+    joint = torch.nn.functional.one_hot(actions, A).float().unsqueeze(2).repeat(1, 1, N, 1, 1)
+    seen = {"state": normal(B, T, 7), "own": normal(B, T, N, 5, seed=1)}
+    return seen | {"actions": actions, "joint_actions": joint}
 
 
 @pytest.mark.parametrize("individual", [False, True])
@@ -160,8 +162,8 @@ def test_critic(name: str, individual: bool) -> None:
         critic: Critic = found.cls(found.config(), replace(SIZES, n_rewards=N if individual else 1))
     inputs = critic_inputs()
     out = critic(CriticInputs(**inputs))
-    of_states = critic.estimates == "values of states"
-    assert out.shape == ((B, T, critic.n_values) if of_states else (B, T, N, A))
+    shapes = {"values of states": (B, T, critic.n_values), "values of actions": (B, T, N, A)}
+    assert out.shape == (shapes | {"values of joint actions": (B, T, N)})[critic.estimates]
     step = {key: x[1:2, 3:4] for key, x in inputs.items()}
     torch.testing.assert_close(critic(CriticInputs(**step)), out[1:2, 3:4])
     out.square().sum().backward()

@@ -34,6 +34,7 @@ from envs.base import EnvInfo
 from learners.ppo_learner import PPOBatch, PPOLearner, PPOLearnerConfig
 from modules.agents.rnn_agent import RNNAgentConfig
 from modules.critics.base import CriticInputs, CriticSizes
+from modules.critics.dicg import DICGCritic, DICGCriticConfig
 from modules.critics.own_value import OwnValue, OwnValueConfig
 from modules.critics.state_value import StateValue, StateValueConfig
 from modules.mixers.none import NoMixer
@@ -46,6 +47,7 @@ PLAIN = {"normalise_advantage": False, "value_norm": False}
 CRITICS: dict[str, Any] = {
     "state": (StateValue, StateValueConfig),
     "own": (OwnValue, OwnValueConfig),
+    "dicg": (DICGCritic, DICGCriticConfig),
 }
 
 
@@ -99,8 +101,9 @@ def log_probs(learner: PPOLearner, batch: EpisodeBatch) -> list[list[list[float]
 
 def slow_values(learner: PPOLearner, batch: EpisodeBatch) -> list[list[float]]:
     """[T+1][C]"""
-    own = learner.controller.agent_inputs(batch, batch.n_steps + 1).x
-    values = learner.critic(CriticInputs(batch.state, own))[0].detach().tolist()
+    seen = learner.controller.agent_inputs(batch, batch.n_steps + 1)
+    inputs = CriticInputs(batch.state, seen.x, is_active=seen.is_active)
+    values = learner.critic(inputs)[0].detach().tolist()
     if learner.critic.n_values == 1:
         return values  # type: ignore[no-any-return]
     return [[v * present(batch, t, i) for i, v in enumerate(row)] for t, row in enumerate(values)]
@@ -155,9 +158,9 @@ def slow_loss(learner: PPOLearner, batch: EpisodeBatch, old: Any, targets: Any) 
 CASES = [
     (critic, n_rewards, ratio, rich, ends)
     for critic, n_rewards, ratio, rich, ends in product(
-        ("state", "own"), (1, 3), ("per_agent", "joint"), (False, True), (MIXED, TERMINATED)
+        CRITICS, (1, 3), ("per_agent", "joint"), (False, True), (MIXED, TERMINATED)
     )
-    if ratio == "per_agent" or (critic == "state" and n_rewards == 1)
+    if ratio == "per_agent" or (critic != "own" and n_rewards == 1)
 ]
 
 
@@ -317,7 +320,7 @@ def test_the_critic_has_a_learning_rate_of_its_own() -> None:
     [
         ("mappo", "buffer=replay", "Use buffer=rollout"),
         ("qmix", "buffer=rollout", "Use buffer=replay"),
-        ("mappo", "critic=none", "Use critic=own_value or state_value"),
+        ("mappo", "critic=none", "Use critic=.*own_value or state_value"),
         ("qmix", "critic=state_value", "Use critic=none"),
         ("mappo", "mixer=vdn", "Use mixer=none"),
         ("mappo", "action_selector=epsilon_greedy", "Use action_selector=categorical"),

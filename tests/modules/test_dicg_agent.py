@@ -3,10 +3,11 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from tests.fake_envs import fake_inputs, fake_sizes
+from tests.fake_envs import fake_inputs, fake_sizes, normal
 
 from modules.agents.base import AgentInputs
-from modules.agents.dicg_agent import AttentionForm, DICGAgent, DICGAgentConfig
+from modules.agents.dicg_agent import DICGAgent, DICGAgentConfig
+from modules.implicit_graph import AttentionForm, EncoderForm
 from utils.errors import SettingsError
 from utils.seeding import seeded_initialisation
 
@@ -100,6 +101,26 @@ def test_gradient_reaches_every_parameter(form: str, embed_dim: int) -> None:
     for name, p in agent.named_parameters():
         assert p.grad.abs().sum() > 0, name
     assert agent.base.first.weight.shape == (6, embed_dim or 5)
+
+
+@pytest.mark.parametrize("encoder", get_args(EncoderForm))
+def test_the_encoder(encoder: str) -> None:
+    """Two layers: tanh behind both, or ReLU between them."""
+    agent, x = make(encoder=encoder, embed_dim=6), normal(2, 3, N, 5)
+    first, second = (layer for layer in agent.encoder if isinstance(layer, torch.nn.Linear))
+    z = x @ first.weight.T + first.bias
+    z = z.tanh() if encoder == "tanh" else z.clamp(min=0)
+    out = z @ second.weight.T + second.bias
+    torch.testing.assert_close(agent.encoder(x), out.tanh() if encoder == "tanh" else out)
+    assert (first.bias == 0).all() == (encoder == "tanh")
+
+
+def test_without_aggregator_the_base_agent_reads_the_graph() -> None:
+    agent, inputs = make(aggregator=False), fake_inputs(SIZES)
+    context = agent.context(inputs.x, inputs.is_active)
+    expected = agent.base(replace(inputs, x=context), None)[0]
+    assert torch.equal(agent(inputs, None)[0], expected)
+    assert not list(agent.aggregator.parameters())
 
 
 def test_sizes_that_cannot_be() -> None:

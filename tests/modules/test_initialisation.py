@@ -4,6 +4,7 @@ from tests.fake_envs import fake_inputs, fake_sizes
 from torch import nn
 
 from modules.agents.agp_agent import AGPAgent, AGPAgentConfig
+from modules.agents.dicg_agent import DICGAgent, DICGAgentConfig
 from modules.agents.rnn_agent import RNNAgent, RNNAgentConfig
 from modules.initialisation import RELU_GAIN, orthogonal_mlp, orthogonal_weights
 from utils.seeding import seeded_initialisation
@@ -57,3 +58,15 @@ def test_an_mlp() -> None:
     layers = [layer for layer in mlp if isinstance(layer, nn.Linear)]
     assert [gain(layer.weight) for layer in layers] == pytest.approx([RELU_GAIN, RELU_GAIN, 1.0])
     assert [layer.weight.shape for layer in layers] == [(8, 5), (8, 8), (2, 8)]
+
+
+def test_an_implicit_graph_keeps_its_weights() -> None:
+    with seeded_initialisation(0):
+        agent = DICGAgent(DICGAgentConfig(encoder="tanh"), fake_sizes())
+    parts = (agent.encoder, agent.attention, agent.layers)
+    before = [p.clone() for part in parts for p in part.parameters()]
+    with seeded_initialisation(1):
+        orthogonal_weights(agent, 0.01)
+    after = [p for part in parts for p in part.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert gain(agent.base.last.weight) == pytest.approx(0.01, rel=1e-4)

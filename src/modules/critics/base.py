@@ -16,6 +16,8 @@ class CriticInputs:
     own: Tensor  # [B, L, N, F], what each agent's policy sees: observation, id, last action
     actions: Tensor | None = None  # [B, L, N] int64, of all agents; for values of actions
     is_active: Tensor | None = None  # [B, L, N] bool, true for agents that take part
+    joint_actions: Tensor | None = None  # [B, L, N, N, A], for values of joint actions: row i has
+    # the actions of all agents as vectors, for the value of agent i
 
 
 @dataclass(frozen=True)
@@ -53,5 +55,5 @@ class Critic(nn.Module):
         del config, sizes
 
     def forward(self, inputs: CriticInputs) -> Tensor:
-        """Values of states [B, L, n_values], or of actions [B, L, N, A]."""
+        """Values of states [B, L, n_values], actions [B, L, N, A] or joint actions [B, L, N]."""
         raise NotImplementedError
