@@ -174,6 +174,7 @@ def build_critic(config: RunConfig, controller: BasicController) -> Critic:
         controller.input_dim,
         config.hidden_dim,
         individual=config.reward_aggregation == "individual",
+        encoded_dim=controller.agent.encoded_dim if cls.needs_encoder else 0,
     )
     if cls.needs_state and sizes.state_dim == 0:
         raise UserError(

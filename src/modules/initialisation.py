@@ -10,8 +10,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from modules.action_graph.graph import ActionGraph
-from modules.layers import AgentwiseLinear, orthogonal_linear
+from modules.layers import AgentwiseLinear, Orthogonal, orthogonal_linear
 
 RELU_GAIN = 2**0.5
 
@@ -28,7 +27,7 @@ def orthogonal_mlp(widths: Sequence[int]) -> nn.Sequential:
 def orthogonal_weights(network: nn.Module, last_gain: float) -> None:
     """Draw a policy network's weights orthogonal, in place; biases become zero.
 
-    Action graphs are left as they are: their weights are orthogonal already.
+    Modules marked `Orthogonal` are left as they are.
 
     Args:
         network: the policy network.
@@ -52,8 +51,8 @@ def orthogonal_weights(network: nn.Module, last_gain: float) -> None:
 
 
 def _layers(network: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """All layers with the name that their parent gives them, without action graphs."""
+    """All layers with the name that their parent gives them, without `Orthogonal` ones."""
     yield name, network
     for child_name, child in network.named_children():
-        if not isinstance(child, ActionGraph):
+        if not isinstance(child, Orthogonal):
             yield from _layers(child, child_name)
