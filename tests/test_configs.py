@@ -35,6 +35,7 @@ PAIRS += [(alg, env) for alg in ("dcg", "dicg") for env in ("climbing", "mpe_spe
 PAIRS += [(alg, env) for alg in ("fop", "macpf") for env in ("climbing", "mpe_world_comm")]
 PAIRS += [("agp_pg", "mpe_world_comm"), ("ippo", "climbing"), ("mappo", "formation")]
 PAIRS += [(alg, "mpe_speaker_listener") for alg in ("qtran", "qplex", "cw_qmix")]
+PAIRS += [("mat", "mpe_world_comm"), ("mat", "formation"), ("mat", "climbing")]
 PAIRS += [("coma", "mpe_speaker_listener"), ("coma", "formation")]
 OF_ON_POLICY = ("batch_size_run", "batch_size", "lr", "lr_schedule", "reward_scaling")
 

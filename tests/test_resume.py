@@ -42,6 +42,7 @@ CASES = {
     # A batch of 24 takes three rounds of episodes: checkpoints fall within it.
     "ppo": ("mappo", ("batch_size=24", "learner_args.critic_lr=2e-3", "use_rnn=True")),
     "agp_pg": ("agp_pg", ("batch_size=16", *AGP)),
+    "mat": ("mat", ("batch_size=16", "agent_args.heads=2", "obs_last_action=True")),
     "coma": ("coma", ("batch_size=16", "learner_args.critic_epochs=2", "env_args.n_agents=4")),
     # The row at 40 tells of the update at 24; the checkpoint at 32 lies between.
     "row_of_an_older_update": ("vdn", ("log_interval=40", "train_every_episodes=24")),

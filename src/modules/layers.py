@@ -62,7 +62,7 @@ class Orthogonal:
 
 
 def orthogonal_linear(
-    input_dim: int, output_dim: int, gain: float = 1.0, parts: int = 1, bias: bool = True
+    input_dim: int, output_dim: int, gain: float = 1.0, parts: int = 1, *, bias: bool = True
 ) -> nn.Linear:
     """A linear layer that starts orthogonal, its bias at zero, so that signals keep their size.
 

@@ -19,10 +19,9 @@ HIDDEN_GAIN = sqrt(2)  # of layers with a GELU behind them
 Memory = tuple[Tensor, Tensor]  # keys and values of a block's two attentions, [2, R, heads, K, w]
 
 
-def hidden_layer(input_dim: int, embed_dim: int, bias: bool = True) -> nn.Sequential:
+def hidden_layer(input_dim: int, embed_dim: int) -> nn.Sequential:
     """A linear layer and a GELU."""
-    linear = orthogonal_linear(input_dim, embed_dim, HIDDEN_GAIN, bias=bias)
-    return nn.Sequential(linear, nn.GELU())
+    return nn.Sequential(orthogonal_linear(input_dim, embed_dim, HIDDEN_GAIN), nn.GELU())
 
 
 def two_layers(embed_dim: int, output_dim: int, norm: bool) -> nn.Sequential:
@@ -163,7 +162,7 @@ class Decoder(Orthogonal, nn.Module):
 
     def __init__(self, n_actions: int, embed_dim: int, heads: int, blocks: int):
         super().__init__()
-        self.embed = hidden_layer(n_actions + 1, embed_dim, bias=False)
+        self.embed = orthogonal_linear(n_actions + 1, embed_dim, HIDDEN_GAIN, bias=False)
         self.norm = nn.LayerNorm(embed_dim)
         self.blocks = nn.ModuleList(DecoderBlock(embed_dim, heads) for _ in range(blocks))
         self.head = two_layers(embed_dim, n_actions, norm=True)
@@ -186,8 +185,7 @@ class Decoder(Orthogonal, nn.Module):
         Returns:
             logits [R, Q, A], and the memories of all agents so far.
         """
-        linear, gelu = self.embed
-        x = self.norm(gelu(functional.embedding(tokens, linear.weight.T)))
+        x = self.norm(functional.gelu(functional.embedding(tokens, self.embed.weight.T)))
         memories = []
         for k, block in enumerate(self.blocks):
             x, memory = block(x, encoded, allowed, None if before is None else before[k])

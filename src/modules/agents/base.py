@@ -7,7 +7,7 @@ test checks that both agree.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -80,7 +80,6 @@ class AgentNetwork(Protocol):
         ...
 
 
-@runtime_checkable
 class ChoosesInOrder(Protocol):
     """An agent network whose agents know the actions of those before them."""
 

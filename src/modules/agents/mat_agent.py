@@ -11,8 +11,8 @@ the choices before it, and keeps keys and values of the agents before.
 
 Departures: an agent that takes no part is neither attended to nor counted in the order, as if the
 team were smaller; embeddings of actions are looked up, which is the authors' product with one-hot
-vectors; the norm of the inputs is a setting, off by default, because it erases mean and scale of
-what an agent sees, and all of it where that is one number. As in the authors' code the network has no memory of
+vectors; and the norm of the inputs is off by default: it erases mean and scale of what an agent
+sees, and everything where that is one number. As in the authors' code the network has no memory of
 earlier steps, and an action's embedding does not say whose action it was.
 """
 
@@ -88,12 +88,12 @@ class MATAgent(nn.Module):
         check(inputs.actions, "B L N", check(inputs.x, "B L N F"))
         tokens = self._tokens(inputs.actions, inputs.is_active).flatten(0, 1)
         encoded = self.encode(inputs).flatten(0, 1)
-        logits, _ = self.decoder(tokens, encoded, self._allowed(inputs.is_active, causal=True))
+        logits, _ = self.decoder(tokens, encoded, self._causal(inputs.is_active))
         return logits.unflatten(0, inputs.x.shape[:2]), hidden
 
     def encode(self, inputs: AgentInputs) -> Tensor:
         """What the encoder makes of all observations, [B, L, N, d]."""
-        allowed = self._allowed(inputs.is_active, causal=False)
+        allowed = self._present(inputs.is_active)
         encoded: Tensor = self.encoder(inputs.x.flatten(0, 1), allowed)
         return encoded.unflatten(0, inputs.x.shape[:2])
 
@@ -108,7 +108,7 @@ class MATAgent(nn.Module):
             [B, N] int64
         """
         encoded = self.encode(inputs).squeeze(1)  # [B, N, d]
-        allowed = self._allowed(inputs.is_active, causal=True)  # [B or 1, 1, N, N]
+        allowed = self._causal(inputs.is_active)  # [B or 1, 1, N, N]
         token = torch.zeros_like(encoded[:, 0, 0], dtype=torch.int64)  # [B]
         actions: list[Tensor] = []
         before = None
@@ -123,16 +123,18 @@ class MATAgent(nn.Module):
             token = heard
         return torch.stack(actions, dim=1)
 
-    def _allowed(self, is_active: Tensor | None, causal: bool) -> Tensor | None:
-        """Which agent (row) attends to which, [R or 1, 1, N, N] bool; None: all to all.
+    def _causal(self, is_active: Tensor | None) -> Tensor:
+        """Which agent (row) attends to which in the decoder, [R or 1, 1, N, N] bool."""
+        present = self._present(is_active)
+        return self.up_to_own[None, None] if present is None else present & self.up_to_own
 
-        An agent always attends to itself, so that no row is empty.
-        """
+    @staticmethod
+    def _present(is_active: Tensor | None) -> Tensor | None:
+        """The same in the encoder, None: all to all; an absent agent attends to itself, too."""
         if is_active is None:
-            return self.up_to_own[None, None] if causal else None
+            return None
         itself = torch.eye(is_active.shape[2], dtype=torch.bool, device=is_active.device)
-        allowed = is_active.flatten(0, 1)[:, None, None] | itself
-        return allowed & self.up_to_own if causal else allowed
+        return is_active.flatten(0, 1)[:, None, None] | itself
 
     @staticmethod
     def _tokens(actions: Tensor, is_active: Tensor | None) -> Tensor:
