@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from config.combinations import check_combination
@@ -68,10 +69,15 @@ class Method:
         """Choose actions as often as an episode has steps."""
         runner = self.run.runner
         hidden, actions = None, None
+
+        def select(outputs: Tensor, avail: Tensor) -> Tensor:
+            return runner.selector.select(outputs, avail, 0, False, runner.generator)
+
         for _ in range(runner.env.info.episode_limit):
             noise = runner.controller.draw_noise(runner.env.batch_size, runner.generator)
-            outputs, hidden = runner.controller.act(self.step, actions, noise, hidden)
-            actions = runner.selector.select(outputs, self.step.avail, 0, False, runner.generator)
+            actions, hidden = runner.controller.choose(
+                self.step, actions, noise, hidden, select, greedy=False
+            )
 
     def measure(self) -> None:
         """Take part in one turn."""

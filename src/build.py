@@ -3,7 +3,7 @@
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -19,6 +19,7 @@ from controllers.basic_controller import BasicController
 from envs.base import BatchedEnv, EnvInfo, Player, SeatsOpponent, make_env
 from envs.reward_aggregation import RewardAggregation
 from learners.base import Learner
+from modules.agents.base import ChoosesInOrder
 from modules.critics.base import Critic, CriticSizes
 from runners.batch_runner import BatchRunner
 from utils.checkpoint import (
@@ -169,6 +170,7 @@ def build_critic(config: RunConfig, controller: BasicController) -> Critic:
         controller.input_dim,
         config.hidden_dim,
         individual=config.reward_aggregation == "individual",
+        encoded_dim=cast(ChoosesInOrder, controller.agent).encoded_dim if cls.needs_encoder else 0,
     )
     if cls.needs_state and sizes.state_dim == 0:
         raise UserError(

@@ -57,7 +57,8 @@ def fake_inputs(sizes: AgentSizes, b: int = 2, length: int = 3, seed: int = 0) -
         is_active = torch.rand(b, length, n, generator=g) < 0.7
         is_active[..., 0] = True
     x = torch.randn(b, length, n, sizes.input_dim, generator=g)
-    return AgentInputs(x, avail, features, is_active)
+    actions = torch.randint(a, (b, length, n), generator=g)
+    return AgentInputs(x, avail, features, is_active, actions)
 
 
 def make_controller(

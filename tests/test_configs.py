@@ -37,6 +37,7 @@ PAIRS += [("agp_pg", "mpe_world_comm"), ("ippo", "climbing"), ("mappo", "formati
 PAIRS += [(alg, "mpe_speaker_listener") for alg in ("qtran", "qplex", "cw_qmix")]
 PAIRS += [(alg, "mpe_speaker_listener") for alg in ("coma", "maddpg", "dicg_ce", "dicg_de")]
 PAIRS += [(alg, "formation") for alg in ("coma", "maddpg", "dicg_de")]
+PAIRS += [("mat", "mpe_world_comm"), ("mat", "formation"), ("mat", "climbing")]
 OF_ON_POLICY = ("batch_size_run", "batch_size", "lr", "lr_schedule", "reward_scaling")
 
 

@@ -20,6 +20,7 @@ SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
 BROWN, INDIGO, YELLOW = "#7F0000", "#3D1C6E", "#E3D100"
 CRIMSON, VIOLET, LIME = "#DD0044", "#9900FF", "#AACC77"
 PLUM, LAVENDER, ULTRAMARINE = "#663355", "#9977FF", "#3333AA"
+FOREST = "#006633"
 
 METHODS: dict[str, tuple[str, Any]] = {
     "agp": (VERMILION, SOLID),
@@ -54,6 +55,7 @@ METHODS: dict[str, tuple[str, Any]] = {
     "ippo": (LIME, SOLID),
     "ia2c": (LIME, DASHED),
     "coma": (ULTRAMARINE, SOLID),
+    "mat": (FOREST, SOLID),
 }
 # For methods of a user's own; their marker comes from the name, too.
 OTHERS = ("#B0B0B0", "#117733", "#AA4499", "#999933", "#44AA99", "#B8A9E0")

@@ -20,7 +20,7 @@ class AgentSettings:
     obs_last_action: bool = False  # append the agent's last action as a one-hot vector, zero at t=0
     hidden_dim: int = 64  # H, units of the hidden layers and the GRU of an agent network
     use_rnn: Literal["auto", True, False] = (
-        "auto"  # whether agents have a GRU; auto: if episodes can have more than one step
+        "auto"  # whether agents have a GRU; auto: if they can and episodes can have several steps
     )
 
     def remembers(self, episode_limit: int) -> bool:

@@ -24,6 +24,8 @@ from utils.registry import (
 # What a mixer may declare as a class attribute, and what holds if it does not: it makes one value
 # of the team, from the values of the agents' actions.
 MIXER_FACTS = {"needs_team_reward": True, "mixes": "values"}
+# What an agent network may declare, and what holds if it does not.
+AGENT_FACTS = {"in_order": False, "has_memory": True}
 # What the classes of other slots must declare; their base classes do.
 REQUIRED_FACTS = {
     "learner": (
@@ -38,11 +40,11 @@ REQUIRED_FACTS = {
         ),
         *("explores_by_policy", "critic_estimates", "has_targets", "metric_descriptions"),
     ),
-    "controller": ("gives", "needs_features"),
+    "controller": ("gives", "needs_features", "in_order", "needs_team_reward"),
     "action_selector": ("takes", "metric_descriptions"),
     "runner": ("metric_descriptions",),
     "buffer": ("gives", "problems"),
-    "critic": ("estimates",),
+    "critic": ("estimates", "needs_encoder"),
 }
 
 
@@ -79,6 +81,7 @@ def check_combination(config: RunConfig) -> None:
         *_rewards(config),
         *_outputs(config),
         *_networks(config),
+        *_order_and_memory(config),
         *_what_is_mixed(config),
         *_experience(config),
         *_critic(config),
@@ -105,13 +108,19 @@ def _mixer_fact(mixer: str, fact: str) -> Any:
     return getattr(MIXERS.get(mixer).cls, fact, MIXER_FACTS[fact])
 
 
+def _agent_fact(agent: str, fact: str) -> bool:
+    return bool(getattr(AGENTS.get(agent).cls, fact, AGENT_FACTS[fact]))
+
+
 def _rewards(config: RunConfig) -> Iterator[str]:
     """Whoever learns one value of the team needs one reward; rivals need rewards of their own."""
     mixer_needs = _mixer_fact(config.mixer, "needs_team_reward")
     learner_needs = LEARNERS.get(config.learner).cls.needs_team_reward
+    controller_needs = CONTROLLERS.get(config.controller).cls.needs_team_reward
     individual = config.reward_aggregation == "individual"
     rivalry = config.env_args.rivalry if isinstance(config.env_args, HasRivals) else ""
-    if rivalry and (mixer_needs or learner_needs or not individual):
+    needed = mixer_needs or learner_needs or controller_needs
+    if rivalry and (needed or not individual):
         yield (
             f"env_args.{rivalry} lets rivals learn, each paid for its own team, but "
             f"learner={config.learner} mixer={config.mixer} with "
@@ -121,6 +130,7 @@ def _rewards(config: RunConfig) -> Iterator[str]:
     if rivalry or not individual:
         return
     for slot, name, needs, remedy in (  # another mixer is no remedy where the learner refuses
+        ("controller", config.controller, controller_needs, ""),
         ("learner", config.learner, learner_needs, ""),
         ("mixer", config.mixer, mixer_needs, ", or mixer=none"),
     ):
@@ -182,6 +192,31 @@ def _networks(config: RunConfig) -> Iterator[str]:
         )
 
 
+def _order_and_memory(config: RunConfig) -> Iterator[str]:
+    """Agents that choose in order need a controller that asks in order; some have no memory."""
+    asks, knows = (
+        CONTROLLERS.get(config.controller).cls.in_order,
+        _agent_fact(config.agent, "in_order"),
+    )
+    if asks and not knows:
+        fitting = [n for n in AGENTS.built_in_names() if _agent_fact(n, "in_order")]
+        yield (
+            f"agent: {config.controller} lets agents choose in order, but {config.agent} does not "
+            f"read the actions of agents before. Use agent={' or '.join(fitting)}."
+        )
+    elif knows and not asks:
+        fitting = [n for n in CONTROLLERS.built_in_names() if CONTROLLERS.get(n).cls.in_order]
+        yield (
+            f"controller: {config.agent} reads the actions of agents before, but "
+            f"{config.controller} lets all choose at once. Use controller={' or '.join(fitting)}."
+        )
+    if config.use_rnn is True and not _agent_fact(config.agent, "has_memory"):
+        yield (
+            f"use_rnn: {config.agent} has no memory of earlier steps, so use_rnn=True would do "
+            f"nothing. Use auto or False; obs_last_action=True shows each agent its last action."
+        )
+
+
 def _what_is_mixed(config: RunConfig) -> Iterator[str]:
     """Learner and mixer must speak of the same values."""
     learner = LEARNERS.get(config.learner).cls
@@ -230,11 +265,23 @@ def _experience(config: RunConfig) -> Iterator[str]:
 def _critic(config: RunConfig) -> Iterator[str]:
     """The critic must estimate what the learner needs, and target networks must exist to be set."""
     learner, critic = LEARNERS.get(config.learner).cls, CRITICS.get(config.critic).cls
-    if critic.estimates != learner.critic_estimates:
-        fitting = _whose(CRITICS, "estimates", learner.critic_estimates)
+    encodes = _agent_fact(config.agent, "in_order")
+    wanted = learner.critic_estimates
+    fitting = " or ".join(
+        name
+        for name in CRITICS.built_in_names()
+        if CRITICS.get(name).cls.estimates == wanted
+        and (encodes or not CRITICS.get(name).cls.needs_encoder)
+    )
+    if critic.estimates != wanted:
         yield (
             f"critic: {config.critic} estimates {critic.estimates}, but {config.learner} needs a "
-            f"critic that estimates {learner.critic_estimates}. Use critic={fitting}."
+            f"critic that estimates {wanted}. Use critic={fitting}."
+        )
+    elif critic.needs_encoder and not encodes:
+        yield (
+            f"critic: {config.critic} reads an encoder of all observations, and {config.agent} has "
+            f"none. Use critic={fitting}."
         )
     if not learner.has_targets and config.target_update != TargetUpdate():
         yield (

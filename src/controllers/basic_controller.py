@@ -47,6 +47,8 @@ class BasicController:
     noise_dim = 0  # K, size of the common noise in EpisodeBatch.noise
     gives: ClassVar[str] = "outputs of each agent"  # what a learner gets, which says what they mean
     needs_features: ClassVar[bool] = False  # whether its agent must have `features`
+    in_order: ClassVar[bool] = False  # whether its agent must be one that chooses in order
+    needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
 
     def __init__(
         self,
@@ -196,6 +198,15 @@ class BasicController:
 
     def _one_hot(self, actions: Tensor) -> Tensor:
         return functional.one_hot(actions, self.info.n_actions).float()
+
+
+def one_by_one(select: Select, avail: Tensor) -> Callable[[int, Tensor], Tensor]:
+    """From an agent's index and its outputs [B, A] to its actions [B]; avail: [B, N, A]."""
+
+    def pick(i: int, outputs: Tensor) -> Tensor:
+        return select(outputs.unsqueeze(1), avail[:, i : i + 1]).squeeze(1)
+
+    return pick
 
 
 def _unsqueeze(x: Tensor | None) -> Tensor | None:

@@ -12,7 +12,12 @@ from typing import ClassVar, Literal, cast
 
 from torch import Tensor, nn
 
-from controllers.basic_controller import BasicController, BasicControllerConfig, Select
+from controllers.basic_controller import (
+    BasicController,
+    BasicControllerConfig,
+    Select,
+    one_by_one,
+)
 from envs.base import EnvStep
 from modules.agents.base import HasFeatures
 from modules.dependence import DependentNetwork
@@ -61,8 +66,5 @@ class MACPFController(BasicController):
         network = cast(DependentNetwork, self.agent)
         inputs = self.step_inputs(step, last_actions, noise)
         _, own, hidden = network.alone(inputs, hidden)
-
-        def pick(i: int, outputs: Tensor) -> Tensor:
-            return select(outputs.unsqueeze(1), step.avail[:, i : i + 1]).squeeze(1)
-
+        pick = one_by_one(select, step.avail)
         return network.in_order(own.squeeze(1), step.is_active, pick), hidden

@@ -1,14 +1,15 @@
 """What learners share that learn from episodes of the current policy only, with a critic.
 
 The agents' outputs are logits; the critic is a component of its own, trained beside them. Actor and
-critic share no weights: their losses are summed and minimised in one step, each with its own
-learning rate and its own clipping. There are no target networks.
+critic own separate weights: their losses are summed and minimised in one step, each with its own
+learning rate and its own clipping. Only a critic that reads the policies' encoder sends gradients
+there. There are no target networks.
 """
 
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from components.schedules import LinearSchedule, Number, Progress
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._sampling import SamplingLearner
+from modules.agents.base import ChoosesInOrder
 from modules.critics.base import Critic, CriticInputs
 from modules.initialisation import orthogonal_weights
 from utils.errors import refuse
@@ -154,9 +156,11 @@ class OnPolicyLearner(SamplingLearner):
 
     def state_values(self, batch: EpisodeBatch, n_steps: int) -> Tensor:
         """The critic's values of the first L = `n_steps` states, [B, L, C]; 0 of absent agents."""
-        seen = self.controller.agent_inputs(batch, n_steps)
-        state = batch.state[:, :n_steps]
-        values: Tensor = self.critic(CriticInputs(state, seen.x, is_active=seen.is_active))
+        inputs = self.controller.agent_inputs(batch, n_steps)
+        seen = CriticInputs(batch.state[:, :n_steps], inputs.x, is_active=inputs.is_active)
+        if self.critic.needs_encoder:
+            seen.encoded = cast(ChoosesInOrder, self.controller.agent).encode(inputs)
+        values: Tensor = self.critic(seen)
         return of_present(values, batch, slice(0, n_steps)) if values.shape[2] > 1 else values
 
     def log_policies(self, batch: EpisodeBatch) -> Tensor:

@@ -63,6 +63,10 @@ class PPOBatch(TargetedBatch):
 class PPOLearner(OnPolicyLearner):
     """Clipped surrogate, entropy bonus and squared error of the critic; arguments as above."""
 
+    takes: ClassVar[tuple[str, ...]] = (
+        *Learner.takes,
+        "outputs given the actions of agents before",
+    )
     critic_estimates: ClassVar[str] = "values of states"
     metric_descriptions: ClassVar[dict[str, str]] = {
         **Learner.metric_descriptions,

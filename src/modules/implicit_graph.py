@@ -19,6 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from modules.layers import OwnInitialWeights
 from utils.errors import LARGEST_LAYER, outside, refuse
 
 EncoderForm = Literal["relu", "tanh"]
@@ -44,7 +45,7 @@ class ImplicitGraphConfig:
         )
 
 
-class GraphEncoder(nn.Sequential):
+class GraphEncoder(OwnInitialWeights, nn.Sequential):
     """enc, two layers; with tanh their weights start as in the authors' code.
 
     Shapes:
@@ -62,7 +63,7 @@ class GraphEncoder(nn.Sequential):
         super().__init__(first, nn.Tanh(), second, nn.Tanh())
 
 
-class AgentAttention(nn.Module):
+class AgentAttention(OwnInitialWeights, nn.Module):
     """Who matters to whom, M.
 
     Shapes:
@@ -101,7 +102,7 @@ class AgentAttention(nn.Module):
         return query @ embedding.transpose(2, 3)
 
 
-class GraphLayer(nn.Module):
+class GraphLayer(OwnInitialWeights, nn.Module):
     """tanh(M E W + b), weights and bias from U(-1/sqrt(d), 1/sqrt(d)) as in the authors' code.
 
     Shapes:

@@ -10,13 +10,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from modules.action_graph.graph import ActionGraph
-from modules.implicit_graph import AgentAttention, GraphEncoder, GraphLayer
-from modules.layers import AgentwiseLinear, orthogonal_linear
+from modules.layers import AgentwiseLinear, OwnInitialWeights, orthogonal_linear
 
 RELU_GAIN = 2**0.5
-# Parts of graphs, whose layers draw their own initial weights.
-GRAPHS = (ActionGraph, GraphEncoder, AgentAttention, GraphLayer)
 
 
 def orthogonal_mlp(widths: Sequence[int]) -> nn.Sequential:
@@ -31,7 +27,7 @@ def orthogonal_mlp(widths: Sequence[int]) -> nn.Sequential:
 def orthogonal_weights(network: nn.Module, last_gain: float) -> None:
     """Draw a policy network's weights orthogonal, in place; biases become zero.
 
-    Graphs are left as they are: their layers draw weights as their papers say, or orthogonal.
+    Modules marked `OwnInitialWeights` are left as they are.
 
     Args:
         network: the policy network.
@@ -55,8 +51,8 @@ def orthogonal_weights(network: nn.Module, last_gain: float) -> None:
 
 
 def _layers(network: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """All layers with the name that their parent gives them, without graphs."""
+    """All layers with the name that their parent gives them, without `OwnInitialWeights` ones."""
     yield name, network
     for child_name, child in network.named_children():
-        if not isinstance(child, GRAPHS):
+        if not isinstance(child, OwnInitialWeights):
             yield from _layers(child, child_name)

@@ -57,21 +57,27 @@ class SequenceGRU(nn.Module):
         return new.unsqueeze(1), new
 
 
+class OwnInitialWeights:
+    """Marks modules that draw their own initial weights; `orthogonal_weights` skips them."""
+
+
 def orthogonal_linear(
-    input_dim: int, output_dim: int, gain: float = 1.0, parts: int = 1
+    input_dim: int, output_dim: int, gain: float = 1.0, parts: int = 1, *, bias: bool = True
 ) -> nn.Linear:
-    """A linear layer that starts orthogonal and without bias, so that signals keep their size.
+    """A linear layer that starts orthogonal, its bias at zero, so that signals keep their size.
 
     Args:
         input_dim: features in.
         output_dim: features out, divisible by `parts`.
         gain: factor on the weights; sqrt(2) before a ReLU.
         parts: number of maps side by side, each orthogonal by itself.
+        bias: whether to add one.
     """
-    layer = nn.Linear(input_dim, output_dim)
+    layer = nn.Linear(input_dim, output_dim, bias=bias)
     for part in layer.weight.detach().chunk(parts):
         nn.init.orthogonal_(part, gain)
-    nn.init.zeros_(layer.bias)
+    if bias:
+        nn.init.zeros_(layer.bias)
     return layer
 
 

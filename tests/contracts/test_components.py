@@ -144,14 +144,18 @@ def test_mixer_is_monotone_and_treats_steps_alike(name: str) -> None:
 # Critics
 
 
-SIZES = CriticSizes(5, 7, N, A, hidden_dim=8, n_rewards=1)
+SIZES = CriticSizes(5, 7, N, A, hidden_dim=8, n_rewards=1, encoded_dim=6)
 
 
 def critic_inputs() -> dict[str, torch.Tensor]:
     actions = torch.randint(A, (B, T, N), generator=rng())
     joint = torch.nn.functional.one_hot(actions, A).float().unsqueeze(2).repeat(1, 1, N, 1, 1)
     seen = {"state": normal(B, T, 7), "own": normal(B, T, N, 5, seed=1)}
-    return seen | {"actions": actions, "joint_actions": joint}
+    return seen | {
+        "actions": actions,
+        "joint_actions": joint,
+        "encoded": normal(B, T, N, 6, seed=2),
+    }
 
 
 @pytest.mark.parametrize("individual", [False, True])
@@ -217,7 +221,7 @@ def test_agent(name: str, rich: bool) -> None:
     assert last is None or last.shape[:2] == (B, N)
     hidden = None
     for t in range(5):
-        every = (inputs.x, inputs.avail, inputs.action_features, inputs.is_active)
+        every = (getattr(inputs, field.name) for field in fields(AgentInputs))
         step = AgentInputs(*(None if x is None else x[:, t : t + 1] for x in every))
         one, hidden = agent(step, hidden)
         torch.testing.assert_close(one, out[:, t : t + 1], atol=1e-5, rtol=1e-5)
@@ -277,17 +281,36 @@ def step_of(batch: EpisodeBatch, t: int) -> EnvStep:
     return EnvStep(*seen, none, none.bool(), none.bool(), {}, features, active)
 
 
+def replayed(
+    controller: BasicController, seen: tuple[Any, ...], actions: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """What agents choose by in a greedy test if they choose these actions, and the new memory."""
+    outputs: list[torch.Tensor] = []
+
+    def select(given: torch.Tensor, avail: torch.Tensor) -> torch.Tensor:
+        assert avail.shape == given.shape
+        first = sum(x.shape[1] for x in outputs)
+        outputs.append(given)
+        return actions[:, first : first + given.shape[1]]
+
+    chosen, hidden = controller.choose(*seen, select, True)
+    assert torch.equal(chosen, actions)
+    return torch.cat(outputs, dim=1), hidden
+
+
 @pytest.mark.parametrize("name", CONTROLLERS.names())
 def test_controller(name: str) -> None:
     _, controller = build("controller", name)
     batch = fake_batch(INFO, noise_dim=controller.noise_dim)
-    whole = controller.outputs(batch, 7)
-    assert whole.shape == (4, 7, N, A)
+    n_steps = 6 if controller.in_order else 7  # those in order are known for steps with actions
+    whole = controller.outputs(batch, n_steps)
+    assert whole.shape == (4, n_steps, N, A)
+    actions = torch.cat([batch.actions, torch.zeros_like(batch.actions[:, :1])], dim=1)
     hidden = None
-    for t in range(7):
+    for t in range(n_steps):
         noise = None if batch.noise is None else batch.noise[:, t]
         last = batch.actions[:, t - 1] if t else None
-        out, hidden = controller.act(step_of(batch, t), last, noise, hidden)
+        out, hidden = replayed(controller, (step_of(batch, t), last, noise, hidden), actions[:, t])
         torch.testing.assert_close(out, whole[:, t], atol=1e-5, rtol=1e-5)
     noise = controller.draw_noise(B, rng())
     assert (noise is None) == (controller.noise_dim == 0)

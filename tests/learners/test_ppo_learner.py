@@ -329,6 +329,18 @@ def test_the_critic_has_a_learning_rate_of_its_own() -> None:
         ("mappo", "batch_size=384", "Use batch_size=256"),
         ("mappo", "target_update.interval=5", "no target networks"),
         ("qmix", "batch_size=6000", "raise buffer_size or lower batch_size"),
+        ("mat", "reward_aggregation=individual", "needs a team reward.*Use sum or mean"),
+        ("mat", "use_rnn=True", "mat_agent has no memory of earlier steps.*Use auto or False"),
+        ("mat", "controller=basic_controller", "choose at once. Use controller=mat_controller"),
+        ("mat", "agent=agp_agent", "does not read the actions.*Use agent=mat_agent"),
+        ("mat", "learner=coma_learner", "Use learner=ppo_learner"),
+        ("mat", "critic=none", "Use critic=encoder_value or own_value or state_value"),
+        (
+            "mappo",
+            "critic=encoder_value",
+            "has none. Use critic=own_value or state_value",
+        ),
+        ("qmix", "controller=mat_controller", "Use learner=ppo_learner"),
     ],
 )
 def test_impossible_combinations_are_refused(alg: str, override: str, expected: str) -> None:

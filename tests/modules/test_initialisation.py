@@ -5,6 +5,7 @@ from torch import nn
 
 from modules.agents.agp_agent import AGPAgent, AGPAgentConfig
 from modules.agents.dicg_agent import DICGAgent, DICGAgentConfig
+from modules.agents.mat_agent import MATAgent, MATAgentConfig
 from modules.agents.rnn_agent import RNNAgent, RNNAgentConfig
 from modules.initialisation import RELU_GAIN, orthogonal_mlp, orthogonal_weights
 from utils.seeding import seeded_initialisation
@@ -50,6 +51,19 @@ def test_an_action_graph_keeps_its_weights() -> None:
         orthogonal_weights(agent, 0.01)
     assert all(torch.equal(graph[name], p) for name, p in agent.graph.named_parameters())
     assert gain(agent.head.last.weight) == pytest.approx(0.01, rel=1e-4)
+
+
+def test_a_transformer_keeps_its_weights() -> None:
+    with seeded_initialisation(0):
+        agent = MATAgent(MATAgentConfig(), fake_sizes())
+    before = {name: p.clone() for name, p in agent.named_parameters()}
+    orthogonal_weights(agent, 0.01)
+    assert all(torch.equal(before[name], p) for name, p in agent.named_parameters())
+    query, token = agent.encoder.blocks[0].attention.query, agent.decoder.embed
+    assert gain(query.weight) == pytest.approx(0.01, rel=1e-4)
+    assert gain(token.weight) == pytest.approx(RELU_GAIN, rel=1e-4)
+    inputs = fake_inputs(fake_sizes())
+    assert agent(inputs, None)[0].abs().max() < 0.1  # policies begin almost uniform
 
 
 def test_an_mlp() -> None:

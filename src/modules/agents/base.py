@@ -5,6 +5,7 @@ hidden')`. Training passes all steps at once, acting passes L=1 and the hidden s
 test checks that both agree.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,7 @@ class AgentInputs:
     avail: Tensor  # [B, L, N, A] bool
     action_features: Tensor | None = None  # [B, L, N, A, F']
     is_active: Tensor | None = None  # [B, L, N] bool
+    actions: Tensor | None = None  # [B, L, N] int64, taken ones, for agents that choose in order
 
     def first(self, n_steps: int) -> "AgentInputs":
         """Views of the first `n_steps` steps."""
@@ -34,6 +36,7 @@ class AgentInputs:
             self.avail[:, :n_steps],
             cut(self.action_features),
             cut(self.is_active),
+            cut(self.actions),
         )
 
 
@@ -74,6 +77,20 @@ class AgentNetwork(Protocol):
 
     def __call__(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Outputs [B, L, N, A] and the next hidden state [B, N, H] (None without memory)."""
+        ...
+
+
+class ChoosesInOrder(Protocol):
+    """An agent network whose agents know the actions of those before them."""
+
+    encoded_dim: int  # d
+
+    def encode(self, inputs: AgentInputs) -> Tensor:
+        """What all agents see, as features of each, [B, L, N, d]."""
+        ...
+
+    def choose(self, inputs: AgentInputs, pick: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """Actions [B, N] of one step; `pick` makes an agent's logits [B, A] its actions [B]."""
         ...
 
 

@@ -18,6 +18,7 @@ class CriticInputs:
     is_active: Tensor | None = None  # [B, L, N] bool, true for agents that take part
     joint_actions: Tensor | None = None  # [B, L, N, N, A], for values of joint actions: row i has
     # the actions of all agents as vectors, for the value of agent i
+    encoded: Tensor | None = None  # [B, L, N, d], by the policies' encoder, if it reads that
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,21 @@ class CriticSizes:
     n_actions: int  # A
     hidden_dim: int  # H, units of the hidden layers
     n_rewards: int  # R: 1 for a team, N if rewards are individual
+    encoded_dim: int = 0  # d, features of the policies' encoder; 0: they have none
 
     @classmethod
-    def of(cls, info: EnvInfo, input_dim: int, hidden_dim: int, individual: bool) -> "CriticSizes":
+    def of(
+        cls,
+        info: EnvInfo,
+        input_dim: int,
+        hidden_dim: int,
+        individual: bool,
+        encoded_dim: int,
+    ) -> "CriticSizes":
         """Sizes for an environment whose agents' inputs have `input_dim` features."""
-        n_rewards = info.n_agents if individual else 1
-        return cls(input_dim, info.state_dim, info.n_agents, info.n_actions, hidden_dim, n_rewards)
+        n, n_rewards = info.n_agents, info.n_agents if individual else 1
+        sizes = (input_dim, info.state_dim, n, info.n_actions, hidden_dim, n_rewards, encoded_dim)
+        return cls(*sizes)
 
 
 class Critic(nn.Module):
@@ -48,6 +58,7 @@ class Critic(nn.Module):
 
     estimates: ClassVar[str]  # what its numbers are, see `Learner.critic_estimates`
     needs_state: ClassVar[bool] = False  # true: of no use without a state
+    needs_encoder: ClassVar[bool] = False  # true: of no use without an encoder of the policies
     n_values: int  # columns of values of states: 1 for the team, or N
 
     def __init__(self, config: Any, sizes: CriticSizes):
