@@ -1,5 +1,6 @@
 """Between two rows of metrics, training asks the device for nothing."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,17 @@ def test_no_method_asks(method: str, env: str) -> None:
         env, settings = "capacity", ()
     run = warm(tiny(method, env, "hidden_dim=16", *settings))
     assert host_reads(run.advance) == {}
+    assert [name for name, detail in run.learner._details.items() if holds_a_graph(detail)] == []
+
+
+def holds_a_graph(function: Callable[[], torch.Tensor]) -> bool:
+    """Whether a function keeps the autograd graph of a gradient step alive.
+
+    It would cost its memory until the next step, and a CUDA graph must not be recorded with it.
+    """
+    cells = getattr(function, "__closure__", None) or ()
+    kept = [getattr(function, "__self__", None), *(cell.cell_contents for cell in cells)]
+    return any(isinstance(x, torch.Tensor) and x.grad_fn is not None for x in kept)
 
 
 @pytest.mark.parametrize("env", ENVS)

@@ -122,8 +122,8 @@ class COMALearner(OnPolicyLearner):
             loss = loss + policy_loss - self.mean(self.entropy_weight * entropies, batch)
         q_taken, entropies = q_taken.detach(), entropies.detach()
         return loss, {
-            "policy_loss": policy_loss.detach,
-            "value_loss": value_loss.detach,
+            "policy_loss": policy_loss.detach().clone,
+            "value_loss": value_loss.detach().clone,
             "entropy": lambda: self.mean(entropies, batch),
             "advantage_abs": lambda: self.mean(advantage.abs(), batch),
             "q_taken_mean": lambda: self.mean(q_taken, batch),

@@ -162,8 +162,8 @@ class PPOLearner(OnPolicyLearner):
         bonus = self.mean(self.entropy_weight * entropies, batch)
         ratio, change, entropies = ratio.detach(), change.detach(), entropies.detach()
         return policy_loss - bonus + self.config.value_coef * value_loss, {
-            "policy_loss": policy_loss.detach,
-            "value_loss": value_loss.detach,
+            "policy_loss": policy_loss.detach().clone,
+            "value_loss": value_loss.detach().clone,
             "entropy": lambda: self.mean(entropies, batch),
             "clip_fraction": lambda: self.mean(((ratio - 1).abs() > clip).float(), batch),
             "approx_kl": lambda: self.mean(ratio - 1 - change, batch),

@@ -120,7 +120,7 @@ class QTranLearner(QLearner):
         losses = {name: masked_mean(error.square(), td.mask) for name, error in errors.items()}
         weights = {"td": 1.0, "opt": self.config.opt_weight, "nopt": self.config.nopt_weight}
         total = torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
-        return total, td.details() | {f"{k}_loss": x.detach for k, x in losses.items()}
+        return total, td.details() | {f"{k}_loss": x.detach().clone for k, x in losses.items()}
 
     def _estimate(self, networks: nn.ModuleDict, batch: EpisodeBatch) -> Utilities:
         agent: Any = networks["agent"]

@@ -113,8 +113,8 @@ class WQMixLearner(QLearner):
         central_error = self._central(self.online, batch.actions, batch) - td.target
         central = masked_mean(central_error.square(), mask)
         return mixed + central, td.details() | {
-            "mixed_loss": mixed.detach,
-            "central_loss": central.detach,
+            "mixed_loss": mixed.detach().clone,
+            "central_loss": central.detach().clone,
             "weight_mean": lambda: masked_mean(weight, mask),
         }
 
