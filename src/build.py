@@ -173,9 +173,11 @@ def build_critic(config: RunConfig, controller: BasicController) -> Critic:
         encoded_dim=cast(ChoosesInOrder, controller.agent).encoded_dim if cls.needs_encoder else 0,
     )
     if cls.needs_state and sizes.state_dim == 0:
+        kin = [c for c in CRITICS.built_in_names() if CRITICS.get(c).cls.estimates == cls.estimates]
+        without = [f"critic={c}" for c in kin if not CRITICS.get(c).cls.needs_state]
         raise UserError(
             f"critic={config.critic} reads the state, and env={config.env} has none. "
-            f"Use critic=own_value."
+            f"Use {' or '.join(without) or 'another environment, or another method'}."
         )
     critic: Critic = cls(config.critic_args, sizes)
     return critic

@@ -19,6 +19,7 @@ VERMILION, PURPLE, GREEN, BLUE = "#D55E00", "#CC79A7", "#009E73", "#0072B2"
 SKY, ORANGE, BLACK = "#56B4E9", "#E69F00", "#000000"
 BROWN, INDIGO, YELLOW = "#7F0000", "#3D1C6E", "#E3D100"
 CRIMSON, VIOLET, LIME = "#DD0044", "#9900FF", "#AACC77"
+TURQUOISE = "#11EEAA"
 PLUM, LAVENDER, ULTRAMARINE = "#663355", "#9977FF", "#3333AA"
 FOREST = "#006633"
 
@@ -43,6 +44,8 @@ METHODS: dict[str, tuple[str, Any]] = {
     "dcg_damped": (BLACK, DASHED),
     "dcg_exact": (BLACK, DOTTED),
     "dicg": (INDIGO, SOLID),
+    "dicg_ce": (INDIGO, DASHED),
+    "dicg_de": (INDIGO, DOTTED),
     "fop": (BROWN, SOLID),
     "macpf": (YELLOW, SOLID),
     "agp_pg": (CRIMSON, SOLID),
@@ -56,6 +59,7 @@ METHODS: dict[str, tuple[str, Any]] = {
     "ia2c": (LIME, DASHED),
     "coma": (ULTRAMARINE, SOLID),
     "mat": (FOREST, SOLID),
+    "maddpg": (TURQUOISE, SOLID),
 }
 # For methods of a user's own; their marker comes from the name, too.
 OTHERS = ("#B0B0B0", "#117733", "#AA4499", "#999933", "#44AA99", "#B8A9E0")

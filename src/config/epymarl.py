@@ -18,8 +18,9 @@ class Counterpart(NamedTuple):
 ALWAYS_SAVED = "Checkpoints are always written: `latest.pt`, `previous.pt`, `best.pt`."
 GREEDY = "Tests always play greedily."
 WANDB = "Weights & Biases is not supported. Metrics go to metrics.csv, Sacred and TensorBoard."
-ABSENT = "MADDPG and PAC are not here."
+ABSENT = "PAC is not here."
 CRITIC = f"{ABSENT} The critics that are here have no such setting."
+MADDPG = "It belongs to `--config=maddpg`."
 PPO = "It belongs to `ppo_learner`: `ippo`, `mappo`, `ia2c`, `maa2c`."
 QTRAN = "It belongs to `--config=qtran`."
 LABEL = "`name` is the label of the run's folder. Runs of one name and seed are numbered."
@@ -28,7 +29,7 @@ SMAC = "StarCraft II is not supported. For SMAClite, see docs/other_environments
 ONE_RUNNER = "One runner steps `batch_size_run` environments in lockstep; 1 is `episode`."
 CRITICS_ONLY = (
     "obs_individual_obs state_value_type critic_q_fn critic_baseline_fn critic_train_mode "
-    "critic_train_reps reg"
+    "critic_train_reps"
 )
 
 SETTINGS = {
@@ -99,7 +100,9 @@ SETTINGS = {
         "where it was terminated (docs/terminated_and_truncated.md).",
     ),
     "critic_type": Counterpart(
-        "critic=state_value", "`cv_critic` is `critic=state_value`, `ac_critic` is `own_value`."
+        "critic=state_value",
+        "`cv_critic` is `critic=state_value`, `ac_critic` is `own_value`, `maddpg_critic` is "
+        "`joint_action_value`.",
     ),
     "entropy_coef": Counterpart("learner_args.entropy_start=0.01", PPO),
     "initial_entropy_coef": Counterpart("learner_args.entropy_start=0.01", PPO),
@@ -125,6 +128,7 @@ SETTINGS = {
         Counterpart("", WANDB),
     ),
     **dict.fromkeys(CRITICS_ONLY.split(), Counterpart("", CRITIC)),
+    "reg": Counterpart("learner_args.logit_penalty=0.001", MADDPG),
     "opt_loss": Counterpart("learner_args.opt_weight=1", QTRAN),
     "nopt_min_loss": Counterpart("learner_args.nopt_weight=0.1", QTRAN),
     **dict.fromkeys(("qtran_arch", "network_size"), Counterpart("", "QTRAN has one form here.")),
@@ -150,7 +154,9 @@ COMPONENTS = {
     "controller": {
         "basic_mac": Counterpart("controller=basic_controller", "It is the default."),
         "non_shared_mac": Counterpart("agent_args.share_parameters=False", NOT_SHARED),
-        "maddpg_mac": Counterpart("", ABSENT),
+        "maddpg_mac": Counterpart(
+            "controller=basic_controller", "With `action_selector=categorical` it samples policies."
+        ),
     },
     "agent": {
         "rnn": Counterpart("agent=rnn_agent", "It is the default."),
@@ -168,14 +174,7 @@ COMPONENTS = {
         "actor_critic_learner": Counterpart(
             "learner=ppo_learner learner_args.epochs=1 learner_args.minibatches=1", "A2C."
         ),
-        **dict.fromkeys(
-            (
-                "maddpg_learner",
-                "pac_dcg_learner",
-                "pac_learner",
-            ),
-            Counterpart("", ABSENT),
-        ),
+        **dict.fromkeys(("pac_dcg_learner", "pac_learner"), Counterpart("", ABSENT)),
     },
     "action_selector": {
         **dict.fromkeys(
@@ -202,8 +201,11 @@ FILES = {
             f"{alg}_beta": Counterpart(f"--config={alg} with batch_size_run=8", ONE_RUNNER)
             for alg in ("iql", "vdn", "qmix")
         },
-        "maddpg": Counterpart("", ABSENT),
-        "maddpg_ns": Counterpart("", ABSENT),
+        "maddpg_ns": Counterpart(
+            "--config=maddpg with agent_args.share_parameters=False "
+            "critic_args.share_parameters=False",
+            NOT_SHARED,
+        ),
         "pac_ns": Counterpart("", ABSENT),
         "pac_dcg_ns": Counterpart("", ABSENT),
     },

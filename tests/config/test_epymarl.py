@@ -41,7 +41,8 @@ THEIR_COMPONENTS = {
     "runner": "episode parallel",
     "agent": "rnn rnn_ns rnn_feat",
     "mixer": "qtran_base qtran_alt",
-    "learner": "actor_critic_learner maddpg_learner pac_learner pac_dcg_learner",
+    "controller": "basic_mac non_shared_mac maddpg_mac",
+    "learner": "actor_critic_learner pac_learner pac_dcg_learner",
     "action_selector": "multinomial soft_policies",
     "env": "sc2 sc2v2 smaclite",
 }
@@ -55,7 +56,7 @@ THEIR_FILES = {
 def all_paths() -> set[str]:
     """Paths of every setting that some component has."""
     paths = set(setting_paths(RunConfig))
-    for slot in ("runner", "controller", "agent", "action_selector", "mixer", "learner"):
+    for slot in REGISTRIES.keys() - {"env"}:
         for name in REGISTRIES[slot].names():
             config = REGISTRIES[slot].get(name).config
             paths |= {f"{slot}_args.{path}" for path in setting_paths(config)}
@@ -100,6 +101,8 @@ def test_every_file_is_here_or_has_an_answer(flag: str) -> None:
         (["standardise_rewards=True"], ["`reward_scaling=meanstd`"]),
         (["common_reward=False"], ["`reward_aggregation=individual`"]),
         (["use_cuda=True"], ["`device=cuda`"]),
+        (["reg=0.01"], ["`learner_args.logit_penalty=0.001`", "`--config=maddpg`"]),
+        (["learner=pac_learner"], ["PAC is not here"]),
         (["runner=parallel"], ["`batch_size_run=8`"]),
         (["agent=rnn"], ["`agent=rnn_agent`"]),
         (["env=sc2"], ["no counterpart", "docs/other_environments.md"]),
@@ -156,8 +159,11 @@ def test_what_an_answer_says_to_write_exists(text: str) -> None:
         alg = "dcg" if "controller_args" in text else "qmix"
         if "`ppo_learner`" in said_of(text):
             alg = "ippo"
-        if "`--config=qtran`" in said_of(text):
-            alg = "qtran"
+        for other in ("qtran", "maddpg"):
+            if f"`--config={other}`" in said_of(text):
+                alg = other
+        if "critic_args.share" in text:
+            alg = "maddpg"
         load_config(alg, "topk" if "env=" not in text else "gymma", text.split())
 
 

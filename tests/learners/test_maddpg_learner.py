@@ -18,16 +18,18 @@ from tests.fake_envs import (
 )
 from torch import Tensor, nn
 
+from build import build_controller, build_learner
 from components.episode_batch import EpisodeBatch
 from components.policies import straight_through
 from components.settings import AgentSettings, TrainingSettings
+from config.load import load_config
 from envs.base import EnvInfo
 from learners.maddpg_learner import MADDPGLearner, MADDPGLearnerConfig
 from modules.agents.rnn_agent import RNNAgentConfig
 from modules.critics.base import CriticInputs, CriticSizes
 from modules.critics.joint_action_value import JointActionValue, JointActionValueConfig
 from modules.mixers.none import NoMixer
-from utils.errors import SettingsError
+from utils.errors import SettingsError, UserError
 from utils.seeding import seeded_initialisation
 
 GAMMA, PENALTY, TAU = 0.9, 0.3, 0.7
@@ -254,3 +256,18 @@ def test_a_straight_through_sample() -> None:
 def test_settings_that_cannot_be(wrong: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         MADDPGLearnerConfig(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("alg", "remedy"),
+    [
+        ("mappo", "Use critic=.*critic=own_value"),
+        ("coma", "Use another environment, or another method"),
+        ("maddpg", "Use another environment, or another method"),
+    ],
+)
+def test_a_critic_of_the_state_is_refused_where_there_is_none(alg: str, remedy: str) -> None:
+    """What may replace it estimates the same."""
+    config, info = load_config(alg, None, []), fake_info(state_dim=0)
+    with pytest.raises(UserError, match=f"has none. {remedy}"):
+        build_learner(config, build_controller(config, info))
