@@ -16,8 +16,8 @@ from engines.process import Process
 from main import main as train
 from suites import schedule
 from suites.jobs import command_of, next_step
-from suites.schedule import Schedule
 from suites.progress import read_progress
+from suites.schedule import Schedule
 from suites.table import table
 from utils.interruption import Interrupted, StopSignals
 from utils.run_dir import locked

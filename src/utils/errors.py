@@ -1,8 +1,8 @@
 """Errors meant for the person at the keyboard.
 
 `main.py` prints a `UserError` as one paragraph without a traceback and exits with its code. Raise
-it for anything the user can mend (a setting, a file, a device) and say in the message which value was
-seen and what to do next.
+it for anything the user can mend (a setting, a file, a device) and say in the message which value
+was seen and what to do next.
 """
 
 import dataclasses
