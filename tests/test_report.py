@@ -122,11 +122,9 @@ def test_the_best_of_each_method(tmp_path, capsys):
     make_run(tmp_path, "agp", 1, [0.0, 1.0], name="lr=0.3", lr=0.3)
     make_run(tmp_path, "agp", 3, [0.0, np.nan], name="lr=0.4", lr=0.4)
     make_run(tmp_path, "vdn", 1, [0.0, np.nan])
-    lines = printed(capsys, tmp_path, "--best").split("## topk")[1].splitlines()
+    lines = printed(capsys, tmp_path, "--best").split("| next best |")[1].splitlines()
     found = [line for line in lines if line.startswith(("| agp |", "| vdn |", "Not", "Each"))]
-    assert found[0] == (
-        "| agp | 2 | agp (lr=0.2) | 2 | 0.7000 | 0.2000 | agp (lr=0.1) | 0.3000 |"
-    )
+    assert found[0] == ("| agp | 2 | agp (lr=0.2) | 2 | 0.7000 | 0.2000 | agp (lr=0.1) | 0.3000 |")
     assert found[1] == "| vdn | 1 | vdn | 1 | nan | nan | - | - |"
     assert "Not compared, with fewer seeds: agp (lr=0.3)." in found
     assert found[-1].startswith("Each is the best of several on these seeds")

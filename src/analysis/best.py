@@ -31,7 +31,9 @@ def best_of(table: Table) -> str:
         fewer += [row for row in rows if len(row.runs) < most]
         ranked = sorted(
             (row for row in rows if len(row.runs) == most),
-            key=lambda row: float(np.nan_to_num(last_values(row.runs, table.key).mean(), nan=-np.inf)),
+            key=lambda row: float(
+                np.nan_to_num(last_values(row.runs, table.key).mean(), nan=-np.inf)
+            ),
             reverse=True,
         )
         values = [last_values(row.runs, table.key) for row in ranked[:2]]
