@@ -9,6 +9,7 @@ with the best score is run again with fresh seeds: the best of many scores is to
 
 import argparse
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from utils.command import guarded
 from utils.errors import ConfigError, UserError
 from utils.interruption import StopSignals
 from utils.run_dir import locked, results_root
+
+LOOK_SECONDS = 2.0  # between looks at the tests of a trial under way
 
 
 class Searcher:
@@ -80,7 +83,16 @@ class Searcher:
             return
         pruning = Pruning(trial)
         schedule = self._schedule(jobs)
-        schedule.is_enough = lambda: pruning.see(self._curves(schedule))
+        seen = time.monotonic()
+
+        def is_weak() -> bool:
+            nonlocal seen
+            if time.monotonic() - seen >= LOOK_SECONDS:
+                seen = time.monotonic()
+                pruning.see(self._curves(schedule))
+            return pruning.is_weak
+
+        schedule.is_enough = is_weak
         failed = schedule.run()
         pruning.see(self._curves(schedule))
         if failed:

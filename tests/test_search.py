@@ -10,6 +10,7 @@ from tests.runs import TINY
 import search
 from config.search_space import Range, Search
 from config.suite_file import Study
+from main import main as train
 from suites.trials import STARTUP_TRIALS, Pruning, Trials
 from utils.run_dir import locked
 
@@ -22,8 +23,11 @@ STUDY = Study("iql", "one_hot", ("t_max=64",), (1, 2))
 
 
 def test_trials_go_on_where_they_were(tmp_path: Path) -> None:
+    (tmp_path / "twin").mkdir()
+    twin = Trials(SEARCH, STUDY, tmp_path / "twin")
     trials = Trials(SEARCH, STUDY, tmp_path)
     first = trials.next()
+    assert twin.settings(twin.next()) == trials.settings(first)
     chosen = trials.settings(first)
     assert chosen["hidden_dim"] in (8, 16)
     assert isinstance(chosen["batch_size"], int)
@@ -61,9 +65,27 @@ def test_a_trial_below_the_median_is_pruned(tmp_path: Path) -> None:
     pruning = Pruning(trial)
     assert not pruning.see([])
     assert not pruning.see(curves(9))
+    trials.tell(trial, 9)
     weak = trials.next()
-    assert Pruning(weak).see(curves(0, 0))
+    assert Pruning(weak).see(curves(0))
+    assert Pruning(weak).see(curves(0, 0))  # goes on with what it has reported
     trials.prune(weak)
+
+
+class InProcess:
+    """Runs each command here, at once."""
+
+    def start(self, argv: list[str]) -> "InProcess":
+        self.code = train(argv[2:])
+        return self
+
+    def ended(self) -> tuple[int, str]:
+        return self.code, ""
+
+    def stop(self) -> None:
+        pass
+
+    close = stop
 
 
 def write(folder: Path) -> str:
@@ -83,7 +105,10 @@ def write(folder: Path) -> str:
     return str(path)
 
 
-def test_the_winner_is_run_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_winner_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(search, "engine_of", lambda given, jobs: InProcess())
     given = [write(tmp_path), "--parallel", "2", "with", f"results_dir={tmp_path}/results"]
     assert search.main(given) == 0
     runs = sorted(path.name for path in (tmp_path / "results/one_hot/iql").iterdir())

@@ -1,8 +1,7 @@
 """The best configuration of each method on each task, as after a grid (`report.py --best`)."""
 
+import math
 from collections import defaultdict
-
-import numpy as np
 
 from analysis.results import last_values
 from analysis.tables import Row, Table
@@ -31,9 +30,7 @@ def best_of(table: Table) -> str:
         fewer += [row for row in rows if len(row.runs) < most]
         ranked = sorted(
             (row for row in rows if len(row.runs) == most),
-            key=lambda row: float(
-                np.nan_to_num(last_values(row.runs, table.key).mean(), nan=-np.inf)
-            ),
+            key=lambda row: _rank(float(last_values(row.runs, table.key).mean())),
             reverse=True,
         )
         values = [last_values(row.runs, table.key) for row in ranked[:2]]
@@ -45,3 +42,8 @@ def best_of(table: Table) -> str:
     notes = [f"Not compared, with fewer seeds: {row.full_label}." for row in fewer]
     text = "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines])
     return "\n\n".join([text, *notes, NOTE])
+
+
+def _rank(score: float) -> float:
+    """A score to sort by; no number is the worst."""
+    return -math.inf if math.isnan(score) else score

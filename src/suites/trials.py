@@ -13,7 +13,6 @@ from utils.errors import UserError
 from utils.invocation import pip_install
 
 STARTUP_TRIALS = 5  # trials that are never stopped early, and drawn at random
-SEED = 0  # of the sampler
 
 
 class Trials:
@@ -40,7 +39,6 @@ class Trials:
             storage=optuna.storages.JournalStorage(backend),
             direction="maximize",
             load_if_exists=True,
-            sampler=optuna.samplers.TPESampler(seed=SEED, n_startup_trials=STARTUP_TRIALS),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS),
         )
 
@@ -52,6 +50,10 @@ class Trials:
                 return self._optuna.trial.Trial(self._study, trial._trial_id)
         if len(trials) >= self.search.trials:
             return None
+        # Seeded by the trial, so that a search that was stopped proposes what it would have.
+        self._study.sampler = self._optuna.samplers.TPESampler(
+            seed=len(trials), n_startup_trials=STARTUP_TRIALS
+        )
         return self._study.ask(self._distributions())
 
     def settings(self, trial: Any) -> dict[str, Any]:
@@ -103,7 +105,8 @@ class Pruning:
     """
 
     def __init__(self, trial: Any):
-        self._trial, self._told = trial, 0
+        stored = trial.study.get_trials(deepcopy=False)[trial.number]
+        self._trial, self._told = trial, len(stored.intermediate_values)
         self.is_weak = False
 
     def see(self, curves: list[Curve]) -> bool:
