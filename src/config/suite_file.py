@@ -58,6 +58,12 @@ class Job:
         """How the job is called on the console."""
         return " ".join([self.alg, self.env, f"seed={self.config.seed}", *self.settings])
 
+    @property
+    def label(self) -> str:
+        """How the job is called where there is little room."""
+        parts = (self.alg, self.env, self.config.name, f"seed={self.config.seed}")
+        return " ".join(part for part in parts if part)
+
 
 @dataclass(frozen=True)
 class Study:

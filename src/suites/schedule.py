@@ -55,7 +55,7 @@ class Entry:
 
     def row(self) -> Row:
         """The entry as a row of the table."""
-        title, none = self.job.title, ("-", "-", "-")
+        title, none = self.job.label, ("-", "-", "-")
         if self.state != "started":
             waits = self.state == "queued" and self.not_before > time.monotonic()
             return ("waiting" if waits else self.state, title, *none)

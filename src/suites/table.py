@@ -73,7 +73,9 @@ def table(rows: list[Row], room: int) -> Table:
     shown = sorted(rows, key=lambda row: ORDER.index(row[0]))[: max(room, 1)]
     drawn = Table(title=title, title_justify="left", box=None)
     for name in HEADER:
-        drawn.add_column(name, justify="right" if name in ("steps", "left") else "left")
+        drawn.add_column(
+            name, justify="right" if name in ("steps", "left") else "left", no_wrap=True
+        )
     for row in shown:
         drawn.add_row(*map(Text, row))
     return drawn
