@@ -18,7 +18,8 @@ from utils.mongo_url import hide_password
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
-    It is 2 for a mistake that the user can correct, 128 plus its number for a signal.
+    It is 2 for a mistake that the user can correct, 75 if another process trains the run, 128 plus
+    its number for a signal.
     """
     words = sys.argv[1:] if argv is None else argv
 

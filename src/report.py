@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.best import best_of
 from analysis.results import cpu_seconds, find_runs, last_values, n_weights, reached
 from analysis.tables import LEVELS, Row, Table, tables
 from utils.command import guarded
@@ -133,6 +134,7 @@ def report(given: argparse.Namespace) -> int:
         if table.rows:
             level = LEVELS.get((table.task, table.key)) if given.level is None else given.level
             parts.append(markdown(table.rows, table.key, level, given.costs is not None))
+            parts += [best_of(table)] if given.best else []
             draw(table, given, lines, several=sum(bool(t.rows) for t in shown) > 1)
         print("\n\n".join([*parts, *table.notes]) + "\n")
     for note in notes:
@@ -153,6 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--level", type=float, help="tell when the metric first reached this level")
     parser.add_argument("--unfinished", action="store_true", help="also runs short of their t_max")
+    parser.add_argument("--best", action="store_true", help="also the best row of each method")
     parser.add_argument("--figure", type=Path, help="file for learning curves, .svg, .png or .pdf")
     parser.add_argument("--costs", type=Path, help="file for the metric against weights and time")
     parser.add_argument("--title", help="above the figures; by default the task")

@@ -34,7 +34,11 @@ ARROWS = {
     "resume": {"utils", "config"},
     "training": {"utils", "config", "run", "resume", "mongodb"},
     "main": BUILD | {"build", "evaluate", "training", "policy", "mongodb"},
-    "suite": {"utils", "analysis", "config", "resume"},  # starts main.py in separate processes
+    "engines": {"utils"},
+    # They start main.py in separate processes.
+    "suites": {"utils", "analysis", "config", "resume", "engines"},
+    "suite": {"utils", "config", "engines", "suites"},
+    "search": {"utils", "analysis", "config", "engines", "suites", "suite"},
     "report": {"utils", "analysis"},
 }
 # Single modules that a room may import although the whole room is out of its reach.

@@ -113,3 +113,18 @@ def test_a_curve_of_one_test_is_a_dot(tmp_path):
     (table,) = tables(find_runs(tmp_path)[0], None, unfinished=True)
     learning_curves(table.rows, table.key, tmp_path / "a.svg")
     assert (tmp_path / "a.svg").is_file()
+
+
+def test_the_best_of_each_method(tmp_path, capsys):
+    for lr, values in {0.1: (0.2, 0.4), 0.2: (0.5, 0.9)}.items():
+        for seed, value in enumerate(values, 1):
+            make_run(tmp_path, "agp", seed, [0.0, value], name=f"lr={lr}", lr=lr)
+    make_run(tmp_path, "agp", 1, [0.0, 1.0], name="lr=0.3", lr=0.3)
+    make_run(tmp_path, "agp", 3, [0.0, np.nan], name="lr=0.4", lr=0.4)
+    make_run(tmp_path, "vdn", 1, [0.0, np.nan])
+    lines = printed(capsys, tmp_path, "--best").split("| next best |")[1].splitlines()
+    found = [line for line in lines if line.startswith(("| agp |", "| vdn |", "Not", "Each"))]
+    assert found[0] == ("| agp | 2 | agp (lr=0.2) | 2 | 0.7000 | 0.2000 | agp (lr=0.1) | 0.3000 |")
+    assert found[1] == "| vdn | 1 | vdn | 1 | nan | nan | - | - |"
+    assert "Not compared, with fewer seeds: agp (lr=0.3)." in found
+    assert found[-1].startswith("Each is the best of several on these seeds")

@@ -204,7 +204,7 @@ def test_a_run_that_is_being_trained_is_left_alone(
     before = snapshot(results)
     with locked(run_dir(results)):
         code = main(["with", f"resume={run_dir(results)}"]) if explicit else auto(results)
-    assert code == 2
+    assert code == 75
     assert "is being trained right now, by process" in capsys.readouterr().err
     assert snapshot(results) == before
 

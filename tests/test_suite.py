@@ -11,9 +11,16 @@ from tests.runs import TINY
 
 import suite
 from config.suite_file import Job, Suite, read_suite
+from engines.local import Local
+from engines.process import Process
 from main import main as train
-from suite import Child, Schedule, command_of, next_step
+from suites import schedule
+from suites.jobs import command_of, next_step
+from suites.progress import read_progress
+from suites.schedule import Schedule
+from suites.table import table
 from utils.interruption import Interrupted, StopSignals
+from utils.run_dir import locked
 
 SMALL = dict(setting.split("=") for setting in TINY)
 
@@ -42,7 +49,7 @@ def step(job: Job, evaluation: tuple[str, ...] | None = None) -> str:
 def here(job: Job, what: str, found: Suite) -> None:
     """Take a job's step in this process."""
     run_dir = next_step(job, found.evaluation)[1]
-    assert train(command_of(job, what, run_dir, found)[2:]) == 0  # type: ignore[arg-type]
+    assert train(command_of(job, what, run_dir, found.evaluation)[2:]) == 0  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +100,7 @@ def test_a_run_goes_on_under_the_name_it_has(trained: tuple[Path, Suite]) -> Non
     lr = read(folder).jobs[0].config.lr
     found = read(folder, {"with": {"lr": lr}}, {"with": {"lr": 0.1}})
     run_dir = folder / "results/swap/vdn/vdn_seed3_1"
-    assert "name=''" in command_of(found.jobs[0], "train", run_dir, found)
+    assert "name=''" in command_of(found.jobs[0], "train", run_dir, None)
 
 
 def test_a_finished_run_is_evaluated_once_under_the_same_settings(
@@ -119,6 +126,11 @@ def test_a_damaged_run_is_trained_again(trained: tuple[Path, Suite]) -> None:
     config.write_text(text)
 
 
+def take(found: Suite, signals: StopSignals, retries: int = 0) -> int:
+    """Run a suite, one process at a time."""
+    return Schedule(found.jobs, found.evaluation, Local(), 1, retries, signals).run()
+
+
 class FakeChildren:
     """Replaces the commands of a suite; no run is trained."""
 
@@ -126,10 +138,10 @@ class FakeChildren:
         self.programs = list(programs)
         self.started: list[str] = []
         self.done: set[str] = set()
-        monkeypatch.setattr(suite, "command_of", self.command_of)
-        monkeypatch.setattr(suite, "next_step", self.next_step)
+        monkeypatch.setattr(schedule, "command_of", self.command_of)
+        monkeypatch.setattr(schedule, "next_step", self.next_step)
 
-    def command_of(self, job: Job, step: str, run_dir: Path | None, found: Suite) -> list[str]:
+    def command_of(self, job: Job, step: str, run_dir: Path | None, _: object) -> list[str]:
         self.started.append(job.title)
         return [sys.executable, "-c", self.programs[len(self.started) - 1]]
 
@@ -144,11 +156,11 @@ def test_a_failed_run_says_why_and_the_others_go_on(
     found = read(tmp_path, {"seeds": [1, 2]})
     fake.done.add(found.jobs[1].title)
     with StopSignals() as signals:
-        assert Schedule(found, 1, signals).run() == 1
+        assert take(found, signals) == 1
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("FAILED vdn swap seed=1")
     assert said[1] == "error: no memory"
-    assert said[2].startswith("had   vdn swap seed=2")
+    assert said[2].startswith("had    vdn swap seed=2")
 
 
 def test_a_step_without_a_result_is_no_endless_loop(
@@ -156,7 +168,7 @@ def test_a_step_without_a_result_is_no_endless_loop(
 ) -> None:
     FakeChildren(monkeypatch, "")
     with StopSignals() as signals:
-        assert Schedule(read(tmp_path), 1, signals).run() == 1
+        assert take(read(tmp_path), signals) == 1
     assert "left no result of this step" in capsys.readouterr().out
 
 
@@ -178,7 +190,7 @@ def test_a_stopped_suite_lets_its_runs_save_and_says_how_to_go_on(
     monkeypatch.setattr(sys, "argv", ["src/suite.py", "mine.yaml"])
     found = read(tmp_path, {"seeds": [1, 2, 3]})
     with StopSignals() as signals, pytest.raises(Interrupted) as stop:
-        Schedule(found, 1, signals).run()
+        take(found, signals)
     assert fake.started == [found.jobs[0].title]
     assert stop.value.exit_code == 130
     assert str(stop.value) == (
@@ -195,7 +207,8 @@ def test_the_command_line_lists_and_refuses(
     assert suite.main(given) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 24
-    assert all(line.startswith("train ") and line.endswith("lr=0.1") for line in lines)
+    assert [line.split()[:2] for line in lines] == [[str(i), "train"] for i in range(1, 25)]
+    assert all(line.endswith("lr=0.1") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -205,6 +218,11 @@ def test_the_command_line_lists_and_refuses(
         (["swap", "with", "lr"], "'lr' is not of the form key=value"),
         (["swap", "lr=0.1"], "Settings come after `with`"),
         (["swap", "--parallel", "0"], "--parallel 0: write 1 or more."),
+        (["swap", "--index", "25"], "--index 25: the suite has runs 1 to 24"),
+        (["swap", "--index", "0"], "--index 0: the suite has runs 1 to 24"),
+        (["swap", "--cpus", "2"], "--cpus 2 has no meaning with --engine local"),
+        (["swap", "--engine", "ray", "--minutes", "5"], "choose --engine slurm"),
+        (["swap", "--engine", "slurm", "--slurm", "gpu"], "--slurm 'gpu': write KEY=VALUE"),
         (["swap", "with", "seed=3"], "command line: seed: write the seeds of a block"),
         (["no/suite.yaml"], "there is no file 'no/suite.yaml'"),
     ],
@@ -224,6 +242,57 @@ def test_children_compute_on_one_thread_unless_told_otherwise(
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     program = "import os, sys; sys.exit(os.environ['OMP_NUM_THREADS'])"
-    child = Child(read(tmp_path).jobs[0], "train", [sys.executable, "-c", program])
-    assert child.wait() == "1"
+    assert Process([sys.executable, "-c", program], str(tmp_path)).wait() == (1, "1")
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_one_run_by_its_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["swap", "--index", "5", "--dry-run", "with", f"results_dir={tmp_path}"]
+    assert suite.main(given) == 0
+    said = f"   5 train     agent_graph swap seed=2 results_dir={tmp_path}\n"
+    assert capsys.readouterr().out == said
+
+
+def test_what_follows_from_each_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(schedule, "LOCKED_SECONDS", 0.0)
+    programs = [f"import sys; sys.exit({code})" for code in (75, 143, 130, 3, 2)]
+    fake = FakeChildren(monkeypatch, *programs)
+    with StopSignals() as signals:
+        assert take(read(tmp_path), signals, retries=1) == 1
+    assert len(fake.started) == 5
+    words = [line[:6].strip() for line in capsys.readouterr().out.splitlines() if line]
+    assert words == ["locked", "again", "again", "again", "FAILED"]
+
+
+def test_failures_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeChildren(monkeypatch, *["import sys; sys.exit(1)"] * 3)
+    with StopSignals() as signals:
+        assert take(read(tmp_path), signals, retries=2) == 1
+    assert len(fake.started) == 3
+
+
+def test_a_run_under_a_lock_has_a_code_of_its_own(trained: tuple[Path, Suite]) -> None:
+    folder, found = trained
+    run_dir = folder / "results/swap/vdn/vdn_seed3_1"
+    with locked(run_dir):
+        assert train(command_of(found.jobs[0], "train", run_dir, None)[2:]) == 75
+
+
+def test_how_far_a_run_has_come(trained: tuple[Path, Suite]) -> None:
+    run_dir = trained[0] / "results/swap/vdn/vdn_seed3_1"
+    found = read_progress(run_dir)
+    assert found is not None
+    assert found.env_steps == 64
+    assert found.last_test.startswith("test_success_mean ")
+    assert found.left(64) == "0:00:00"
+    assert read_progress(run_dir, since=os.stat(run_dir / "metrics.csv").st_mtime + 9) is None
+    assert read_progress(run_dir / "nothing") is None
+
+
+def test_the_table_shows_what_runs_first() -> None:
+    rows = [(state, f"run {state}", "-", "-", "-") for state in ("done", "queued", "running")]
+    drawn = table(rows, 2)
+    assert drawn.title == "1 running, 1 queued, 1 done"
+    assert [str(cell) for cell in drawn.columns[1].cells] == ["run running", "run queued"]

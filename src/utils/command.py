@@ -9,7 +9,7 @@ from utils.pipes import tolerate_closed_pipe
 
 
 def guarded(command: Callable[[StopSignals], int]) -> int:
-    """The exit code of a command: its own, 2 for a user's error, 128 plus the number of a signal.
+    """The exit code of a command: its own, that of a user's error, 128 plus the number of a signal.
 
     Args:
         command: receives the signals that stop it.
@@ -26,6 +26,7 @@ def _in_words(command: Callable[[StopSignals], int], signals: StopSignals) -> in
         return stop.exit_code
     except UserError as error:
         print(error_text(error), file=sys.stderr)
+        return error.exit_code
     except SystemExit as stop:  # nothing of ours calls sys.exit while a command runs
         print(
             f"error: an environment or another component called sys.exit({stop.code!r}), which "

@@ -1,8 +1,8 @@
 """Errors meant for the person at the keyboard.
 
-`main.py` prints a `UserError` as one paragraph without a traceback and exits with code 2. Raise it
-for anything the user can mend (a setting, a file, a device) and say in the message which value was
-seen and what to do next.
+`main.py` prints a `UserError` as one paragraph without a traceback and exits with its code. Raise
+it for anything the user can mend (a setting, a file, a device) and say in the message which value
+was seen and what to do next.
 """
 
 import dataclasses
@@ -13,7 +13,19 @@ LARGEST_LAYER = 65_536  # features, in any network
 
 
 class UserError(Exception):
-    """A mistake or circumstance that the user can mend; the message says how."""
+    """A mistake or circumstance that the user can mend; the message says how.
+
+    Attributes:
+        exit_code: of the command that ends with it.
+    """
+
+    exit_code = 2
+
+
+class LockedError(UserError):
+    """Another process holds what is needed; the same command works once that process has ended."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 class ConfigError(UserError):
@@ -25,7 +37,7 @@ class ConfigError(UserError):
 
 
 def error_text(error: UserError) -> str:
-    """The error as a command prints it, before it ends with exit code 2."""
+    """The error as a command prints it, before it ends."""
     if not isinstance(error, ConfigError):
         return f"error: {error}"
     noun = "problem" if len(error.problems) == 1 else "problems"

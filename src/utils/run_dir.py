@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from utils.errors import UserError
+from utils.errors import LockedError, UserError
 from utils.files import UNFINISHED, reason
 from utils.invocation import REPOSITORY, near
 
@@ -105,7 +105,8 @@ def locked(run_dir: Path) -> Iterator[None]:
     """Nobody else trains in `run_dir` meanwhile; the lock goes with the process, however it ends.
 
     Raises:
-        UserError: if another process does, or the lock's file cannot be written.
+        LockedError: if another process does.
+        UserError: if the lock's file cannot be written.
     """
     path = run_dir / LOCK
     try:
@@ -126,7 +127,7 @@ def _lock(run_dir: Path, path: Path, descriptor: int) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise UserError(
+        raise LockedError(
             f"{run_dir} is being trained right now, by {path.read_text().strip()}. Wait for that "
             f"process or end it; a run cannot be trained twice at the same time."
         ) from error

@@ -195,3 +195,77 @@ def test_a_run_asked_for_twice_is_refused(blocks: list[object], suite) -> None:
 def test_an_unknown_suite_names_the_nearest() -> None:
     (found,) = problems(read_suite, "topkk", [])
     assert found.startswith("suite: there is no config/suites/topkk.yaml. Did you mean 'topk'?")
+
+
+GRID = {**ONE, "grid": {"lr": ["3e-4", "1e-3"], "env_args": {"k": [1, 2]}}}
+
+
+def test_a_grid_is_every_combination_and_names_it(suite) -> None:
+    found = suite(GRID | {"with": {"t_max": 900}})
+    assert [job.config.name for job in found.jobs] == [
+        "lr=3e-4,env_args.k=1",
+        "lr=3e-4,env_args.k=2",
+        "lr=1e-3,env_args.k=1",
+        "lr=1e-3,env_args.k=2",
+    ]
+    assert found.jobs[0].config.lr == 3e-4
+    assert {job.config.t_max for job in found.jobs} == {900}
+    one_value = suite(ONE | {"grid": {"lr": ["1e-3", "1e-2"], "gamma": [0.9]}})
+    assert [job.config.name for job in one_value.jobs] == ["lr=1e-3", "lr=1e-2"]
+
+
+@pytest.mark.parametrize(
+    ("block", "said"),
+    [
+        ({**ONE, "grid": {"lr": 1}}, "block 1: grid: lr: 1 is not a list of values."),
+        ({**ONE, "grid": {"lr": []}}, "block 1: grid: lr: [] is not a list of values."),
+        ({**ONE, "grid": [1]}, "block 1: grid: [1] is not a mapping."),
+        ({**ONE, "grid": {"seed": [1]}}, "block 1: grid: seed: write the seeds"),
+        ({**ONE, "grid": {"lr": [-1, 0.1]}}, "block 1: grid: lr: -1"),
+        ({**ONE, "grid": {"lr": [0.1, 0.1]}}, "block 1 (iql on topk): the run with seed 1 is"),
+        (
+            {**ONE, "with": {"lr": 1}, "grid": {"lr": [1, 2]}},
+            "block 1: grid: lr: it is given under `with`, too.",
+        ),
+    ],
+)
+def test_a_mistake_in_a_grid(block: object, said: str, suite) -> None:
+    assert problems(suite, block)[0].startswith(said)
+
+
+SPACE = {"lr": {"low": "1e-4", "high": 1e-2, "log": True}, "hidden_dim": [8, 16]}
+SEARCH = {"trials": 12, "fresh_seeds": [8, 9], "space": SPACE}
+
+
+def test_a_search_makes_named_runs_of_what_was_drawn(suite) -> None:
+    found = suite(ONE, search=SEARCH, settings=("t_max=900",))
+    assert found.search is not None
+    drawn = found.search.tidy({"lr": 0.000123456, "hidden_dim": 8})
+    assert drawn == {"lr": 0.000123, "hidden_dim": 8}
+    (study,) = found.studies
+    jobs = study.jobs(drawn, (8, 9))
+    assert [job.config.seed for job in jobs] == [8, 9]
+    assert jobs[0].config.name == "lr=0.000123,hidden_dim=8"
+    assert (jobs[0].config.lr, jobs[0].config.t_max) == (0.000123, 900)
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ([], "search: [] is not a mapping"),
+        ({**SEARCH, "trails": 3}, "search: there is no key 'trails' in it. Did you mean 'trials'?"),
+        ({**SEARCH, "trials": 0}, "search: trials: 0 must be at least 1."),
+        ({**SEARCH, "trials": None}, "search: trials: "),
+        ({**SEARCH, "fresh_seeds": [1]}, "search: fresh_seeds: 1 is a seed of the search."),
+        ({**SEARCH, "space": {}}, "search: space: {} is not a mapping"),
+        ({**SEARCH, "space": {"gamma": [0.5]}}, "search: space: gamma: it is given elsewhere"),
+        ({**SEARCH, "space": {"seed": [1]}}, "search: space: seed: write the seeds"),
+        ({**SEARCH, "space": {"lr": 3}}, "search: space: lr: 3 is neither a list of values nor"),
+        ({**SEARCH, "space": {"lr": {"low": 2, "high": 1}}}, "search: space: lr: low: 2 must be"),
+        ({**SEARCH, "space": {"lr": [0.1, -1]}}, "search: space: lr: -1"),
+        ({**SEARCH, "space": {"lrr": [0.1]}}, "search: space: lrr: no such setting"),
+    ],
+)
+def test_a_mistake_in_a_search(search: object, said: str, suite) -> None:
+    found = problems(suite, ONE, search=search, settings=("gamma=0.5",))
+    assert found[0].startswith(said), found
