@@ -83,7 +83,7 @@ class FOPLearner(SoftActorCritic):
         """See `Learner`."""
         t = batch.n_steps
         inputs = self.controller.agent_inputs(batch, t + self.sees_last)
-        now = inputs.first(t)
+        now = inputs.window(0, t)
         log_pi = log_policy(self.online["agent"](inputs, None)[0], inputs.avail)  # [B, L, N, A]
         q = [self.online[f"critic_{k}"](now, None)[0] for k in TWINS]  # [B, T, N, A] each
         values, penalties = self._mix(self.online, q, batch.actions, batch, slice(0, t))

@@ -106,7 +106,7 @@ class MACPFLearner(SoftActorCritic):
         """See `Learner`."""
         t = batch.n_steps
         inputs = self.controller.agent_inputs(batch, t + self.sees_last)
-        now = inputs.first(t)
+        now = inputs.window(0, t)
         actor, critic = cast(list[DependentNetwork], [self.online["agent"], self.online["critic"]])
         logits, own, _ = actor.alone(inputs, None)  # [B, L, N, A] each
         actions = self._sample(actor, logits.detach(), own.detach(), inputs)  # [B, L, N] each

@@ -143,7 +143,7 @@ class AGPAgent(nn.Module):
         x = inputs.x  # [B, L, N, F]
         b, length = x.shape[:2]
         if self.recurrent == "pre":
-            x, hidden = self._remember(x, hidden)
+            x, hidden = self._remember(x, hidden, inputs.resets)
         rows = x.flatten(0, 1)  # [R, N, F], R = B * L
         nodes, attention = None, None
         if self.graph is None:
@@ -161,15 +161,17 @@ class AGPAgent(nn.Module):
             rows = rows[..., :0]
         if self.recurrent == "post":
             joined = torch.cat([rows, context], dim=-1).unflatten(0, (b, length))
-            x, hidden = self._remember(joined, hidden)
+            x, hidden = self._remember(joined, hidden, inputs.resets)
             rows, context = x.flatten(0, 1), context[..., :0]
         outputs = self.head(rows, context, nodes)  # [R, N, A]
         return outputs.unflatten(0, (b, length)), hidden, attention
 
-    def _remember(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _remember(
+        self, x: Tensor, hidden: Tensor | None, resets: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         assert self.pre is not None
         assert self.memory is not None
-        return self.memory(functional.relu(self.pre(x)), hidden)
+        return self.memory(functional.relu(self.pre(x)), hidden, resets)
 
 
 def _flatten(x: Tensor | None) -> Tensor | None:

@@ -61,7 +61,7 @@ class RNNAgent(nn.Module):
         """What the last layer reads, [B, L, N, H], and the next memory: see `HasFeatures`."""
         z = functional.relu(self.first(inputs.x))
         if self.memory is not None:
-            z, hidden = self.memory(z, hidden)
+            z, hidden = self.memory(z, hidden, inputs.resets)
         elif self.middle is not None:
             z = functional.relu(self.middle(z))
         return z, hidden
