@@ -176,9 +176,16 @@ def build_critic(config: RunConfig, controller: BasicController) -> Critic:
         individual=config.reward_aggregation == "individual",
     )
     if cls.needs_state and sizes.state_dim == 0:
+        others = {name: CRITICS.get(name).cls for name in CRITICS.built_in_names()}
+        fitting = [
+            name
+            for name, other in others.items()
+            if other.estimates == cls.estimates and not other.needs_state
+        ]
+        remedy = f"critic={' or '.join(fitting)}"
         raise UserError(
             f"critic={config.critic} reads the state, and env={config.env} has none. "
-            f"Use critic=own_value."
+            f"Use {remedy if fitting else 'a method without such a critic, such as --config=ippo'}."
         )
     critic: Critic = cls(config.critic_args, sizes)
     return critic

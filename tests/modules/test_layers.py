@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from tests.fake_envs import normal
@@ -151,7 +153,7 @@ def test_a_reset_is_a_new_sequence(memory: SequenceGRU | AgentwiseGRU) -> None:
     resets = torch.tensor([[False, False, True, False, True], [True, False, False, False, False]])
     out, last = memory(x, start, resets)
     for b, starts in enumerate(((0, 2, 4, L), (0, L))):
-        for k, (first, end) in enumerate(zip(starts, starts[1:], strict=False)):
+        for k, (first, end) in enumerate(pairwise(starts)):
             own = start[b : b + 1] if k == 0 and not resets[b, 0] else None
             part, hidden = memory(x[b : b + 1, first:end], own)
             torch.testing.assert_close(out[b : b + 1, first:end], part)
