@@ -12,15 +12,16 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from components.buffers.rollout import Rollout
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries, taken
-from components.policies import OutputKind, log_policy
+from components.policies import OutputKind, entropy, log_policy
 from components.schedules import LinearSchedule, Number, Progress
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners.base import Learner
+from learners.base import Details, Learner
 from modules.critics.base import Critic, CriticInputs
 from modules.initialisation import orthogonal_weights
 from utils.errors import refuse
@@ -66,7 +67,7 @@ class TargetedBatch(EpisodeBatch):
 
 
 class OnPolicyLearner(Learner):
-    """See the module's text; a subclass writes `prepare` and `loss`.
+    """Collects a batch, learns from it and drops it; a subclass writes `prepare` and `loss`.
 
     Args:
         config: settings.
@@ -77,6 +78,13 @@ class OnPolicyLearner(Learner):
         critic: estimates values.
     """
 
+    metric_descriptions: ClassVar[dict[str, str]] = {
+        **Learner.metric_descriptions,
+        "policy_loss": "loss of the policies without their entropy, last update",
+        "value_loss": "mean squared error of the critic, last update; with `value_norm` in units "
+        "of its targets' deviation",
+        "entropy": "mean entropy of an agent's policy in nats, last update",
+    }
     trains: ClassVar[OutputKind] = "logits of policies"
     uses_mixer: ClassVar[bool] = False
     learns_from: ClassVar[str] = Rollout.gives
@@ -143,16 +151,16 @@ class OnPolicyLearner(Learner):
             for rows in order.chunk(minibatches):
                 yield batch.select(rows, self._captured_batch)
 
+    @override
     def batch_memory(self, buffer: Any) -> EpisodeBatch:
-        """See `Learner`."""
         part = buffer.empty_batch(self.settings.batch_size // self.passes[1])
         b, t = part.actions.shape[:2]
         new = {name: part.reward.new_empty(b, t, c) for name, c in self.new_columns().items()}
         return self.batch_class(**dict(part.items()), **new)
 
     @property
+    @override
     def plan(self) -> str:
-        """See `Learner`."""
         (epochs, minibatches), size = self.passes, self.settings.batch_size
         return (
             f"{epochs * minibatches} gradient step(s) of {size // minibatches} episodes per {size} "
@@ -174,6 +182,26 @@ class OnPolicyLearner(Learner):
         """Of the actions that were taken, [B, T, N]; 0 of agents that take no part."""
         return of_present(taken(log_pi, batch.actions), batch, slice(0, batch.n_steps))
 
+    def sum_of_losses(
+        self, policy_loss: Tensor, value_loss: Tensor, log_pi: Tensor, batch: EpisodeBatch
+    ) -> tuple[Tensor, Details]:
+        """policy_loss - weight x entropy + value_coef x value_loss, and their metrics.
+
+        Args:
+            policy_loss: scalar, of the policies.
+            value_loss: scalar, of the critic.
+            log_pi: [B, T, N, A], log-probabilities of all actions.
+            batch: B episodes.
+        """
+        entropies = entropy(log_pi)  # [B, T, N]
+        bonus = self.mean(self.entropy_weight * entropies, batch)
+        entropies = entropies.detach()
+        return policy_loss - bonus + self.config.value_coef * value_loss, {
+            "policy_loss": policy_loss.detach,
+            "value_loss": value_loss.detach,
+            "entropy": lambda: self.mean(entropies, batch),
+        }
+
     def mean(self, x: Tensor, batch: EpisodeBatch) -> Tensor:
         """Mean of x [B, T, 1 or N] over real steps, and over agents that take part."""
         return masked_mean(x, self.mask(x, batch))
@@ -183,10 +211,10 @@ class OnPolicyLearner(Learner):
         return real_entries(batch, x.shape[2] > 1, self.controller.info.fixed_length)
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Learner`; and the stream of minibatches."""
+        """The learner's state, and its stream of minibatches."""
         return super().state_dict() | {"generator": generator_state(self.generator)}
 
+    @override
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Learner`."""
         super().load_state_dict(state)
         restore_generator(self.generator, state["generator"])

@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries
@@ -30,11 +31,7 @@ from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners.base import Details, Learner
 from utils.errors import refuse
-from utils.seeding import (
-    generator_state,
-    restore_generator,
-    torch_generator,
-)
+from utils.seeding import generator_state, restore_generator, torch_generator
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ PART_METRICS = {
 
 
 class SoftActorCritic(Learner):
-    """See the module's text; a subclass writes `loss`.
+    """Temperature, targets and losses of the module's text; a subclass writes `loss`.
 
     Args:
         config: settings.
@@ -197,6 +194,10 @@ class SoftActorCritic(Learner):
             "target_mean": lambda: self.mean_over_values(target, batch),
         }
 
+    def temperature_detail(self) -> Details:
+        """The metric of the temperature."""
+        return {"temperature": lambda: torch.as_tensor(self.temperature, dtype=torch.float32)}
+
     def mean_over_agents(self, x: Tensor, batch: EpisodeBatch) -> Tensor:
         """Mean of x [B, T, N] over real steps and agents that take part."""
         return masked_mean(x, self._mask(batch, per_agent=True))
@@ -206,14 +207,14 @@ class SoftActorCritic(Learner):
         return masked_mean(x, self._mask(batch, per_agent=x.shape[2] > 1))
 
     def _mask(self, batch: EpisodeBatch, per_agent: bool) -> Tensor | None:
-        """See `real_entries`."""
+        """Which entries count."""
         return real_entries(batch, per_agent, self.controller.info.fixed_length)
 
     def state_dict(self) -> dict[str, Any]:
-        """See `Learner`; and the stream of samples."""
+        """The learner's state, and its stream of samples."""
         return super().state_dict() | {"generator": generator_state(self.generator)}
 
+    @override
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Learner`."""
         super().load_state_dict(state)
         restore_generator(self.generator, state["generator"])

@@ -220,7 +220,9 @@ def test_padding_changes_nothing(critic: str) -> None:
         strict=True,
     ):
         torch.testing.assert_close(a, b)
-    assert first.moments.state_dict() == pytest.approx(second.moments.state_dict(), abs=1e-6)
+    assert first.advantages.moments.state_dict() == pytest.approx(
+        second.advantages.moments.state_dict(), abs=1e-6
+    )
 
 
 def test_what_absent_agents_see_and_do_changes_nothing() -> None:
@@ -263,9 +265,9 @@ def test_advantages_and_targets_are_normalised_over_what_counts() -> None:
         values = raw[real]
         expected = (values - values.mean()) / values.std(correction=0)
         torch.testing.assert_close(got[real], expected, atol=1e-5, rtol=1e-4)
-    before = learner.moments.state_dict()
+    before = learner.advantages.moments.state_dict()
     learner.prepare(batch)
-    assert learner.moments.state_dict() != before
+    assert learner.advantages.moments.state_dict() != before
 
 
 def test_advantages_of_nothing_but_noise_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:

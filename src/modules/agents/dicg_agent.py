@@ -27,6 +27,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.agents.rnn_agent import RNNAgent, RNNAgentConfig
@@ -70,8 +71,8 @@ class AgentAttention(nn.Module):
         if form in widths:
             self.score = nn.Linear(embed_dim, widths[form], bias=False)
 
+    @override
     def forward(self, embedding: Tensor, is_active: Tensor | None) -> Tensor:
-        """See the class."""
         n = embedding.shape[2]
         own = torch.eye(n, dtype=torch.bool, device=embedding.device)  # [N, N]
         if self.form == "identity":
@@ -107,8 +108,8 @@ class GraphLayer(nn.Module):
         for p in self.linear.parameters():
             nn.init.uniform_(p, -bound, bound)
 
+    @override
     def forward(self, embedding: Tensor, weights: Tensor) -> Tensor:
-        """See the class."""
         return torch.tanh(self.linear(weights @ embedding))
 
 
@@ -131,8 +132,8 @@ class DICGAgent(nn.Module):
         self.aggregator = nn.Sequential(nn.Linear(d, h), nn.ReLU(), nn.Linear(h, d))
         self.base = RNNAgent(RNNAgentConfig(), replace(sizes, input_dim=d))
 
+    @override
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """See the class."""
         first = last = self.encoder(inputs.x)  # [B, L, N, d]
         weights = self.attention(first, inputs.is_active)  # [B, L, N, N]
         for layer in self.layers:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.layers import AgentwiseGRU, AgentwiseLinear, SequenceGRU
@@ -52,8 +53,8 @@ class RNNAgent(nn.Module):
             self.memory = AgentwiseGRU(n, h, h)
         self.last = linear(h, sizes.n_actions)
 
+    @override
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """See the class."""
         z, hidden = self.features(inputs, hidden)
         return self.last(z), hidden
 
