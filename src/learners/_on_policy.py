@@ -169,8 +169,15 @@ class OnPolicyLearner(Learner):
 
     def state_values(self, batch: EpisodeBatch, n_steps: int) -> Tensor:
         """The critic's values of the first L = `n_steps` states, [B, L, C]; 0 of absent agents."""
-        own = self.controller.agent_inputs(batch, n_steps).x
-        values: Tensor = self.critic(CriticInputs(batch.state[:, :n_steps], own))
+        own = self.controller.agent_inputs(batch, n_steps)
+        seen = CriticInputs(
+            state=batch.state[:, :n_steps],
+            own=own.x,
+            is_active=own.is_active,
+            avail=own.avail,
+            action_features=own.action_features,
+        )
+        values: Tensor = self.critic(seen)
         return of_present(values, batch, slice(0, n_steps)) if values.shape[2] > 1 else values
 
     def log_policies(self, batch: EpisodeBatch) -> Tensor:

@@ -144,12 +144,14 @@ def test_mixer_is_monotone_and_treats_steps_alike(name: str) -> None:
 # Critics
 
 
-SIZES = CriticSizes(5, 7, N, A, hidden_dim=8, n_rewards=1)
+SIZES = CriticSizes(5, 7, N, A, hidden_dim=8, n_rewards=1, agents=fake_sizes())
 
 
 def critic_inputs() -> dict[str, torch.Tensor]:
     actions = torch.randint(A, (B, T, N), generator=rng())
-    return {"state": normal(B, T, 7), "own": normal(B, T, N, 5, seed=1), "actions": actions}
+    avail = fake_inputs(fake_sizes(), B, T).avail
+    own = normal(B, T, N, 5, seed=1)
+    return {"state": normal(B, T, 7), "own": own, "actions": actions, "avail": avail}
 
 
 @pytest.mark.parametrize("individual", [False, True])

@@ -5,7 +5,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from components.settings import AgentSettings
 from envs.base import EnvInfo
+from modules.agents.base import AgentSizes
 
 
 @dataclass(slots=True)
@@ -16,6 +18,8 @@ class CriticInputs:
     own: Tensor  # [B, L, N, F], what each agent's policy sees: observation, id, last action
     actions: Tensor | None = None  # [B, L, N] int64, of all agents; for values of actions
     is_active: Tensor | None = None  # [B, L, N] bool, true for agents that take part
+    avail: Tensor | None = None  # [B, L, N, A] bool, actions that are available
+    action_features: Tensor | None = None  # [B, L, N, A, F'], what the actions are
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,14 @@ class CriticSizes:
     n_actions: int  # A
     hidden_dim: int  # H, units of the hidden layers
     n_rewards: int  # R: 1 for a team, N if rewards are individual
+    agents: AgentSizes | None = None  # sizes of the agents' networks, for critics with a graph
 
     @classmethod
     def of(cls, info: EnvInfo, input_dim: int, hidden_dim: int, individual: bool) -> "CriticSizes":
         """Sizes for an environment whose agents' inputs have `input_dim` features."""
-        n_rewards = info.n_agents if individual else 1
-        return cls(input_dim, info.state_dim, info.n_agents, info.n_actions, hidden_dim, n_rewards)
+        n, n_rewards = info.n_agents, info.n_agents if individual else 1
+        agents = AgentSizes.of(info, input_dim, AgentSettings(hidden_dim=hidden_dim))
+        return cls(input_dim, info.state_dim, n, info.n_actions, hidden_dim, n_rewards, agents)
 
 
 class Critic(nn.Module):
