@@ -173,11 +173,16 @@ def build_critic(config: RunConfig, controller: BasicController) -> Critic:
         encoded_dim=cast(ChoosesInOrder, controller.agent).encoded_dim if cls.needs_encoder else 0,
     )
     if cls.needs_state and sizes.state_dim == 0:
-        kin = [c for c in CRITICS.built_in_names() if CRITICS.get(c).cls.estimates == cls.estimates]
-        without = [f"critic={c}" for c in kin if not CRITICS.get(c).cls.needs_state]
+        others = {name: CRITICS.get(name).cls for name in CRITICS.built_in_names()}
+        fitting = [
+            name
+            for name, other in others.items()
+            if other.estimates == cls.estimates and not other.needs_state
+        ]
+        remedy = f"critic={' or '.join(fitting)}"
         raise UserError(
             f"critic={config.critic} reads the state, and env={config.env} has none. "
-            f"Use {' or '.join(without) or 'another environment, or another method'}."
+            f"Use {remedy if fitting else 'a method without such a critic, such as --config=ippo'}."
         )
     critic: Critic = cls(config.critic_args, sizes)
     return critic

@@ -20,7 +20,7 @@ import torch
 import yaml
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from tests.runs import TINY
+from tests.runs import tiny_settings
 
 import main
 import training
@@ -94,7 +94,7 @@ def commands(draw: st.DrawFn) -> list[str]:
             key = draw(unknown(sorted(known)))
         text = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True)
         edits.append(f"{key}=" + text.removesuffix("\n").removesuffix("\n..."))
-    return [f"--config={alg}", f"--env-config={env}", "with", *TINY, *edits]
+    return [f"--config={alg}", f"--env-config={env}", "with", *tiny_settings(alg), *edits]
 
 
 @cache

@@ -27,9 +27,18 @@ TINY = (
 )
 
 
+OF_REPLAY = ("buffer_size", "train_every_episodes")
+
+
 def tiny(alg: str, env: str, *overrides: str) -> RunConfig:
     """The configuration of a run that takes a fraction of a second."""
-    return load_config(alg, env, [*TINY, *overrides])
+    return load_config(alg, env, [*tiny_settings(alg), *overrides])
+
+
+def tiny_settings(alg: str) -> list[str]:
+    """`TINY`, without what the method does not read."""
+    replays = load_config(alg, None, []).buffer == "replay"
+    return [setting for setting in TINY if replays or setting.split("=")[0] not in OF_REPLAY]
 
 
 def train(config: RunConfig, run_dir: Path) -> Path:

@@ -109,9 +109,9 @@ def test_tutorial_runs_as_printed(tutorial):
     assert "lowering_weight: 0.2" in recorded
     for name in ("weighted_sum", "modular_sum", "dueling_agent", "hysteretic_learner"):
         assert f"  {name} " in listed
-    # Three tests of every component, two of a mixer, two of an agent, one of a learner, and the
-    # checker; of the agent that alone is tried with and without further inputs.
-    assert f"{3 * 4 + 2 + 2 + 1 + 1} passed" in contracts
+    # Three tests of every component, two of a mixer, four of an agent, one of a learner, and the
+    # checker; of the agent that alone is tried with and without further inputs and memory.
+    assert f"{3 * 4 + 2 + 4 + 1 + 1} passed" in contracts
 
 
 def test_tutorial_code_is_in_our_style(tutorial):

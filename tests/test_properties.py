@@ -42,7 +42,7 @@ def build(alg: str, info: EnvInfo = INFO, *overrides: str) -> Learner:
 def loss_of(learner: Learner, batch: EpisodeBatch) -> torch.Tensor:
     """The loss of episodes as the first that the learner sees."""
     if isinstance(learner, PPOLearner):
-        learner.moments = ValueMoments(learner.config.value_norm, learner.device)
+        learner.advantages.moments = ValueMoments(learner.config.value_norm, learner.device)
     return learner.loss(learner.prepare(batch))[0]
 
 

@@ -72,6 +72,15 @@ class EpsilonGreedyConfig:
         )
 
 
+def _unread(config: EpsilonGreedyConfig, settings: ExplorationSettings) -> dict[str, str]:
+    """An epsilon that stays as it is has no time over which it falls."""
+    del settings
+    if config.epsilon_start != config.epsilon_finish:
+        return {}
+    both = f"action_selector_args.epsilon_start and epsilon_finish are both {config.epsilon_start}"
+    return {"epsilon_anneal_time": f"{both}, so nothing falls. Leave it out, or set one of them."}
+
+
 def _epsilon(config: EpsilonGreedyConfig, exploration: ExplorationSettings) -> LinearSchedule:
     return LinearSchedule(
         config.epsilon_start, config.epsilon_finish, exploration.epsilon_anneal_time
@@ -83,6 +92,7 @@ class EpsilonGreedy:
     """Best action, or with probability epsilon a random one, decided for each agent on its own."""
 
     takes: ClassVar[tuple[OutputKind, ...]] = ("action values", "a joint action")
+    unread = staticmethod(_unread)
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: EpsilonGreedyConfig, exploration: ExplorationSettings):
@@ -138,6 +148,7 @@ class Categorical:
     """
 
     takes: ClassVar[tuple[OutputKind, ...]] = ("logits of policies",)
+    unread = staticmethod(_unread)
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
     def __init__(self, config: CategoricalConfig, exploration: ExplorationSettings):

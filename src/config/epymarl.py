@@ -239,6 +239,7 @@ SAME_WORD = {
     "checkpoint_path": "a run's folder or a checkpoint's file, not a folder of models",
     "evaluate": "prints a table and appends it to `evaluations.csv` of the run",
     "render": "`none`, `gif` or `mp4`: a film is written, no window opens",
+    "buffer_size": "on-policy methods do not read it; equal to `batch_size` it is accepted",
     "batch_size_run": "8 by default, as with PyMARL's parallel runner; 1 is its episode runner",
     "obs_last_action": "false by default, as in EPyMARL's algorithms; PyMARL's default is true",
     "optim_alpha": "only with `optimizer=rmsprop`, which PyMARL uses; EPyMARL always uses Adam",

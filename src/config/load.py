@@ -6,9 +6,9 @@ and frozen. If anything is wrong, one `ConfigError` tells all of it.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from config import epymarl, layers, plugins
 from config.coerce import BAD, Problem, coerce, coerce_settings
@@ -43,6 +43,7 @@ def load_config(
     stack: list[Layer] = []
     unreadable: list[str] = []
     files = [(layers.CONFIG_DIR / "default.yaml", "default.yaml")]
+    for_all = {"default.yaml"}  # labels of files that serve every method
     names: dict[str, Any] = {}
     for name, folder, flag, key in (
         (env, "envs", "--env-config", "env_name"),
@@ -57,6 +58,8 @@ def load_config(
             continue
         names[key] = path.stem
         files.append((path, label))
+        if key == "env_name":
+            for_all.add(label)
     for path, label in files:
         try:
             stack.append(layers.read_file(path, label, problems))
@@ -76,7 +79,7 @@ def load_config(
         raise ConfigError(unreadable + problems)
     merged = Merged()
     merged.add_all([*stack, with_layer])
-    config = _resolve(merged, problems)
+    config = _resolve(merged, problems, for_all)
     for sentence in merged.left_out:
         say(sentence)
     return dataclasses.replace(config, preset=preset)
@@ -110,7 +113,7 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     hashes = recorded.data.pop("plugin_files", {})
     merged = Merged()
     merged.add_all([recorded, with_layer])
-    config = _resolve(merged, problems)
+    config = _resolve(merged, problems, for_all={recorded.label})
     others = {s for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
     config = plugins.as_recorded(config, hashes, others)
     optional = {f"{s}_args" for s in others} | MAY_BE_MISSING
@@ -141,8 +144,28 @@ def _asked_preset(stack: list[Layer]) -> str:
     return asked[-1] if asked and isinstance(asked[-1], str) else RunConfig.preset
 
 
-def _resolve(merged: Merged, problems: list[str]) -> RunConfig:
+@runtime_checkable
+class MayIgnore(Protocol):
+    """A component that does not follow some run-wide settings."""
+
+    @staticmethod
+    def unread(config: Any, settings: Any) -> dict[str, str]:
+        """Settings of the run that change nothing -> why, and what to write instead.
+
+        Args:
+            config: the component's own settings.
+            settings: those of the run.
+        """
+        ...
+
+
+def _resolve(merged: Merged, problems: list[str], for_all: set[str]) -> RunConfig:
     """The typed configuration.
+
+    Args:
+        merged: the layers.
+        problems: found so far.
+        for_all: labels of layers that serve every method; they may hold what this one ignores.
 
     Raises:
         ConfigError: with `problems` and everything wrong with the merged settings.
@@ -157,10 +180,22 @@ def _resolve(merged: Merged, problems: list[str]) -> RunConfig:
         for slot, component in components.items()
         if component is not None
     }
+    if not found:
+        config = dataclasses.replace(config, **args)
+        given = {path for path, label in merged.origin.items() if label not in for_all}
+        found += [problem for problem in _unread(config, components) if problem.path in given]
     problems = problems + [merged.sentence(problem) for problem in found]
     if problems:
         raise ConfigError(dict.fromkeys(problems))
-    return dataclasses.replace(config, **args)
+    return config
+
+
+def _unread(config: RunConfig, components: dict[str, Component | None]) -> Iterator[Problem]:
+    """Run-wide settings that a component of this run does not follow."""
+    for slot, component in components.items():
+        if component is not None and isinstance(component.cls, MayIgnore):
+            ignored = component.cls.unread(getattr(config, f"{slot}_args"), config)
+            yield from (Problem(name, text) for name, text in ignored.items())
 
 
 def _component(slot: str, data: dict[str, Any], problems: list[Problem]) -> Component | None:

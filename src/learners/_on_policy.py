@@ -13,15 +13,17 @@ from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from components.buffers.rollout import Rollout
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries, taken
-from components.policies import OutputKind, log_policy
+from components.policies import OutputKind, entropy, log_policy
 from components.schedules import LinearSchedule, Number, Progress
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._sampling import SamplingLearner
+from learners.base import Details, Learner
 from modules.agents.base import ChoosesInOrder
 from modules.critics.base import Critic, CriticInputs
 from modules.initialisation import orthogonal_weights
@@ -63,7 +65,7 @@ class TargetedBatch(EpisodeBatch):
 
 
 class OnPolicyLearner(SamplingLearner):
-    """See the module's text; a subclass writes `prepare` and `loss`.
+    """Collects a batch, learns from it and drops it; a subclass writes `prepare` and `loss`.
 
     Args:
         config: settings.
@@ -74,6 +76,13 @@ class OnPolicyLearner(SamplingLearner):
         critic: estimates values.
     """
 
+    metric_descriptions: ClassVar[dict[str, str]] = {
+        **Learner.metric_descriptions,
+        "policy_loss": "loss of the policies without their entropy, last update",
+        "value_loss": "mean squared error of the critic, last update; with `value_norm` in units "
+        "of its targets' deviation",
+        "entropy": "mean entropy of an agent's policy in nats, last update",
+    }
     trains: ClassVar[OutputKind] = "logits of policies"
     uses_mixer: ClassVar[bool] = False
     learns_from: ClassVar[str] = Rollout.gives
@@ -138,16 +147,16 @@ class OnPolicyLearner(SamplingLearner):
             for rows in order.chunk(minibatches):
                 yield batch.select(rows, self._captured_batch)
 
+    @override
     def batch_memory(self, buffer: Any) -> EpisodeBatch:
-        """See `Learner`."""
         part = buffer.empty_batch(self.settings.batch_size // self.passes[1])
         b, t = part.actions.shape[:2]
         new = {name: part.reward.new_empty(b, t, c) for name, c in self.new_columns().items()}
         return self.batch_class(**dict(part.items()), **new)
 
     @property
+    @override
     def plan(self) -> str:
-        """See `Learner`."""
         (epochs, minibatches), size = self.passes, self.settings.batch_size
         return (
             f"{epochs * minibatches} gradient step(s) of {size // minibatches} episodes per {size} "
@@ -157,7 +166,13 @@ class OnPolicyLearner(SamplingLearner):
     def state_values(self, batch: EpisodeBatch, n_steps: int) -> Tensor:
         """The critic's values of the first L = `n_steps` states, [B, L, C]; 0 of absent agents."""
         inputs = self.controller.agent_inputs(batch, n_steps)
-        seen = CriticInputs(batch.state[:, :n_steps], inputs.x, is_active=inputs.is_active)
+        seen = CriticInputs(
+            state=batch.state[:, :n_steps],
+            own=inputs.x,
+            is_active=inputs.is_active,
+            avail=inputs.avail,
+            action_features=inputs.action_features,
+        )
         if self.critic.needs_encoder:
             seen.encoded = cast(ChoosesInOrder, self.controller.agent).encode(inputs)
         values: Tensor = self.critic(seen)
@@ -171,6 +186,26 @@ class OnPolicyLearner(SamplingLearner):
     def log_prob(self, log_pi: Tensor, batch: EpisodeBatch) -> Tensor:
         """Of the actions that were taken, [B, T, N]; 0 of agents that take no part."""
         return of_present(taken(log_pi, batch.actions), batch, slice(0, batch.n_steps))
+
+    def sum_of_losses(
+        self, policy_loss: Tensor, value_loss: Tensor, log_pi: Tensor, batch: EpisodeBatch
+    ) -> tuple[Tensor, Details]:
+        """policy_loss - weight x entropy + value_coef x value_loss, and their metrics.
+
+        Args:
+            policy_loss: scalar, of the policies.
+            value_loss: scalar, of the critic.
+            log_pi: [B, T, N, A], log-probabilities of all actions.
+            batch: B episodes.
+        """
+        entropies = entropy(log_pi)  # [B, T, N]
+        bonus = self.mean(self.entropy_weight * entropies, batch)
+        entropies = entropies.detach()
+        return policy_loss - bonus + self.config.value_coef * value_loss, {
+            "policy_loss": policy_loss.detach().clone,
+            "value_loss": value_loss.detach().clone,
+            "entropy": lambda: self.mean(entropies, batch),
+        }
 
     def mean(self, x: Tensor, batch: EpisodeBatch) -> Tensor:
         """Mean of x [B, T, 1 or N] over real steps, and over agents that take part."""

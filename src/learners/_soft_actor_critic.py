@@ -73,7 +73,7 @@ PART_METRICS = {
 
 
 class SoftActorCritic(SamplingLearner):
-    """See the module's text; a subclass writes `loss`.
+    """Temperature, targets and losses of the module's text; a subclass writes `loss`.
 
     Args:
         config: settings.
@@ -183,6 +183,10 @@ class SoftActorCritic(SamplingLearner):
             "target_mean": lambda: self.mean_over_values(target, batch),
         }
 
+    def temperature_detail(self) -> Details:
+        """The metric of the temperature."""
+        return {"temperature": lambda: torch.as_tensor(self.temperature, dtype=torch.float32)}
+
     def mean_over_agents(self, x: Tensor, batch: EpisodeBatch) -> Tensor:
         """Mean of x [B, T, N] over real steps and agents that take part."""
         return masked_mean(x, self._mask(batch, per_agent=True))
@@ -192,5 +196,5 @@ class SoftActorCritic(SamplingLearner):
         return masked_mean(x, self._mask(batch, per_agent=x.shape[2] > 1))
 
     def _mask(self, batch: EpisodeBatch, per_agent: bool) -> Tensor | None:
-        """See `real_entries`."""
+        """Which entries count."""
         return real_entries(batch, per_agent, self.controller.info.fixed_length)

@@ -78,6 +78,7 @@ class Learner(ABC):
         self._parameters = [p for p in online.parameters() if p.requires_grad]
         self.device = self._parameters[0].device
         self.reward_scaler = RewardScaler(settings.reward_scaling, self.device)
+        self.stateful: dict[str, Any] = {"reward_scaler": self.reward_scaler}  # saved, by name
         self.updates = 0
         self._rounds = 0  # training rounds that have come due
         self._targets_at = 0
@@ -235,11 +236,8 @@ class Learner(ABC):
 
     def _set_learning_rate(self, env_steps: int) -> None:
         if self.settings.lr_schedule == "linear":
-            self._scale_learning_rates(max(0.0, 1.0 - env_steps / self.t_max))
-
-    def _scale_learning_rates(self, fraction: float) -> None:
-        self._lr_fraction = fraction
-        scale_learning_rates(self.optimizer, fraction)
+            self._lr_fraction = max(0.0, 1.0 - env_steps / self.t_max)
+            scale_learning_rates(self.optimizer, self._lr_fraction)
 
     def _update_targets(self, episodes: int) -> None:
         rule = self.settings.target_update
@@ -274,7 +272,7 @@ class Learner(ABC):
             "online": self.online.state_dict(),
             "target": self.target.state_dict(),
             "optimizer": optimizer_state(self.optimizer, self.settings, self._lr_fraction),
-            "reward_scaler": self.reward_scaler.state_dict(),
+            **{name: part.state_dict() for name, part in self.stateful.items()},
             "updates": self.updates,
             "rounds": self._rounds,
             "targets_at": self._targets_at,
@@ -292,7 +290,8 @@ class Learner(ABC):
         self.online.load_state_dict(state["online"])
         self.target.load_state_dict(state["target"])
         self._lr_fraction = load_optimizer(self.optimizer, state["optimizer"], self.settings)
-        self.reward_scaler.load_state_dict(state["reward_scaler"])
+        for name, part in self.stateful.items():
+            part.load_state_dict(state[name])
         self.updates, self._targets_at = state["updates"], state["targets_at"]
         self._rounds = state["rounds"]
         self._record.load_state_dict(state["sums"])

@@ -16,14 +16,15 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import of_present, taken
-from components.policies import entropy, log_policy
+from components.policies import log_policy
 from components.returns import lambda_returns
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
-from learners.base import Details, Learner
+from learners.base import Details
 from modules.critics.base import CriticInputs
 from utils.errors import outside, refuse
 from utils.registry import LEARNERS
@@ -51,10 +52,7 @@ class COMALearner(OnPolicyLearner):
     critic_estimates: ClassVar[str] = "values of actions"
     has_targets: ClassVar[bool] = True
     metric_descriptions: ClassVar[dict[str, str]] = {
-        **Learner.metric_descriptions,
-        "policy_loss": "loss of the actors without the entropy, last update",
-        "value_loss": "mean squared TD error of the critic, last update",
-        "entropy": "mean entropy of an agent's policy in nats, last update",
+        **OnPolicyLearner.metric_descriptions,
         "advantage_abs": "mean absolute counterfactual advantage, last update",
         "q_taken_mean": "mean value of the actions taken, last update",
     }
@@ -62,21 +60,21 @@ class COMALearner(OnPolicyLearner):
     _actors_learn = True  # in the gradient step under way
 
     @property
+    @override
     def passes(self) -> tuple[int, int]:
-        """See `OnPolicyLearner`."""
         return self.config.critic_epochs, 1
 
+    @override
     def new_columns(self) -> dict[str, int]:
-        """See `OnPolicyLearner`."""
         return {"target": self.controller.info.n_agents}
 
     def capture(self, batch: EpisodeBatch) -> None:
-        """See `Learner`; with several epochs gradient steps differ, so they are no graph."""
+        """With several epochs gradient steps differ, so they are no CUDA graph."""
         if self.config.critic_epochs == 1:
             super().capture(batch)
 
+    @override
     def batches(self, buffer: Any) -> Iterator[EpisodeBatch]:
-        """See `OnPolicyLearner`."""
         for epoch, batch in enumerate(super().batches(buffer), 1):
             self._actors_learn = epoch == self.config.critic_epochs
             yield batch
@@ -116,15 +114,11 @@ class COMALearner(OnPolicyLearner):
         advantage = (q_taken - (log_pi.exp() * q).sum(dim=3)).detach()  # [B, T, N]
         policy_loss = -self.mean(advantage * self.log_prob(log_pi, batch), batch)
         value_loss = self.mean((q_taken - batch.target).square(), batch)
-        entropies = entropy(log_pi)  # [B, T, N]
-        loss = self.config.value_coef * value_loss
-        if self._actors_learn:
-            loss = loss + policy_loss - self.mean(self.entropy_weight * entropies, batch)
-        q_taken, entropies = q_taken.detach(), entropies.detach()
-        return loss, {
-            "policy_loss": policy_loss.detach().clone,
-            "value_loss": value_loss.detach().clone,
-            "entropy": lambda: self.mean(entropies, batch),
+        loss, details = self.sum_of_losses(policy_loss, value_loss, log_pi, batch)
+        if not self._actors_learn:
+            loss = self.config.value_coef * value_loss
+        q_taken = q_taken.detach()
+        return loss, details | {
             "advantage_abs": lambda: self.mean(advantage.abs(), batch),
             "q_taken_mean": lambda: self.mean(q_taken, batch),
         }

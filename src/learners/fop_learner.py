@@ -22,17 +22,14 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from components.episode_batch import EpisodeBatch, as_floats
 from components.masking import of_present, taken
 from components.policies import log_policy, soft_value
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners._soft_actor_critic import (
-    PART_METRICS,
-    SoftActorCritic,
-    SoftActorCriticConfig,
-)
+from learners._soft_actor_critic import PART_METRICS, SoftActorCritic, SoftActorCriticConfig
 from learners.base import Details
 from modules.agents.base import AgentInputs
 from modules.layers import redrawn
@@ -48,15 +45,7 @@ class FOPLearnerConfig(SoftActorCriticConfig):
 
 @LEARNERS.register("fop_learner", config=FOPLearnerConfig)
 class FOPLearner(SoftActorCritic):
-    """See the module's text.
-
-    Args:
-        config: settings.
-        settings: discount, optimiser, target updates.
-        controller: runs the actors' network.
-        mixer: as `modules/mixers/fop.py`.
-        t_max: environment steps of the whole run.
-    """
+    """Trains the actors, and twin critics with a mixer each (`modules/mixers/fop.py`)."""
 
     mixes: ClassVar[str] = "soft values"
     metric_descriptions: ClassVar[dict[str, str]] = {
@@ -79,19 +68,19 @@ class FOPLearner(SoftActorCritic):
         groups = (("agent",), *((f"critic_{k}", f"mixer_{k}") for k in TWINS))
         super().__init__(config, settings, controller, online, t_max, groups)
 
+    @override
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
-        """See `Learner`."""
         t = batch.n_steps
         inputs = self.controller.agent_inputs(batch, t + self.sees_last)
-        now = inputs.first(t)
+        now = inputs.window(0, t)
         log_pi = log_policy(self.online["agent"](inputs, None)[0], inputs.avail)  # [B, L, N, A]
         q = [self.online[f"critic_{k}"](now, None)[0] for k in TWINS]  # [B, T, N, A] each
         values, penalties = self._mix(self.online, q, batch.actions, batch, slice(0, t))
         target = self._targets(batch, inputs, log_pi.detach())  # [B, T, 1]
         lower = torch.minimum(*q).detach()
         loss, details = self.losses(batch, log_pi[:, :t], lower, values, target)
-        details["temperature"] = lambda: torch.as_tensor(self.temperature, dtype=torch.float32)
-        return loss + self.mean_over_values(penalties[0] + penalties[1], batch), details
+        loss = loss + self.mean_over_values(penalties[0] + penalties[1], batch)
+        return loss, details | self.temperature_detail()
 
     @torch.no_grad()
     def _targets(self, batch: EpisodeBatch, inputs: AgentInputs, log_pi: Tensor) -> Tensor:

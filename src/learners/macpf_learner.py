@@ -25,18 +25,14 @@ from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
-from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import of_present, taken
 from components.policies import log_policy
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
-from learners._soft_actor_critic import (
-    PART_METRICS,
-    SoftActorCritic,
-    SoftActorCriticConfig,
-)
+from learners._soft_actor_critic import PART_METRICS, SoftActorCritic, SoftActorCriticConfig
 from learners.base import Details
 from modules.agents.base import AgentInputs
 from modules.dependence import DependentNetwork, parents_mask
@@ -60,15 +56,7 @@ class MACPFLearnerConfig(SoftActorCriticConfig):
 
 @LEARNERS.register("macpf_learner", config=MACPFLearnerConfig)
 class MACPFLearner(SoftActorCritic):
-    """See the module's text. Lists of two hold the independent mode, then the dependent one.
-
-    Args:
-        config: settings.
-        settings: discount, optimiser, target updates.
-        controller: runs the actors' network, a `DependentNetwork`.
-        mixer: from q_taken [B, T, N] and state [B, T, S] to [B, T, 1] or [B, T, N].
-        t_max: environment steps of the whole run.
-    """
+    """Trains both modes. Lists of two hold the independent mode, then the dependent one."""
 
     takes: ClassVar[tuple[str, ...]] = ("outputs in sequence",)
     config: MACPFLearnerConfig
@@ -85,13 +73,9 @@ class MACPFLearner(SoftActorCritic):
         mixer: nn.Module,
         t_max: int,
     ):
-        online = nn.ModuleDict(
-            {
-                "agent": controller.agent,
-                "critic": redrawn(controller.agent, controller.seed, "critic"),
-                "mixer": mixer,
-            }
-        )
+        online = nn.ModuleDict({"agent": controller.agent})
+        online["critic"] = redrawn(controller.agent, controller.seed, "critic")
+        online["mixer"] = mixer
         self.mixers = ["mixer", "mixer"]
         if not config.share_mixer:
             self.mixers[1] = "dependent_mixer"
@@ -102,14 +86,15 @@ class MACPFLearner(SoftActorCritic):
         self.preceding = parents_mask(n, "preceding", device)
         self.critic_parents = parents_mask(n, config.critic_parents, device)
 
+    @override
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
-        """See `Learner`."""
         t = batch.n_steps
         inputs = self.controller.agent_inputs(batch, t + self.sees_last)
-        now = inputs.first(t)
+        now = inputs.window(0, t)
         actor, critic = cast(list[DependentNetwork], [self.online["agent"], self.online["critic"]])
         logits, own, _ = actor.alone(inputs, None)  # [B, L, N, A] each
-        actions = self._sample(actor, logits.detach(), own.detach(), inputs)  # [B, L, N] each
+        noise = (self.noise(own.shape), self.noise(logits.shape))
+        actions = actor.sample(logits, own, *noise, inputs)  # [B, L, N] each
         dependent = own + actor.received(actions[1], self.preceding, inputs.is_active)
         log_pi = [log_policy(x, inputs.avail) for x in (logits, dependent)]
         q, q_own, _ = critic.alone(now, None)  # [B, T, N, A] each
@@ -118,8 +103,7 @@ class MACPFLearner(SoftActorCritic):
         with torch.no_grad():
             heard = critic.received(actions[1][:, :t], self.critic_parents, now.is_active)
             known = [q.detach(), q_own.detach() + heard]
-        after = inputs.x.shape[1] - 1
-        next_values = [torch.zeros_like(value[:, :after]) for value in values]
+        next_values = [torch.zeros_like(value[:, : inputs.x.shape[1] - 1]) for value in values]
         if self.bootstraps(batch):
             next_values = self._next_values(batch, inputs, actions)
         targets = [
@@ -133,21 +117,7 @@ class MACPFLearner(SoftActorCritic):
             loss, found = self.losses(batch, *parts)
             total = total + loss
             details |= {f"{mode}_{key}": detail for key, detail in found.items()}
-        details["temperature"] = lambda: torch.as_tensor(self.temperature, dtype=torch.float32)
-        return total, details
-
-    @torch.no_grad()
-    def _sample(
-        self, actor: DependentNetwork, logits: Tensor, own: Tensor, inputs: AgentInputs
-    ) -> list[Tensor]:
-        """Actions of both modes at every step, [B, L, N] each; the dependent ones in order."""
-        noise, avail = self.noise(own.shape), inputs.avail
-
-        def pick(i: int, outputs: Tensor) -> Tensor:
-            return greedy_actions(outputs + noise[:, :, i], avail[:, :, i])
-
-        alone = greedy_actions(logits + self.noise(logits.shape), avail)
-        return [alone, actor.in_order(own, inputs.is_active, pick)]
+        return total, details | self.temperature_detail()
 
     @torch.no_grad()
     def _next_values(

@@ -97,7 +97,7 @@ class MADDPGLearner(SamplingLearner):
         """Errors of the critics, negative values of the actors' samples, penalty."""
         critic, n_steps = self.online["critic"], batch.n_steps + self.controller.info.truncates
         inputs = self.controller.agent_inputs(batch, n_steps)
-        now = inputs.first(batch.n_steps)
+        now = inputs.window(0, batch.n_steps)
         target = self._targets(batch, inputs)  # [B, T, N]
         q_taken = critic(self._rows(batch, now, self._one_hot(batch.actions)))  # [B, T, N]
         critic_loss = self._mean((q_taken - target).square(), batch)

@@ -12,42 +12,38 @@ time limits are bootstrapped; padding and absent agents enter nothing; values ar
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
+from components.advantages import AdvantageEstimator, AdvantageSettings
 from components.episode_batch import EpisodeBatch
-from components.normalisation import AdvantageScaler, ValueMoments
-from components.policies import entropy
-from components.returns import generalised_advantages
 from components.settings import ExperienceSettings, TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
-from learners.base import Details, Learner
+from learners.base import Details
 from modules.critics.base import Critic
 from utils.errors import UserError, outside, refuse
 from utils.registry import LEARNERS
 
 
 @dataclass(frozen=True)
-class PPOLearnerConfig(OnPolicyConfig):
+class PPOLearnerConfig(AdvantageSettings, OnPolicyConfig):
     """Settings of `ppo_learner`."""
 
     epochs: int = 2  # passes over a batch, at least 1
     minibatches: int = 2  # parts of the episodes of a batch, one gradient step for each
     clip: float = 0.2  # how far the ratio of new to old probability may move from 1, above 0
     ratio: Literal["per_agent", "joint"] = "per_agent"  # of each action, or of the joint action
-    gae_lambda: float = 0.95  # lambda of the advantages, in [0, 1]
-    normalise_advantage: bool = True  # to mean 0 and deviation 1 over a batch
-    value_norm: bool = True  # the critic learns targets normalised by running moments
 
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse(
+            *AdvantageSettings.problems(self),
             *outside(self, 1, 10_000, "epochs", "minibatches"),
             (not self.clip > 0, "clip", f"{self.clip} must be above 0."),
-            (not 0 <= self.gae_lambda <= 1, "gae_lambda", f"{self.gae_lambda} is not in [0, 1]."),
         )
 
 
@@ -64,15 +60,12 @@ class PPOLearner(OnPolicyLearner):
     """Clipped surrogate, entropy bonus and squared error of the critic; arguments as above."""
 
     takes: ClassVar[tuple[str, ...]] = (
-        *Learner.takes,
+        *OnPolicyLearner.takes,
         "outputs given the actions of agents before",
     )
     critic_estimates: ClassVar[str] = "values of states"
     metric_descriptions: ClassVar[dict[str, str]] = {
-        **Learner.metric_descriptions,
-        "policy_loss": "clipped surrogate loss, last update",
-        "value_loss": "mean squared error of the critic, in normalised units if it has them",
-        "entropy": "mean entropy of an agent's policy in nats, last update",
+        **OnPolicyLearner.metric_descriptions,
         "clip_fraction": "fraction of ratios outside the clipping range, last update",
         "approx_kl": "mean of ratio - 1 - log ratio, an estimate of KL(old, new), last update",
         "advantage_sd": "deviation of the last batch's advantages before they are normalised",
@@ -95,8 +88,8 @@ class PPOLearner(OnPolicyLearner):
                 "learner_args.ratio=joint weighs one advantage of the team, and this critic gives "
                 "one to each agent. Use critic=state_value and a team reward, or ratio=per_agent."
             )
-        self.moments = ValueMoments(config.value_norm, self.device)
-        self.advantages = AdvantageScaler(config.normalise_advantage, self.device)
+        self.advantages = AdvantageEstimator(config, settings.gamma, self.device)
+        self.stateful["moments"] = self.advantages
 
     @staticmethod
     def problems(config: PPOLearnerConfig, settings: ExperienceSettings) -> Iterable[str]:
@@ -109,41 +102,25 @@ class PPOLearner(OnPolicyLearner):
             )
 
     @property
+    @override
     def passes(self) -> tuple[int, int]:
-        """See `OnPolicyLearner`."""
         return self.config.epochs, self.config.minibatches
 
+    @override
     def new_columns(self) -> dict[str, int]:
-        """See `OnPolicyLearner`."""
         n, c = self.controller.info.n_agents, self.critic.n_values
         return {"old_log_prob": n, "advantage": c, "target": c}
 
     @torch.no_grad()
     def prepare(self, batch: EpisodeBatch) -> PPOBatch:
         """Old log-probabilities, advantages and the critic's targets. Moves the value moments."""
-        t, has_next = batch.n_steps, self.controller.info.truncates
         old_log_prob = self.log_prob(self.log_policies(batch), batch)  # [B, T, N]
-        values = self.moments.denormalise(self.state_values(batch, t + has_next))  # [B, L, C]
-        if not has_next:  # nothing follows the last step
-            values = nn.functional.pad(values, (0, 0, 0, 1))
-        advantage = generalised_advantages(
-            self.reward_scaler.scale(batch.reward),
-            values[:, :t],
-            values[:, 1:],
-            batch.terminated,
-            batch.valid,
-            self.settings.gamma,
-            self.config.gae_lambda,
-        )  # [B, T, C]
-        target = advantage + values[:, :t]
-        mask = self.mask(advantage, batch)
-        self.moments.update(target, mask)
-        return PPOBatch(
-            **dict(batch.items()),
-            old_log_prob=old_log_prob,
-            advantage=self.advantages.scale(advantage, mask),
-            target=self.moments.normalise(target),
-        )
+        values = self.state_values(batch, batch.n_steps + self.controller.info.truncates)
+        reward = self.reward_scaler.scale(batch.reward)
+        mask = self.mask(values, batch)
+        advantage, target = self.advantages.estimate(batch, reward, values, mask)  # [B, T, C]
+        new = {"old_log_prob": old_log_prob, "advantage": advantage, "target": target}
+        return PPOBatch(**dict(batch.items()), **new)
 
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
         """- surrogate - weight x entropy + value_coef x error of the critic, of `prepare`'s."""
@@ -158,31 +135,18 @@ class PPOLearner(OnPolicyLearner):
         policy_loss = -self.mean(torch.minimum(ratio * advantage, clipped * advantage), batch)
         value_error = self.state_values(batch, batch.n_steps) - batch.target  # [B, T, C]
         value_loss = self.mean(value_error.square(), batch)
-        entropies = entropy(log_pi)  # [B, T, N]
-        bonus = self.mean(self.entropy_weight * entropies, batch)
-        ratio, change, entropies = ratio.detach(), change.detach(), entropies.detach()
-        return policy_loss - bonus + self.config.value_coef * value_loss, {
-            "policy_loss": policy_loss.detach().clone,
-            "value_loss": value_loss.detach().clone,
-            "entropy": lambda: self.mean(entropies, batch),
+        loss, details = self.sum_of_losses(policy_loss, value_loss, log_pi, batch)
+        ratio, change = ratio.detach(), change.detach()
+        return loss, details | {
             "clip_fraction": lambda: self.mean(((ratio - 1).abs() > clip).float(), batch),
             "approx_kl": lambda: self.mean(ratio - 1 - change, batch),
-            "advantage_sd": self.advantages.deviation.clone,
+            "advantage_sd": self.advantages.scaler.deviation.clone,
         }
 
     def metrics(self) -> dict[str, float]:
-        """See `Learner`; warns once if normalising advantages only amplifies noise."""
+        """The learner's metrics; warns once if normalising advantages only amplifies noise."""
         row = super().metrics()
-        warning = self.advantages.warning(row["advantage_sd"]) if row else ""
+        warning = self.advantages.scaler.warning(row["advantage_sd"]) if row else ""
         if warning:
             print(warning, file=sys.stderr)
         return row
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `OnPolicyLearner`; and the moments of the targets."""
-        return super().state_dict() | {"moments": self.moments.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `Learner`."""
-        super().load_state_dict(state)
-        self.moments.load_state_dict(state["moments"])

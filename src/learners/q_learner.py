@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
@@ -72,8 +73,8 @@ class QLearner(Learner):
         self.config, self.controller = config, controller
         self.bootstraps_last = controller.info.truncates
 
+    @override
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
-        """See `Learner`."""
         terms = self._td_terms(batch)
         return masked_mean(self.error_loss(terms.error), terms.mask), terms.details()
 

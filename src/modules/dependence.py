@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from components.action_selectors import greedy_actions
 from modules.agents.base import AgentInputs, HasFeatures
 
 
@@ -63,6 +64,31 @@ class DependentNetwork(nn.Module):
         return functional.linear(
             features / self.n_agents, self.correction.weight[:, self.agent.feature_dim :]
         )
+
+    @torch.no_grad()
+    def sample(
+        self,
+        independent: Tensor,
+        own: Tensor,
+        own_noise: Tensor,
+        independent_noise: Tensor,
+        inputs: AgentInputs,
+    ) -> list[Tensor]:
+        """Actions of the independent policies, then of the dependent ones in order, [B, L, N] each.
+
+        Args:
+            independent: [B, L, N, A], independent outputs.
+            own: [B, L, N, A], dependent outputs before any message.
+            own_noise: [B, L, N, A], Gumbel noise for the dependent ones.
+            independent_noise: the same for the independent ones.
+            inputs: what the network saw.
+        """
+
+        def pick(i: int, outputs: Tensor) -> Tensor:
+            return greedy_actions(outputs + own_noise[:, :, i], inputs.avail[:, :, i])
+
+        alone = greedy_actions(independent + independent_noise, inputs.avail)
+        return [alone, self.in_order(own, inputs.is_active, pick)]
 
     def received(self, actions: Tensor, parents: Tensor, is_active: Tensor | None) -> Tensor:
         """What the parents' actions add to each agent's dependent outputs.

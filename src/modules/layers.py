@@ -25,23 +25,42 @@ class SequenceGRU(nn.Module):
         self.hidden_dim = hidden_dim
         self.gru = nn.GRU(input_dim, hidden_dim, batch_first=True)
 
-    def forward(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, hidden: Tensor | None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Run over L steps.
 
         Args:
             x: [B, L, N, F]
             hidden: [B, N, H], or None for zeros.
+            resets: [B, L] bool, steps before which the hidden state becomes zero; None: none.
 
         Returns:
             out [B, L, N, H] and the hidden state after the last step [B, N, H].
         """
         b, length, n, f = x.shape
+        if resets is not None:
+            return self._with_resets(x, hidden, resets)
         if length == 1:
             return self._one_step(x, hidden)
         rows = x.transpose(1, 2).reshape(b * n, length, f)
         start = None if hidden is None else hidden.reshape(1, b * n, self.hidden_dim)
         out, last = self.gru(rows, start)
         return out.view(b, n, length, -1).transpose(1, 2), last.view(b, n, -1)
+
+    def _with_resets(
+        self, x: Tensor, hidden: Tensor | None, resets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """One step at a time: the sequence kernel cannot set the hidden state in between."""
+        b, length, n, _ = x.shape
+        if hidden is None:
+            hidden = x.new_zeros(b, n, self.hidden_dim)
+        outs = []
+        for t in range(length):
+            before = hidden.masked_fill(resets[:, t, None, None], 0.0)
+            out, hidden = self._one_step(x[:, t : t + 1], before)
+            outs.append(out)
+        return torch.cat(outs, dim=1), hidden
 
     def _one_step(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
         """The same cell without the sequence kernel's set-up, for acting."""
@@ -126,12 +145,14 @@ class AgentwiseGRU(nn.Module):
         super().__init__()
         self.grus = nn.ModuleList(SequenceGRU(input_dim, hidden_dim) for _ in range(n_agents))
 
-    def forward(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, hidden: Tensor | None, resets: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As `SequenceGRU.forward`."""
         outs, lasts = [], []
         for i, gru in enumerate(self.grus):
             start = None if hidden is None else hidden[:, i : i + 1]
-            out, last = gru(x[:, :, i : i + 1], start)
+            out, last = gru(x[:, :, i : i + 1], start, resets)
             outs.append(out)
             lasts.append(last)
         return torch.cat(outs, dim=2), torch.cat(lasts, dim=1)

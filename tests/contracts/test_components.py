@@ -144,7 +144,7 @@ def test_mixer_is_monotone_and_treats_steps_alike(name: str) -> None:
 # Critics
 
 
-SIZES = CriticSizes(5, 7, N, A, hidden_dim=8, n_rewards=1, encoded_dim=6)
+SIZES = CriticSizes(5, 7, N, A, hidden_dim=8, n_rewards=1, encoded_dim=6, agents=fake_sizes())
 
 
 def critic_inputs() -> dict[str, torch.Tensor]:
@@ -153,6 +153,7 @@ def critic_inputs() -> dict[str, torch.Tensor]:
     seen = {"state": normal(B, T, 7), "own": normal(B, T, N, 5, seed=1)}
     return seen | {
         "actions": actions,
+        "avail": fake_inputs(fake_sizes(), B, T).avail,
         "joint_actions": joint,
         "encoded": normal(B, T, N, 6, seed=2),
     }
@@ -219,15 +220,47 @@ def test_agent(name: str, rich: bool) -> None:
     assert out.shape == (B, 5, N, A)
     assert out.dtype == torch.float32
     assert last is None or last.shape[:2] == (B, N)
-    hidden = None
-    for t in range(5):
-        every = (getattr(inputs, field.name) for field in fields(AgentInputs))
-        step = AgentInputs(*(None if x is None else x[:, t : t + 1] for x in every))
-        one, hidden = agent(step, hidden)
-        torch.testing.assert_close(one, out[:, t : t + 1], atol=1e-5, rtol=1e-5)
+    for width in (1, 2, 3):  # windows of so many steps, each from the memory of the one before
+        hidden = None
+        for start in range(0, 5, width):
+            part, hidden = agent(inputs.window(start, start + width), hidden)
+            torch.testing.assert_close(part, out[:, start : start + width], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(hidden, last, atol=1e-5, rtol=1e-5)
     out.square().sum().backward()
     for key, p in agent.named_parameters():
         assert p.grad.abs().sum() > 0, key
+
+
+@pytest.mark.parametrize("use_rnn", [False, True])
+@pytest.mark.parametrize("name", AGENTS.names())
+def test_an_agent_starts_again_where_its_memory_is_reset(name: str, use_rnn: bool) -> None:
+    """Whatever came before, memory given from outside included; no gradient goes there either."""
+    found, sizes = component("agent", name), fake_sizes(use_rnn=use_rnn)
+    with seeded_initialisation(0):
+        agent = found.cls(found.config(), sizes)
+    inputs = fake_inputs(sizes, B, 5)
+    _, earlier = agent(fake_inputs(sizes, B, 5, seed=1), None)
+    reset_at = torch.tensor([0, 2, 4, 5])  # of each episode; 5: never
+    resets = torch.arange(5) == reset_at.unsqueeze(1)
+    inputs.x.requires_grad_()
+    out, last = agent(replace(inputs, resets=resets), earlier)
+    for b, t in enumerate(reset_at.tolist()):
+        row = AgentInputs(inputs.x[b : b + 1], inputs.avail[b : b + 1])
+        hidden = None if earlier is None else earlier[b : b + 1]
+        before, hidden = agent(row.window(0, t), hidden) if t else (out[:0], hidden)
+        after, hidden = agent(row.window(t, 5), None) if t < 5 else (out[:0], hidden)
+        expected = torch.cat([x for x in (before, after) if len(x)], dim=1)
+        torch.testing.assert_close(out[b : b + 1], expected, atol=1e-5, rtol=1e-5)
+        if last is not None:
+            torch.testing.assert_close(last[b : b + 1], hidden, atol=1e-5, rtol=1e-5)
+    (gradient,) = torch.autograd.grad(out[1, 2:].sum(), inputs.x)
+    assert gradient[1, 2:].abs().sum() > 0
+    assert not gradient[1, :2].any()
+    parts = []  # the mask is cut with the steps
+    for start in (0, 3):
+        part, earlier = agent(replace(inputs, resets=resets).window(start, start + 3), earlier)
+        parts.append(part)
+    torch.testing.assert_close(torch.cat(parts, dim=1), out, atol=1e-5, rtol=1e-5)
 
 
 # Action selectors

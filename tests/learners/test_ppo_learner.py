@@ -29,7 +29,8 @@ from components.policies import entropy
 from components.schedules import Progress
 from components.settings import AgentSettings, TrainingSettings
 from config.combinations import check_combination
-from config.load import load_config
+from config.load import load_config, load_recorded
+from config.plain_data import dump
 from envs.base import EnvInfo
 from learners.ppo_learner import PPOBatch, PPOLearner, PPOLearnerConfig
 from modules.agents.rnn_agent import RNNAgentConfig
@@ -222,7 +223,9 @@ def test_padding_changes_nothing(critic: str) -> None:
         strict=True,
     ):
         torch.testing.assert_close(a, b)
-    assert first.moments.state_dict() == pytest.approx(second.moments.state_dict(), abs=1e-6)
+    assert first.advantages.moments.state_dict() == pytest.approx(
+        second.advantages.moments.state_dict(), abs=1e-6
+    )
 
 
 def test_what_absent_agents_see_and_do_changes_nothing() -> None:
@@ -265,9 +268,9 @@ def test_advantages_and_targets_are_normalised_over_what_counts() -> None:
         values = raw[real]
         expected = (values - values.mean()) / values.std(correction=0)
         torch.testing.assert_close(got[real], expected, atol=1e-5, rtol=1e-4)
-    before = learner.moments.state_dict()
+    before = learner.advantages.moments.state_dict()
     learner.prepare(batch)
-    assert learner.moments.state_dict() != before
+    assert learner.advantages.moments.state_dict() != before
 
 
 def test_advantages_of_nothing_but_noise_are_warned_of(capsys: pytest.CaptureFixture[str]) -> None:
@@ -348,6 +351,45 @@ def test_impossible_combinations_are_refused(alg: str, override: str, expected: 
         check_combination(load_config(alg, None, [override]))
 
 
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("buffer_size=5000", "buffer_size: buffer=rollout keeps .*=256. Set batch_size"),
+        ("train_every_episodes=8", "train_every_episodes: buffer=rollout keeps .*batch_size=256"),
+        ("updates_per_round=4", "updates_per_round: with .* Set learner_args.epochs"),
+        ("epsilon_anneal_time=9", "epsilon_finish are both 0.0, so nothing falls"),
+    ],
+)
+def test_what_rollouts_do_not_read_is_refused(override: str, expected: str) -> None:
+    """Given for the method or by the user, not by the task's file, which serves every method."""
+    with pytest.raises(ConfigError, match=f"^command line: .*{expected}"):
+        load_config("mappo", "assignment", [override])
+    config = load_config("mappo", "assignment", [])
+    assert (config.buffer_size, config.train_every_episodes) == (256, 256)
+    load_config("qmix", "assignment", [override])
+
+
+def test_a_method_s_file_is_no_place_for_what_rollouts_do_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("learner: ppo_learner\nbuffer: rollout\nbuffer_size: 7\n")
+    with pytest.raises(ConfigError, match=f"^{path}: buffer_size: buffer=rollout keeps"):
+        load_config(str(path), None, [])
+
+
+def test_the_batch_size_may_be_said_again() -> None:
+    """As EPyMARL's files for on-policy methods do: buffer_size is batch_size."""
+    again = ["batch_size_run=10", "batch_size=10", "buffer_size=10", "train_every_episodes=10"]
+    load_config("mappo", "assignment", [*again, "learner_args.minibatches=1"])
+
+
+def test_a_run_s_record_may_hold_them(tmp_path: Path) -> None:
+    config = tiny("mappo", "topk")
+    dump(config, tmp_path / "config.yaml")
+    assert load_recorded(tmp_path, []) == config
+    with pytest.raises(ConfigError, match=r"^command line: buffer_size: buffer=rollout"):
+        load_recorded(tmp_path, ["buffer_size=9"])
+
+
 def test_a_joint_ratio_needs_one_advantage() -> None:
     with pytest.raises(UserError, match="Use critic=state_value"):
         make(critic="own", ratio="joint")
@@ -356,8 +398,11 @@ def test_a_joint_ratio_needs_one_advantage() -> None:
 def test_a_critic_of_the_state_needs_one() -> None:
     config = load_config("mappo", None, [])
     info = replace(INFO, state_dim=0)
-    with pytest.raises(UserError, match=r"env=topk has none. Use critic=.*critic=own_value"):
+    with pytest.raises(UserError, match=r"env=topk has none. Use critic=.*own_value"):
         build_learner(config, build_controller(config, info))
+    coma = load_config("coma", None, [])
+    with pytest.raises(UserError, match=r"Use a method without such a critic, such as"):
+        build_learner(coma, build_controller(coma, info))
     ippo = load_config("ippo", None, [])
     build_learner(ippo, build_controller(ippo, info))
 

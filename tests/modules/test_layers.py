@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from tests.fake_envs import normal
@@ -143,3 +145,18 @@ def test_what_is_redrawn_depends_on_seed_and_name_only() -> None:
     assert torch.equal(first[0].weight, again[0].weight)
     for other in (network, redrawn(network, 2, "critic"), redrawn(network, 1, "actor")):
         assert not torch.equal(first[0].weight, other[0].weight)
+
+
+@pytest.mark.parametrize("memory", grus(), ids=lambda m: type(m).__name__)
+def test_a_reset_is_a_new_sequence(memory: SequenceGRU | AgentwiseGRU) -> None:
+    x, start = normal(B, L, N, F), normal(B, N, H, seed=1)
+    resets = torch.tensor([[False, False, True, False, True], [True, False, False, False, False]])
+    out, last = memory(x, start, resets)
+    for b, starts in enumerate(((0, 2, 4, L), (0, L))):
+        for k, (first, end) in enumerate(pairwise(starts)):
+            own = start[b : b + 1] if k == 0 and not resets[b, 0] else None
+            part, hidden = memory(x[b : b + 1, first:end], own)
+            torch.testing.assert_close(out[b : b + 1, first:end], part)
+        torch.testing.assert_close(last[b : b + 1], hidden)
+    assert torch.equal(memory(x, start)[0], memory(x, start, None)[0])
+    torch.testing.assert_close(memory(x, start, torch.zeros_like(resets))[0], memory(x, start)[0])

@@ -1,7 +1,7 @@
 """Rollout: the episodes of the current policy; once the batch is full, learnt from and dropped."""
 
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from components.buffers.base import EpisodeBuffer
 from components.episode_batch import EpisodeBatch
@@ -27,6 +27,23 @@ class Rollout(EpisodeBuffer):
                 f"collected at once (batch_size_run). Use batch_size={fitting}, or another "
                 f"batch_size_run."
             )
+
+    @staticmethod
+    def unread(config: Any, settings: ExperienceSettings) -> dict[str, str]:
+        """Settings of replay. Said again, `batch_size` is no mistake (EPyMARL's files do so)."""
+        del config
+        size, kept = settings.batch_size, "buffer=rollout keeps the episodes of one update"
+        found = {
+            "buffer_size": f"{kept}, batch_size={size}. Set batch_size, or leave it out.",
+            "train_every_episodes": f"{kept}, batch_size={size}, and learns when they are there. "
+            f"Set batch_size, or leave it out.",
+        }
+        found = {name: text for name, text in found.items() if getattr(settings, name) != size}
+        return found | {
+            "updates_per_round": "with buffer=rollout the learner's own settings say how many "
+            "gradient steps a batch gets. Set learner_args.epochs and learner_args.minibatches, or "
+            "learner_args.critic_epochs of coma_learner."
+        }
 
     @property
     def is_full(self) -> bool:

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from modules.action_graph.graph import ActionGraph, empty_context
 from modules.action_graph.layer import ActionGraphConfig
@@ -60,8 +61,8 @@ class VectorHead(nn.Module):
         self.first = nn.Linear(input_dim + embed_dim, hidden_dim)
         self.last = nn.Linear(hidden_dim, n_actions)
 
+    @override
     def forward(self, x: Tensor, context: Tensor, nodes: Tensor | None) -> Tensor:
-        """See the class."""
         return self.last(functional.relu(self.first(torch.cat([x, context], dim=-1))))
 
 
@@ -78,8 +79,8 @@ class NodeHead(nn.Module):
         self.from_node = nn.Linear(node_dim, hidden_dim, bias=False)
         self.last = nn.Linear(hidden_dim, 1)
 
+    @override
     def forward(self, x: Tensor, context: Tensor, nodes: Tensor | None) -> Tensor:
-        """See the class."""
         assert nodes is not None
         agent = self.from_agent(torch.cat([x, context], dim=-1)).unsqueeze(2)  # [R, N, 1, H]
         return self.last(functional.relu(agent + self.from_node(nodes))).squeeze(3)
@@ -122,8 +123,8 @@ class AGPAgent(nn.Module):
                 hidden += round(lost / (width + context_dim + 1 + sizes.n_actions))
             self.head = VectorHead(width, context_dim, hidden, sizes.n_actions)
 
+    @override
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """See the class."""
         outputs, hidden, _ = self._run(inputs, hidden, return_attention=False)
         return outputs, hidden
 
@@ -143,7 +144,7 @@ class AGPAgent(nn.Module):
         x = inputs.x  # [B, L, N, F]
         b, length = x.shape[:2]
         if self.recurrent == "pre":
-            x, hidden = self._remember(x, hidden)
+            x, hidden = self._remember(x, hidden, inputs.resets)
         rows = x.flatten(0, 1)  # [R, N, F], R = B * L
         nodes, attention = None, None
         if self.graph is None:
@@ -161,15 +162,17 @@ class AGPAgent(nn.Module):
             rows = rows[..., :0]
         if self.recurrent == "post":
             joined = torch.cat([rows, context], dim=-1).unflatten(0, (b, length))
-            x, hidden = self._remember(joined, hidden)
+            x, hidden = self._remember(joined, hidden, inputs.resets)
             rows, context = x.flatten(0, 1), context[..., :0]
         outputs = self.head(rows, context, nodes)  # [R, N, A]
         return outputs.unflatten(0, (b, length)), hidden, attention
 
-    def _remember(self, x: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _remember(
+        self, x: Tensor, hidden: Tensor | None, resets: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         assert self.pre is not None
         assert self.memory is not None
-        return self.memory(functional.relu(self.pre(x)), hidden)
+        return self.memory(functional.relu(self.pre(x)), hidden, resets)
 
 
 def _flatten(x: Tensor | None) -> Tensor | None:

@@ -1,8 +1,10 @@
 """What every agent network receives and returns.
 
 An agent network has one path, over sequences: `forward(inputs, hidden) -> (outputs [B, L, N, A],
-hidden')`. Training passes all steps at once, acting passes L=1 and the hidden state it got back. A
-test checks that both agree.
+hidden')`. Training passes all steps at once, acting passes L=1 and the hidden state it got back;
+any window of steps, with the hidden state before it, gives the outputs of those steps, for
+truncated backpropagation. A sequence may hold the ends of episodes: `AgentInputs.resets`. The
+contract tests check both for every agent.
 """
 
 from collections.abc import Callable
@@ -24,19 +26,21 @@ class AgentInputs:
     action_features: Tensor | None = None  # [B, L, N, A, F']
     is_active: Tensor | None = None  # [B, L, N] bool
     actions: Tensor | None = None  # [B, L, N] int64, taken ones, for agents that choose in order
+    resets: Tensor | None = None  # [B, L] bool, the memory is zero before such steps; None: nowhere
 
-    def first(self, n_steps: int) -> "AgentInputs":
-        """Views of the first `n_steps` steps."""
+    def window(self, start: int, stop: int) -> "AgentInputs":
+        """Views of steps `start` to `stop - 1`."""
 
         def cut(x: Tensor | None) -> Tensor | None:
-            return None if x is None else x[:, :n_steps]
+            return None if x is None else x[:, start:stop]
 
         return AgentInputs(
-            self.x[:, :n_steps],
-            self.avail[:, :n_steps],
+            self.x[:, start:stop],
+            self.avail[:, start:stop],
             cut(self.action_features),
             cut(self.is_active),
             cut(self.actions),
+            cut(self.resets),
         )
 
 

@@ -19,6 +19,7 @@ observation leaves one.
 from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.agents.rnn_agent import RNNAgent, RNNAgentConfig
@@ -50,7 +51,7 @@ class DICGAgent(ImplicitGraph):
             self.aggregator = nn.Sequential(nn.Linear(d, h), nn.ReLU(), nn.Linear(h, d))
         self.base = RNNAgent(RNNAgentConfig(), replace(sizes, input_dim=d))
 
+    @override
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Logits or values of each agent's actions, and the next memory."""
         context = self.context(inputs.x, inputs.is_active)  # [B, L, N, d]
         return self.base(replace(inputs, x=self.aggregator(context)), hidden)

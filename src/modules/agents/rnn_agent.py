@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.layers import AgentwiseGRU, AgentwiseLinear, SequenceGRU
@@ -52,8 +53,8 @@ class RNNAgent(nn.Module):
             self.memory = AgentwiseGRU(n, h, h)
         self.last = linear(h, sizes.n_actions)
 
+    @override
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """See the class."""
         z, hidden = self.features(inputs, hidden)
         return self.last(z), hidden
 
@@ -61,7 +62,7 @@ class RNNAgent(nn.Module):
         """What the last layer reads, [B, L, N, H], and the next memory: see `HasFeatures`."""
         z = functional.relu(self.first(inputs.x))
         if self.memory is not None:
-            z, hidden = self.memory(z, hidden)
+            z, hidden = self.memory(z, hidden, inputs.resets)
         elif self.middle is not None:
             z = functional.relu(self.middle(z))
         return z, hidden

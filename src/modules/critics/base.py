@@ -5,7 +5,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from components.settings import AgentSettings
 from envs.base import EnvInfo
+from modules.agents.base import AgentSizes
 
 
 @dataclass(slots=True)
@@ -19,6 +21,8 @@ class CriticInputs:
     joint_actions: Tensor | None = None  # [B, L, N, N, A], for values of joint actions: row i has
     # the actions of all agents as vectors, for the value of agent i
     encoded: Tensor | None = None  # [B, L, N, d], by the policies' encoder, if it reads that
+    avail: Tensor | None = None  # [B, L, N, A] bool, actions that are available
+    action_features: Tensor | None = None  # [B, L, N, A, F'], what the actions are
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class CriticSizes:
     hidden_dim: int  # H, units of the hidden layers
     n_rewards: int  # R: 1 for a team, N if rewards are individual
     encoded_dim: int = 0  # d, features of the policies' encoder; 0: they have none
+    agents: AgentSizes | None = None  # sizes of the agents' networks, for critics with a graph
 
     @classmethod
     def of(
@@ -44,8 +49,16 @@ class CriticSizes:
     ) -> "CriticSizes":
         """Sizes for an environment whose agents' inputs have `input_dim` features."""
         n, n_rewards = info.n_agents, info.n_agents if individual else 1
-        sizes = (input_dim, info.state_dim, n, info.n_actions, hidden_dim, n_rewards, encoded_dim)
-        return cls(*sizes)
+        return cls(
+            input_dim,
+            info.state_dim,
+            n,
+            info.n_actions,
+            hidden_dim,
+            n_rewards,
+            encoded_dim=encoded_dim,
+            agents=AgentSizes.of(info, input_dim, AgentSettings(hidden_dim=hidden_dim)),
+        )
 
 
 class Critic(nn.Module):

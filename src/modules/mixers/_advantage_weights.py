@@ -48,6 +48,16 @@ class AdvantageWeights(nn.Module):
         self.agent = _HeadwiseMLP(heads, state_dim, n_agents, *form)
         self.action = _HeadwiseMLP(heads, state_dim + n_agents * n_actions, n_agents, *form)
 
+    def explained(
+        self, advantage: Tensor, state: Tensor, actions: Tensor, is_active: Tensor | None
+    ) -> Tensor:
+        """(lambda_i - 1) sg[A_i]: what turns a sum of w_i q_i into one of lambda_i A_i; [B, T, N].
+
+        As in the authors' code no gradient goes through the advantages A_i [B, T, N]: the agents
+        learn as in a weighted sum, and lambda_i alone explains what that leaves.
+        """
+        return (self(state, actions, is_active) - 1) * advantage.detach()
+
     def forward(self, state: Tensor, actions: Tensor, is_active: Tensor | None = None) -> Tensor:
         """Actions of agents that take no part are ignored."""
         one_hot = functional.one_hot(actions, self.n_actions).to(state.dtype)  # [B, T, N, A]

@@ -96,10 +96,10 @@ class FOPMixer(nn.Module):
             absent = ~is_active & is_active.any(dim=2, keepdim=True)  # none where nobody is there
         queries, hidden = self.from_state(state).split(self.widths, dim=-1)
         weight, penalty = self._weights(queries, obs, absent)  # [B, T, N], [B, T, 1]
-        lambdas = self.lambdas(state, actions, is_active)  # [B, T, N]
         base = self.value_out(functional.relu(hidden))  # [B, T, 1], V0
-        advantage = (weight * (q_taken - value)).detach()
-        mixed = weight * q_taken + (lambdas - 1) * advantage  # [B, T, N]
+        advantage = weight * (q_taken - value)
+        explained = self.lambdas.explained(advantage, state, actions, is_active)
+        mixed = weight * q_taken + explained  # [B, T, N]
         return base + mixed.sum(dim=2, keepdim=True), penalty
 
     def _weights(

@@ -6,10 +6,8 @@ Source: Wang, Ren, Liu, Yu & Zhang, *QPLEX: Duplex Dueling Multi-Agent Q-Learnin
     V_i = w_i(s) max_a q_i(a) + b_i(s),   A_i = w_i(s) (q_i(u_i) - max_a q_i(a)) <= 0,   w_i > 0
     Q_tot(s, u) = sum_i V_i + sum_i lambda_i(s, u) A_i,   lambda_i > 0
 
-A_i is 0 at the best action and below 0 elsewhere, so Q_tot is largest where every q_i is, whatever
-the lambda_i are. Computed as in the authors' code: sum_i (w_i q_i + b_i) + sum_i (lambda_i - 1) A_i
-without gradient through A_i, which has the same value. Departures: two layers in lambda's networks
-(the authors: one on StarCraft, three on matrix games); an absent agent's action is ignored.
+A_i is 0 at the best action only, so Q_tot is largest where every q_i is. Departures: lambda's
+networks have two layers (the authors': one or three); an absent agent's action is ignored.
 """
 
 from dataclasses import dataclass
@@ -56,8 +54,7 @@ class QPlexMixer(nn.Module):
 
     def __init__(self, config: QPlexConfig, n_agents: int, state_dim: int, n_actions: int):
         super().__init__()
-        h, n = config.hypernet_embed, n_agents
-        self.n_agents = n
+        h, n, self.n_agents = config.hypernet_embed, n_agents, n_agents
         self.from_state = nn.Linear(state_dim, 2 * h)  # columns: first layer of w and of b
         self.weight_out, self.bias_out = nn.Linear(h, n), nn.Linear(h, n)
         form = (config.heads, config.lambda_layers, config.lambda_embed)
@@ -78,7 +75,5 @@ class QPlexMixer(nn.Module):
         check(actions, f"B T {self.n_agents}", sizes)
         w, b = functional.relu(self.from_state(state)).chunk(2, dim=-1)
         weight = self.weight_out(w).abs() + POSITIVE  # [B, T, N]
-        advantage = (weight * (q_taken - q_max)).detach()
-        explained = (self.lambdas(state, actions, is_active) - 1) * advantage
-        mixed = weight * q_taken + self.bias_out(b) + explained
-        return mixed.sum(dim=2, keepdim=True)
+        explained = self.lambdas.explained(weight * (q_taken - q_max), state, actions, is_active)
+        return (weight * q_taken + self.bias_out(b) + explained).sum(dim=2, keepdim=True)
