@@ -73,7 +73,7 @@ def learning_curves(
     axes.legend(
         loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, handlelength=3
     )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def costs(
@@ -109,7 +109,7 @@ def costs(
     axes[0].set(ylabel=axis_label(key))
     axes[0].set_ylim(bottom=bottom)
     figure.suptitle(title)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _best_first(rows: list[Row], scores: list[float]) -> list[tuple[int, Look]]:
@@ -120,7 +120,7 @@ def _best_first(rows: list[Row], scores: list[float]) -> list[tuple[int, Look]]:
     return [(i, chosen[i]) for i in order]
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write the same bytes for the same figure.
 
     Raises:
