@@ -29,9 +29,9 @@ def test_the_best_row_comes_first_and_evaluations_go_before_tests(root, capsys):
     lines = printed(capsys, root, "--level", "0.5").split("\n")
     assert lines[0] == "## topk"
     assert lines[2] == (
-        "| method | seeds | test_success_mean | sd | range | return | CPU s | CPU s to 0.5 |"
+        "| method | seeds | test_success_mean | 95 % interval | range | return | CPU s | CPU s to 0.5 |"
     )
-    assert lines[4].startswith("| agp | 2 | 0.9500 | 0.0500 | 0.9000 to 1.0000 |")
+    assert lines[4].startswith("| agp | 2 | 0.9500 | 0.3147 to 1.5853 | 0.9000 to 1.0000 |")
     assert lines[4].endswith("| 20 | 10 |")
     assert lines[5].startswith("| vdn | 1 | 0.3000 |")
     assert lines[5].endswith("| 20 | - |")

@@ -49,8 +49,10 @@ def draw_maps(
                 axis.axvline(end, color="white", linewidth=0.3)
             axis.set_title(f"layer {layer + 1}, {columns[column]}", fontsize=8)
             ticks = range(n) if n <= MOST_LABELS else ()
-            axis.set_xticks(ticks, labels[: len(ticks)], rotation=90, fontsize=6)
-            axis.set_yticks(ticks, labels[: len(ticks)] if column == 0 else [], fontsize=6)
+            below = labels[: len(ticks)] if layer == n_layers - 1 else []
+            axis.set_xticks(ticks if below else (), below, rotation=90, fontsize=6)
+            beside = labels[: len(ticks)] if column == 0 else []
+            axis.set_yticks(ticks if beside else (), beside, fontsize=6)
         figure.colorbar(image, ax=axes[layer].tolist(), fraction=0.02, pad=0.01)
     figure.suptitle(title, fontsize=10)
     figure.supxlabel("attended to", fontsize=8)
