@@ -37,9 +37,8 @@ def mean_attention(policy: Policy, n_episodes: int, checkpoint: str) -> Attentio
     Raises:
         UserError: if the method has no action graph, or one without attention.
     """
-    layout, total, n_played = policy.layout, 0.0, 0
-    entropy: Tensor | float = 0.0
-    counts = torch.zeros(layout.n_nodes)
+    layout, n_played = policy.layout, 0
+    total = entropy = counts = torch.zeros(())
     for batch in _episodes(policy, n_episodes):
         n_played += batch.n_episodes
         layers = policy.attention(batch)
@@ -51,9 +50,7 @@ def mean_attention(policy: Policy, n_episodes: int, checkpoint: str) -> Attentio
         total = total + torch.einsum("lbthpq,btp->lhpq", weights, counted)
         of_rows = torch.special.entr(weights).sum(dim=5)  # [layers, B, T, heads, P]
         entropy = entropy + torch.einsum("lbthp,btp->lh", of_rows, counted)
-        counts += counted.sum(dim=(0, 1))
-    assert isinstance(total, Tensor)
-    assert isinstance(entropy, Tensor)
+        counts = counts + counted.sum(dim=(0, 1))
     agents, actions = zip(*policy.nodes, strict=True)
     maps = total / counts.clamp(min=1).unsqueeze(1)
     return AttentionMaps(

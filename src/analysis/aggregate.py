@@ -117,9 +117,9 @@ def aggregate(tables: list[Table], bounds: Bounds) -> Aggregate:
     for label in found.keys() - complete.keys():
         lacking = ", ".join(task for task in tasks if task not in found[label])
         notes.append(f"{label} has no run on {lacking}, so it is not compared over tasks.")
-    scores = {label: [s[task] for task in tasks] for label, s in complete.items()}
-    order = sorted(scores, key=lambda label: (-interquartile_mean(scores[label]), label))
-    return Aggregate(tasks, {label: scores[label] for label in order}, sorted(notes))
+    every = {label: [s[task] for task in tasks] for label, s in complete.items()}
+    order = sorted(every, key=lambda label: (-interquartile_mean(every[label]), label))
+    return Aggregate(tasks, {label: every[label] for label in order}, sorted(notes))
 
 
 def _limits(row: Row, table: Table, bounds: Bounds) -> tuple[float, float] | None:

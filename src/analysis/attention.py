@@ -160,8 +160,9 @@ def numbers_markdown(found: AttentionMaps) -> str:
         return "\n".join(lines)
     lines += ["", f"| layer, mean of heads | from | {' | '.join(actions)} |"]
     lines.append("|---" * (len(actions) + 2) + "|")
-    for layer, one in [*enumerate(found.maps[:, -1], 1), ("uniform", uniform(n))]:
-        _, table = between_actions(np.asarray(one), found.agents, found.actions)
+    names = [*(str(i + 1) for i in range(len(found.maps))), "uniform"]
+    for layer, one in zip(names, [*found.maps[:, -1], uniform(n)], strict=True):
+        _, table = between_actions(one, found.agents, found.actions)
         for name, row in zip(actions, table, strict=True):
             lines.append(f"| {layer} | {name} | {' | '.join(f'{x:.3f}' for x in row)} |")
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from analysis.tables import Table
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -72,7 +73,7 @@ def paper_figure(number: int, tables: list[Table], path: Path) -> None:
         squeeze=False,
     )
     found = {table.task: table for table in tables}
-    legend: dict[str, object] = {}
+    legend: dict[str, Artist] = {}
     for axis, (task, title) in zip(axes.flat, layout.panels, strict=True):
         axis.set(title=title, xlabel="environment steps", ylabel=axis_label(layout.key))
         axis.grid(alpha=0.3)

@@ -90,5 +90,5 @@ def bootstrap_interval(
         statistic(*([rng.choice(task, len(task)) for task in scores] for scores in groups))
         for _ in range(n_resamples)
     ]
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low, high
+    low, high = np.quantile(np.array(drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.asarray(low), np.asarray(high)

@@ -4,7 +4,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
   const variable = (element, name) => getComputedStyle(element).getPropertyValue(name).trim();
-  const value = (x) => (x == null ? "–" : Math.abs(x) < 2 ? x.toFixed(4) : x.toFixed(1));
+  const value = (x) => (x == null ? "-" : Math.abs(x) < 2 ? x.toFixed(4) : x.toFixed(1));
   const steps = (x) =>
     x == null ? "" : x >= 1e6 ? +(x / 1e6).toFixed(2) + "M" : x >= 1e3 ? +(x / 1e3).toFixed(1) + "k" : String(x);
   const element = (tag, properties, parent) => parent.appendChild(Object.assign(document.createElement(tag), properties));

@@ -27,7 +27,7 @@ def overview(tables: list[Table], compared: Aggregate, colours: dict[str, str]) 
     parts = ["<p>Mean of the last greedy test or evaluation over seeds; the best is bold.</p>"]
     columns = [_overview_column(t) for t in tables]
     head = ["method", *(f"{t.task}: {axis_label(t.key)}" for t in tables)]
-    rows: list[list[Cell]] = [[m, *(column.get(m, "–") for column in columns)] for m in methods]
+    rows: list[list[Cell]] = [[m, *(column.get(m, "-") for column in columns)] for m in methods]
     parts.append(table(head, rows))
     if len(compared.tasks) > 1 and compared.scores:
         parts.append(_over_tasks(compared, colours))
@@ -58,7 +58,7 @@ def _over_tasks(compared: Aggregate, colours: dict[str, str]) -> str:
         every = [float(x) for task in scores for x in task]
         strips.append(Strip(method, colours[method], every, iqm.value, iqm.interval))
         others = [compared.improvement(method, o).value if o != method else None for o in methods]
-        cells = ["–" if p is None else f"{p:.2f}" for p in others]
+        cells = ["-" if p is None else f"{p:.2f}" for p in others]
         low, high = iqm.interval
         rows.append([method, f"{iqm.value:.3f}", f"{low:.3f} to {high:.3f}", *cells])
     head = ["method", "IQM", "95 % interval", *(f"P(> {m})" for m in methods)]
@@ -81,15 +81,17 @@ def results(shown_table: Table, looks: list[Look]) -> str:
         colour = colour_class(look.colour)
         values = [float(x) for x in last]
         strips.append((order, Strip(row.full_label, colour, values, mean, interval)))
-        returns = [r for r in row.runs if "test_return_mean" in r.metrics]
-        ret = last_values(returns, "test_return_mean").mean() if returns else math.nan
         seconds = cpu_seconds(row.runs)
         cells: list[Cell] = [row.full_label, str(len(last)), number(mean), span(*interval)]
-        cells += [span(float(last.min()), float(last.max())), number(float(ret)), _weights(row)]
-        cells.append("–" if math.isnan(seconds) else f"{seconds:,.0f}")
+        cells.append(span(float(last.min()), float(last.max())))
+        if key != "test_return_mean":
+            cells.append(_return(row))
+        cells.append(_weights(row))
+        cells.append("-" if math.isnan(seconds) else f"{seconds:,.0f}")
         rows.append((order, cells))
     by_score = [strip for _, strip in sorted(strips, key=lambda pair: -pair[0])]
-    head = ["method", "seeds", key, "95 % interval", "range", "return", "weights", "CPU s"]
+    head = ["method", "seeds", key, "95 % interval", "range"]
+    head += [*["return"] * (key != "test_return_mean"), "weights", "CPU s"]
     body = table(head, [cells for _, cells in sorted(rows, key=lambda pair: -pair[0])])
     return (
         "<p>Each dot is a seed; the line is the 95 % t-interval of the mean (none with one "
@@ -97,12 +99,18 @@ def results(shown_table: Table, looks: list[Look]) -> str:
     )
 
 
+def _return(row: Row) -> str:
+    """Mean return of the same episodes; a dash if a run did not measure it."""
+    measured = all("test_return_mean" in run.metrics for run in row.runs)
+    return number(float(last_values(row.runs, "test_return_mean").mean())) if measured else "-"
+
+
 def _weights(row: Row) -> str:
     """How many weights a method trains; a dash if there is no checkpoint to count them in."""
     try:
         return f"{n_weights(row.runs[0]):,}"
     except UserError:
-        return "–"
+        return "-"
 
 
 def curves(shown_table: Table, name: str) -> str:

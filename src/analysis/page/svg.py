@@ -70,7 +70,7 @@ def attention_map(one: Array, labels: Sequence[str], top: float, title: str) -> 
     """
     n, with_labels = len(one), len(one) <= MOST_LABELS
     shade = np.ceil(one / max(top, 1e-12) * SHADES).clip(0, SHADES).astype(int)
-    edge = 6 * max(map(len, labels), default=0) if with_labels else 2  # room for the labels
+    edge = 8 + 5 * max(map(len, labels)) if with_labels else 2  # room for the labels
     paths = []
     for level in range(1, SHADES + 1):
         rows, columns = np.nonzero(shade == level)
