@@ -19,7 +19,8 @@ ONE = np.array([[1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0.25] * 4])
 
 @pytest.fixture(scope="module")
 def agp(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train(tiny("agp", "topk", "t_max=8"), tmp_path_factory.mktemp("agp"))
+    small = ("t_max=8", "env_args.n_agents=2", "env_args.k=1")
+    return train(tiny("agp", "topk", *small), tmp_path_factory.mktemp("agp"))
 
 
 def test_shares_by_hand() -> None:
@@ -53,12 +54,12 @@ def test_labels_and_maps_by_role() -> None:
 def test_the_command_draws_saves_and_prints(agp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert attention.main([str(agp), "--episodes", "3"]) == 0
     out = capsys.readouterr().out
-    assert "| - | uniform | 0.083 | 0.083 | 0.417 | 0.417 | 2.48 |" in out
+    assert "| - | uniform | 0.250 | 0.250 | 0.250 | 0.250 | 1.39 |" in out
     names = {path.name for path in (agp / "attention").iterdir()}
     assert names == {"attention.npz", "attention.png", "attention_roles.png"}
     found = read_maps(agp)
     assert found is not None
-    assert found.maps.shape == (2, 5, 12, 12)
+    assert found.maps.shape == (2, 5, 4, 4)
     assert found.maps.sum(axis=3) == pytest.approx(1, abs=1e-5)
     assert found.maps[:, :4].mean(axis=1) == pytest.approx(found.maps[:, 4], abs=1e-6)
     assert found.n_episodes == 3
@@ -70,8 +71,8 @@ def test_the_mean_counts_real_steps_of_available_actions(agp: Path) -> None:
     batch.avail[0, 0, 1, 0] = False
     batch.valid[1] = False
     counts = attention.node_counts(batch, policy.layout)
-    assert counts.shape == (2, 1, 12)
-    assert counts[0, 0].tolist() == [1, 1, 0, *[1] * 9]
+    assert counts.shape == (2, 1, 4)
+    assert counts[0, 0].tolist() == [1, 1, 0, 1]
     assert not counts[1].any()
 
 

@@ -13,7 +13,7 @@ from analysis.page.curves import N_IN_TABLE, common_grid, curves_at
 from analysis.page.html import Cell, Html, folded, number, span, table
 from analysis.page.svg import Strip, attention_map, dots
 from analysis.results import RunRecord, cpu_seconds, last_values, n_weights
-from analysis.statistics import t_interval
+from analysis.statistics import probability_of_improvement, t_interval
 from analysis.tables import Row, Table, differing, settings_of, shown
 from utils.errors import UserError
 from utils.invocation import recorded_commands
@@ -57,8 +57,10 @@ def _over_tasks(compared: Aggregate, colours: dict[str, str]) -> str:
         scores, iqm = compared.scores[method], compared.iqm(method)
         every = [float(x) for task in scores for x in task]
         strips.append(Strip(method, colours[method], every, iqm.value, iqm.interval))
-        others = [compared.improvement(method, o).value if o != method else None for o in methods]
-        cells = ["-" if p is None else f"{p:.2f}" for p in others]
+        cells = [
+            "-" if o == method else f"{probability_of_improvement(scores, compared.scores[o]):.2f}"
+            for o in methods
+        ]
         low, high = iqm.interval
         rows.append([method, f"{iqm.value:.3f}", f"{low:.3f} to {high:.3f}", *cells])
     head = ["method", "IQM", "95 % interval", *(f"P(> {m})" for m in methods)]
