@@ -25,13 +25,13 @@ def main(argv: list[str] | None = None) -> int:
 
     def command(signals: StopSignals) -> int:
         require_packages()
-        return dispatch(parse(words), signals)
+        return dispatch(parse(words), signals, words)
 
     return guarded(command)
 
 
-def dispatch(command: Command, signals: StopSignals) -> int:
-    """Do what the command line asks for."""
+def dispatch(command: Command, signals: StopSignals, words: list[str]) -> int:
+    """Do what the command line, given as read and as `words`, asks for."""
     from config import describe
 
     if command.action == "help":
@@ -80,7 +80,7 @@ def dispatch(command: Command, signals: StopSignals) -> int:
         else:
             from training import train
 
-            train(config, signals, command.mongo)
+            train(config, signals, command.mongo, words)
     return 0
 
 

@@ -20,6 +20,8 @@ from config.schema import RunConfig
 from controllers.basic_controller import BasicController
 from envs.base import EnvInfo, EnvStep
 from envs.reward_aggregation import RewardAggregation
+from modules.action_graph.graph import ActionGraph
+from modules.action_graph.nodes import NodeLayout
 from runners.batch_runner import Rollout
 from utils.checkpoint import find_checkpoint, run_folder
 from utils.errors import UserError
@@ -70,14 +72,51 @@ class Policy:
     def attention(self, batch: EpisodeBatch) -> list[Tensor]:
         """Attention of each layer of the action graph, [B, T+1, heads, P, P].
 
+        Entry [b, t, h, p, q] says how much node p takes from node q; a row sums to 1. Steps behind
+        an episode's end are padding (`batch.valid`), and so are rows of actions that are not
+        available. `nodes` says which agent and action p and q are.
+
         Raises:
             UserError: if the method has none.
         """
-        weights = getattr(self.controller, "attention", None)
-        if weights is None:
-            raise UserError(f"{self.config.controller} has no attention: it has no action graph.")
-        layers: list[Tensor] = weights(batch)
+        self.layout  # noqa: B018 (has it a graph?)
+        layers: list[Tensor] = self.controller.attention(batch)  # type: ignore[attr-defined]
         return layers
+
+    @property
+    def layout(self) -> NodeLayout:
+        """Which node of the action graph stands where.
+
+        Raises:
+            UserError: if the method has no action graph.
+        """
+        graph: ActionGraph | None = getattr(self.controller.agent, "graph", None)
+        if graph is None or not hasattr(self.controller, "attention"):
+            name = self.config.alg_name
+            raise UserError(f"{name} has no attention: its policy has no action graph.")
+        return graph.layout
+
+    @property
+    def nodes(self) -> list[tuple[str, str]]:
+        """Names of the agent and the action of each of the P nodes.
+
+        The action is its number where the environment does not name it, and empty in a graph with
+        one node for each agent.
+
+        Raises:
+            UserError: if the method has no action graph.
+        """
+        layout, info = self.layout, self.info
+        if layout.slots == 1:
+            return [(info.agent_names[i], "") for i in layout.agent]
+        pairs = zip(layout.agent, layout.action, strict=True)
+        return [(info.agent_names[i], _action_name(info, i, a)) for i, a in pairs]
+
+
+def _action_name(info: EnvInfo, agent: int, action: int) -> str:
+    """The environment's name of an action, else its number."""
+    names = () if info.action_names is None else info.action_names[agent]
+    return names[action] if action < len(names) else str(action)
 
 
 def load_policy(run_dir: str | Path, device: str = "cpu") -> Policy:

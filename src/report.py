@@ -1,24 +1,33 @@
-"""Tables and learning curves of finished runs: one table for each task, one row per configuration.
+"""Tables, figures and a page of finished runs: one table for each task, one row per configuration.
 
 python src/report.py results
 python src/report.py results/topk --key test_success_mean --figure curves.svg --line "bound=0.329"
-python src/report.py results/assignment --costs costs.svg
+python src/report.py results/assignment --costs costs.svg --dots dots.svg
+python src/report.py results --html report --export marl-eval
+python src/report.py results --paper-figure 4
 """
 
 import argparse
+import json
 import math
 import sys
 from pathlib import Path
 
 import numpy as np
 
+from analysis.aggregate import Aggregate, aggregate, aggregate_markdown, read_bounds
 from analysis.best import best_of
-from analysis.results import cpu_seconds, find_runs, last_values, n_weights, reached
+from analysis.export import marl_eval
+from analysis.results import RunRecord, cpu_seconds, find_runs, last_values, n_weights, reached
+from analysis.statistics import t_interval
 from analysis.tables import LEVELS, Row, Table, tables
 from utils.command import guarded
 from utils.errors import UserError
+from utils.files import reason
 
 ENDINGS = (".svg", ".png", ".pdf")
+FIGURES = ("figure", "costs", "dots", "profiles")  # options that name a file for a figure
+MARL_EVAL = Path("marl_eval.json")
 
 
 def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool = False) -> str:
@@ -39,8 +48,8 @@ def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool 
         cells = [row.label]
         if has_opponents:
             cells.append(row.opponent or "-")
-        cells += [str(len(runs)), _text(final.mean()), _text(final.std(ddof=0))]
-        cells.append(f"{_text(final.min())} to {_text(final.max())}")
+        cells += [str(len(runs)), _text(final.mean()), _span(*t_interval(final))]
+        cells.append(_span(final.min(), final.max()))
         if with_return:
             measured = all("test_return_mean" in run.metrics for run in runs)
             cells.append(_text(last_values(runs, "test_return_mean").mean()) if measured else "-")
@@ -51,7 +60,7 @@ def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool 
             cells.append(_seconds(float(np.median([reached(r, key, level) for r in runs]))))
         score = -math.inf if math.isnan(final.mean()) else final.mean()
         lines.append((score, f"| {' | '.join(cells)} |"))
-    head = ["method", *["opponent"] * has_opponents, "seeds", key, "sd", "range"]
+    head = ["method", *["opponent"] * has_opponents, "seeds", key, "95 % interval", "range"]
     head += [*["return"] * with_return, *["weights"] * with_weights, "CPU s"]
     head += [] if level is None else [f"CPU s to {level:g}"]
     top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
@@ -61,6 +70,11 @@ def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool 
 def _text(x: float) -> str:
     """A rate with four decimals, a return with one."""
     return f"{x:.4f}" if abs(x) < 2 else f"{x:.1f}"
+
+
+def _span(low: float, high: float) -> str:
+    """An interval; a dash where one seed gives none."""
+    return "-" if math.isnan(low) else f"{_text(low)} to {_text(high)}"
 
 
 def _seconds(x: float) -> str:
@@ -108,26 +122,73 @@ def writable_figure(path: Path | None, flag: str) -> None:
 
 def draw(table: Table, given: argparse.Namespace, lines: dict[str, float], several: bool) -> None:
     """The figures asked for; with several tasks, each file's name ends in the task's."""
-    from analysis.figures import costs, learning_curves
+    from analysis.figures import costs, learning_curves, seed_dots
 
     title = table.task if given.title is None else given.title
-    for wanted in (given.figure, given.costs):
-        if wanted is None:
-            continue
+
+    def place(wanted: Path) -> Path:
         name = f"{wanted.stem}-{table.task}{wanted.suffix}" if several else wanted.name
-        path = wanted.with_name(name)
-        if wanted is given.costs:
-            costs(table.rows, table.key, path, title, given.bottom)
-        else:
-            learning_curves(table.rows, table.key, path, title, lines, given.bottom)
+        return wanted.with_name(name)
+
+    if given.figure is not None:
+        learning_curves(table.rows, table.key, place(given.figure), title, lines, given.bottom)
+    if given.costs is not None:
+        costs(table.rows, table.key, place(given.costs), title, given.bottom)
+    if given.dots is not None:
+        seed_dots(table.rows, table.key, place(given.dots), title)
+
+
+def draw_paper_figure(given: argparse.Namespace, runs: list[RunRecord]) -> int:
+    """Draw a figure laid out like one of the paper's."""
+    from analysis.paper_figures import LAYOUTS, paper_figure
+
+    key = LAYOUTS[given.paper_figure].key
+    path = given.figure or Path(f"figure{given.paper_figure}.svg")
+    paper_figure(given.paper_figure, tables(runs, key, given.unfinished), path)
+    print(path)
+    return 0
+
+
+def compare(given: argparse.Namespace, shown: list[Table], warnings: list[str]) -> None:
+    """What is asked for of all tasks together: comparison, profiles, export, page."""
+    compared = aggregate(shown, read_bounds(given.bounds))
+    if len(compared.tasks) > 1 and compared.scores:
+        print(aggregate_markdown(compared) + "\n")
+    if len(shown) > 1:
+        print("\n".join(compared.notes))
+    if given.profiles is not None:
+        _draw_profiles(compared, given.profiles)
+    if given.export is not None:
+        try:
+            MARL_EVAL.write_text(json.dumps(marl_eval(shown), indent=1), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{MARL_EVAL} cannot be written here ({reason(error)}).") from error
+        print(f"Results in marl-eval's format: {MARL_EVAL}")
+    if given.html is not None:
+        from analysis.page.write import write_page
+
+        title = given.title or f"Results of {', '.join(given.roots)}"
+        print(f"Page: {write_page(given.html, title, shown, compared, warnings)}")
+
+
+def _draw_profiles(compared: Aggregate, path: Path) -> None:
+    from analysis.figures import profiles
+
+    if not compared.scores:
+        raise UserError(
+            "--profiles needs normalised scores, and no task has bounds. Give some by --bounds."
+        )
+    profiles(compared, path)
 
 
 def report(given: argparse.Namespace) -> int:
-    """Print a table for each task, and draw curves if asked."""
+    """Print a table for each task, and draw and write what is asked for."""
     lines = reference_lines(given.line)
-    writable_figure(given.figure, "--figure")
-    writable_figure(given.costs, "--costs")
+    for name in FIGURES:
+        writable_figure(getattr(given, name), f"--{name}")
     runs, notes = find_runs(*given.roots)
+    if given.paper_figure is not None:
+        return draw_paper_figure(given, runs)
     shown = tables(runs, given.key, given.unfinished)
     for table in shown:
         parts = [f"## {table.task}"]
@@ -137,6 +198,7 @@ def report(given: argparse.Namespace) -> int:
             parts += [best_of(table)] if given.best else []
             draw(table, given, lines, several=sum(bool(t.rows) for t in shown) > 1)
         print("\n\n".join([*parts, *table.notes]) + "\n")
+    compare(given, shown, notes)
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     return 0
@@ -158,6 +220,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--best", action="store_true", help="also the best row of each method")
     parser.add_argument("--figure", type=Path, help="file for learning curves, .svg, .png or .pdf")
     parser.add_argument("--costs", type=Path, help="file for the metric against weights and time")
+    parser.add_argument("--dots", type=Path, help="file for every seed as a dot, with intervals")
+    parser.add_argument("--profiles", type=Path, help="file for performance profiles over tasks")
+    parser.add_argument("--bounds", type=Path, help="YAML with the bounds of normalised scores")
+    parser.add_argument("--html", type=Path, metavar="FOLDER", help="write a page to look at")
+    parser.add_argument("--export", choices=["marl-eval"], help=f"write {MARL_EVAL}")
+    parser.add_argument(
+        "--paper-figure", type=int, choices=(2, 3, 4), help="only draw curves like this figure"
+    )
     parser.add_argument("--title", help="above the figures; by default the task")
     parser.add_argument("--line", action="append", default=[], metavar="LABEL=LEVEL")
     parser.add_argument("--bottom", type=float, help="lowest value that the figure shows")

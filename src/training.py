@@ -16,7 +16,7 @@ from mongodb.recording import checked_server, mirrored
 from resume import find_run, place_of
 from run import Run
 from utils.interruption import StopSignals
-from utils.invocation import REPOSITORY
+from utils.invocation import REPOSITORY, record_command
 from utils.run_dir import create_run_dir, locked, remove_unfinished
 
 
@@ -32,8 +32,15 @@ def git_answers() -> bool:
     return False
 
 
-def train(config: RunConfig, signals: StopSignals, mongo: str | None) -> None:
-    """Train in the run's own folder, in which no other process trains meanwhile."""
+def train(config: RunConfig, signals: StopSignals, mongo: str | None, words: list[str]) -> None:
+    """Train in the run's own folder, in which no other process trains meanwhile.
+
+    Args:
+        config: the complete configuration.
+        signals: those that stop the run.
+        mongo: URL given to `--mongo`.
+        words: the command line, recorded in the run's folder.
+    """
     with ExitStack() as held:
         choice = find_run(config, held)
         if choice is not None and choice.finished:
@@ -49,6 +56,7 @@ def train(config: RunConfig, signals: StopSignals, mongo: str | None) -> None:
         else:
             run_dir = choice.run_dir
             remove_unfinished(run_dir)
+        record_command(run_dir, words)
         with mirrored(server, run_dir):
             run_with_sacred(run, run_dir, signals)
 

@@ -31,6 +31,7 @@ ARROWS = {
     "evaluate": BUILD | {"build", "film", "rendering"},
     "run": BUILD | {"build", "evaluate"},
     "policy": BUILD | {"build"},
+    "attention": BUILD | {"policy", "analysis"},
     "resume": {"utils", "config"},
     "training": {"utils", "config", "run", "resume", "mongodb"},
     "main": BUILD | {"build", "evaluate", "training", "policy", "mongodb"},

@@ -73,7 +73,9 @@ def test_without_git_a_run_is_recorded_all_the_same(
 
 def test_a_run_leaves_what_the_figures_need(trained: Path) -> None:
     names = {path.name for path in trained.iterdir()}
-    assert names == {"config.yaml", "metrics.csv", "checkpoints", "sacred", "lock"}
+    assert names == {"commands.txt", "config.yaml", "metrics.csv", "checkpoints", "sacred", "lock"}
+    command = (trained / "commands.txt").read_text()
+    assert command.startswith("python src/main.py --config=agp --env-config=topk with t_max=64 ")
     keys = {row["key"] for row in rows(trained)}
     assert keys >= {
         *("return_mean", "success_mean", "test_return_mean", "test_success_mean"),

@@ -107,9 +107,17 @@ def test_attention_of_whole_episodes(agp: Path) -> None:
         assert torch.allclose(weights.sum(dim=-1), torch.ones(3, 2, 4, 12))
 
 
+def test_the_nodes_have_names(agp: Path) -> None:
+    assert load_policy(agp).nodes[:3] == [
+        ("agent_0", "wait"),
+        ("agent_0", "act"),
+        ("agent_1", "wait"),
+    ]
+
+
 def test_a_method_without_a_graph_has_no_attention(tmp_path: Path) -> None:
     policy = load_policy(train(tiny("vdn", "topk", "t_max=8"), tmp_path))
-    with pytest.raises(UserError, match="basic_controller has no attention"):
+    with pytest.raises(UserError, match="vdn has no attention"):
         policy.attention(policy.play(policy.make_env(2)).batch)
 
 

@@ -1,12 +1,14 @@
 """`report.py` as a command: tables, figures, and errors in words."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from tests.analysis.run_folders import evaluate_run, make_run
 
 import report
-from analysis.figures import costs, learning_curves
+from analysis.figures import costs, learning_curves, seed_dots
 from analysis.results import find_runs
 from analysis.tables import tables
 from utils.checkpoint import LATEST, save_checkpoint
@@ -29,9 +31,10 @@ def test_the_best_row_comes_first_and_evaluations_go_before_tests(root, capsys):
     lines = printed(capsys, root, "--level", "0.5").split("\n")
     assert lines[0] == "## topk"
     assert lines[2] == (
-        "| method | seeds | test_success_mean | sd | range | return | CPU s | CPU s to 0.5 |"
+        "| method | seeds | test_success_mean | 95 % interval | range | return | CPU s "
+        "| CPU s to 0.5 |"
     )
-    assert lines[4].startswith("| agp | 2 | 0.9500 | 0.0500 | 0.9000 to 1.0000 |")
+    assert lines[4].startswith("| agp | 2 | 0.9500 | 0.3147 to 1.5853 | 0.9000 to 1.0000 |")
     assert lines[4].endswith("| 20 | 10 |")
     assert lines[5].startswith("| vdn | 1 | 0.3000 |")
     assert lines[5].endswith("| 20 | - |")
@@ -128,3 +131,37 @@ def test_the_best_of_each_method(tmp_path, capsys):
     assert found[1] == "| vdn | 1 | vdn | 1 | nan | nan | - | - |"
     assert "Not compared, with fewer seeds: agp (lr=0.3)." in found
     assert found[-1].startswith("Each is the best of several on these seeds")
+
+
+def test_dots_and_profiles_are_drawn(root, tmp_path):
+    for seed in (1, 2):
+        make_run(tmp_path / "s", "agp", seed, [0.0, 0.9], env="swap", env_name="swap")
+    (table,) = tables(find_runs(tmp_path / "s")[0], None)
+    seed_dots(table.rows, table.key, tmp_path / "dots.svg")
+    assert report.main([str(tmp_path / "s"), "--profiles", str(tmp_path / "profiles.svg")]) == 0
+    assert "success rate of greedy tests" in (tmp_path / "dots.svg").read_text()
+    assert "normalised score" in (tmp_path / "profiles.svg").read_text()
+
+
+def test_profiles_need_bounds(root, tmp_path, capsys):
+    given = [str(root), "--key", "test_return_mean", "--profiles", str(tmp_path / "a.svg")]
+    assert report.main(given) == 2
+    assert "Give some by --bounds" in capsys.readouterr().err
+
+
+def test_the_export_is_json(root, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert "marl_eval.json" in printed(capsys, root, "--export", "marl-eval")
+    assert set(json.loads((tmp_path / "marl_eval.json").read_text())["topk"]["topk"]) == {
+        "agp",
+        "vdn",
+    }
+
+
+@pytest.mark.parametrize(("number", "panels"), [(2, 1), (3, 1), (4, 6)])
+def test_figures_like_the_papers(number, panels, root, tmp_path, capsys):
+    path = tmp_path / "figure.svg"
+    assert printed(capsys, root, "--paper-figure", number, "--figure", path) == f"{path}\n"
+    text = path.read_text()
+    assert text.count("no runs") == panels  # only Top-K has runs
+    assert ("vdn" in text) == (number == 2)

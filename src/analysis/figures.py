@@ -5,8 +5,10 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
+from analysis.aggregate import PROFILE_LEVELS, Aggregate
 from analysis.looks import LINES, MARKERS, Look, axis_label, looks
 from analysis.results import cpu_seconds, curves_on_grid, last_values, n_weights
+from analysis.statistics import t_interval
 from analysis.tables import Row
 from utils.errors import UserError
 from utils.files import reason
@@ -73,7 +75,7 @@ def learning_curves(
     axes.legend(
         loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, handlelength=3
     )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def costs(
@@ -83,7 +85,7 @@ def costs(
 
     Args:
         rows: rows of one task's table.
-        key: the metric, such as `test_value_ratio`; dots are means, bars reach over all seeds.
+        key: the metric, such as `test_value_ratio`; small dots are seeds, bars the t-interval.
         path: file to write; its ending decides the format.
         title: above the figure.
         bottom: lowest value shown; None: whatever there is.
@@ -96,11 +98,12 @@ def costs(
     last = [last_values(row.runs, key) for row in rows]
     for i, look in _best_first(rows, [float(values.mean()) for values in last]):
         row, values, mean = rows[i], last[i], last[i].mean()
-        spread = [[mean - values.min()], [values.max() - mean]]
+        half = np.nan_to_num(t_interval(values).high - mean)
         shape = look.marker or MARKERS[1 + LINES.index(look.line)]
         style = {"marker": shape, "ls": "", "capsize": 3, "color": look.colour}
         for axis, cost in zip(axes, (n_weights(row.runs[0]), cpu_seconds(row.runs)), strict=True):
-            axis.errorbar([cost], [mean], spread, **style, label=row.full_label)
+            axis.errorbar([cost], [mean], half, **style, label=row.full_label)
+            axis.scatter([cost] * len(values), values, s=8, color=look.colour, alpha=0.6)
     for axis, label in zip(axes, ("weights", "CPU seconds of a run"), strict=True):
         axis.set(xscale="log", xlabel=label)
         axis.tick_params(axis="x", which="minor", labelsize=6)
@@ -109,7 +112,56 @@ def costs(
     axes[0].set(ylabel=axis_label(key))
     axes[0].set_ylim(bottom=bottom)
     figure.suptitle(title)
-    _save(figure, path)
+    save_figure(figure, path)
+
+
+def seed_dots(rows: list[Row], key: str, path: Path, title: str = "") -> None:
+    """The last value of every seed as a dot, the mean and its t-interval, the best row on top.
+
+    Args:
+        rows: rows of one task's table.
+        key: the metric.
+        path: file to write; its ending decides the format.
+        title: above the axes.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    figure, axis = plt.subplots(figsize=(7, 1.2 + 0.3 * len(rows)), layout="constrained")
+    last = [last_values(row.runs, key) for row in rows]
+    order = _best_first(rows, [float(values.mean()) for values in last])
+    for place, (i, look) in enumerate(order):
+        mean = last[i].mean()
+        half = np.nan_to_num(t_interval(last[i]).high - mean)
+        axis.errorbar([mean], [place], xerr=half, fmt="|", ms=12, color=look.colour, capsize=3)
+        axis.scatter(last[i], [place] * len(last[i]), s=18, color=look.colour, alpha=0.6)
+    axis.set_yticks(range(len(rows)), [rows[i].full_label for i, _ in order])
+    axis.invert_yaxis()
+    axis.set(xlabel=axis_label(key), title=title)
+    axis.grid(axis="x", alpha=0.3)
+    save_figure(figure, path)
+
+
+def profiles(compared: Aggregate, path: Path) -> None:
+    """Share of runs that score above each level, with stratified bootstrap bands.
+
+    Args:
+        compared: methods compared over tasks.
+        path: file to write; its ending decides the format.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    figure, axis = plt.subplots(figsize=(7, 4), layout="constrained")
+    chosen = looks([method.split(",")[0].split(" ")[0] for method in compared.scores])
+    for method, look in zip(compared.scores, chosen, strict=True):
+        share, low, high = compared.profile(method)
+        axis.plot(PROFILE_LEVELS, share, color=look.colour, linestyle=look.line, label=method)
+        axis.fill_between(PROFILE_LEVELS, low, high, color=look.colour, alpha=0.15, linewidth=0)
+    axis.set(xlabel="normalised score", ylabel="share of runs above it", xlim=(0, 1))
+    axis.grid(alpha=0.3)
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    save_figure(figure, path)
 
 
 def _best_first(rows: list[Row], scores: list[float]) -> list[tuple[int, Look]]:
@@ -120,7 +172,7 @@ def _best_first(rows: list[Row], scores: list[float]) -> list[tuple[int, Look]]:
     return [(i, chosen[i]) for i in order]
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     """Write the same bytes for the same figure.
 
     Raises:

@@ -167,10 +167,10 @@ def _labels(groups: list[list[RunRecord]]) -> tuple[list[str], list[str]]:
     settings = [settings_of(group[0]) for group in groups]
     marks: list[dict[str, str]] = [{} for _ in groups]
     common = []
-    for key in _differing(settings):
+    for key in differing(settings):
         if key in OPPONENT or key.split(".")[0] not in PROTOCOL:
             continue
-        values = [_shown(s, key) for s in settings]
+        values = [shown(s, key) for s in settings]
         usual = Counter(values).most_common(1)[0][0]
         common.append(f"{key}={usual}")
         for mark, value in zip(marks, values, strict=True):
@@ -180,9 +180,9 @@ def _labels(groups: list[list[RunRecord]]) -> tuple[list[str], list[str]]:
     for i, group in enumerate(groups):
         alike[group[0].method, group[0].opponent].append(i)
     for places in alike.values():
-        for key in _differing([settings[i] for i in places]):
+        for key in differing([settings[i] for i in places]):
             for i in places:
-                marks[i][key] = _shown(settings[i], key)
+                marks[i][key] = shown(settings[i], key)
     labels = [
         ", ".join([group[0].method, *(f"{key}={value}" for key, value in mark.items())])
         for group, mark in zip(groups, marks, strict=True)
@@ -204,13 +204,13 @@ def _mixed_sources(rows: list[Row], key: str) -> list[str]:
     return notes
 
 
-def _differing(settings: list[Settings]) -> list[str]:
+def differing(settings: list[Settings]) -> list[str]:
     """Keys that do not have the same value everywhere, in the order of the settings."""
     keys = dict.fromkeys(key for s in settings for key in s)
-    return [key for key in keys if len({_shown(s, key) for s in settings}) > 1]
+    return [key for key in keys if len({shown(s, key) for s in settings}) > 1]
 
 
-def _shown(settings: Settings, key: str) -> str:
+def shown(settings: Settings, key: str) -> str:
     """A value as it is written after `with`."""
     if key not in settings:
         return "(not recorded)"

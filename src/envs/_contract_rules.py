@@ -91,13 +91,11 @@ class Rules:
                     f"info.{name} is {sizes}, so {key} must be {max(sizes)} and is {largest}. "
                     f"{key} is the largest entry, and no entry is below 1.",
                 )
-        types = info.action_types
-        if types is not None and (len(types) != n or any(len(row) != a for row in types)):
-            self.fail(
-                "action_types",
-                f"info.action_types has rows of {[len(row) for row in types]} entries; it needs "
-                f"n_agents={n} rows of n_actions={a} numbers. Fill unused places with any number.",
-            )
+        for name, wanted in (("action_types", (a,) * n), ("action_names", info.action_counts)):
+            rows = getattr(info, name)
+            if rows is not None and tuple(map(len, rows)) != wanted:
+                text = f"info.{name} has rows of {[*map(len, rows)]} entries; it needs a row for "
+                self.fail(name, f"{text}each agent, of {[*wanted]} entries.")
         for name in {*TAKEN_NAMES} & {*info.metric_descriptions}:
             text = f"A metric is called '{name}', as one that every run logs. Rename it."
             self.fail("metric_name", text)

@@ -37,6 +37,9 @@ class EnvInfo:
     action_types: tuple[tuple[int, ...], ...] | None = (
         None  # [N][A], equal numbers mean the same action
     )
+    action_names: tuple[tuple[str, ...], ...] | None = (
+        None  # a row of names for each agent, as many as it has actions, for figures
+    )
     action_feature_dim: int = 0  # F; 0: the environment gives no action features
     varying_team: bool = False  # true: EnvStep.is_active says which agents take part
     dynamic_avail: bool = True  # false: every action below action_counts is available at every step

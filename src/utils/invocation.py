@@ -8,7 +8,10 @@ import sys
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.files import reason
+from utils.mongo_url import redact
 
+COMMANDS = "commands.txt"  # file in a run's folder, a line for each start of its training
 REPOSITORY = Path(__file__).resolve().parents[2]
 REQUIRED = ("numpy", "rich", "sacred", "torch", "yaml")  # modules that no command can do without
 
@@ -35,6 +38,38 @@ def python_command(interpreter: str | None = None) -> str:
 def main_command(interpreter: str | None = None) -> str:
     """`python src/main.py`, as the shell that started this process has to write it."""
     return f"{python_command(interpreter)} {shlex.quote(str(near(REPOSITORY / 'src' / 'main.py')))}"
+
+
+def record_command(run_dir: Path, words: list[str]) -> None:
+    """Add the command that trains a run to its folder, ready to be copied, without passwords.
+
+    Args:
+        run_dir: the run's folder.
+        words: arguments of `src/main.py`.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    command = shlex.join(["python", "src/main.py", *(redact(word) for word in words)])
+    path = run_dir / COMMANDS
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{command}\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({reason(error)}).") from error
+
+
+def recorded_commands(run_dir: Path) -> str:
+    """The commands that trained a run, the oldest first; empty if none was recorded.
+
+    Raises:
+        UserError: if the file cannot be read.
+    """
+    path = run_dir / COMMANDS
+    try:
+        return path.read_text(encoding="utf-8").strip() if path.exists() else ""
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({reason(error)}).") from error
 
 
 def pip_install(packages: str) -> str:

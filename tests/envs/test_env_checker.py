@@ -221,7 +221,11 @@ SIZES = {
     ),
     "action_types": (
         promises(action_types=((0, 1), (0, 1))),
-        "info.action_types has rows of [2, 2] entries; it needs n_agents=2 rows of n_actions=3",
+        "info.action_types has rows of [2, 2] entries; it needs a row for each agent, of [3, 3]",
+    ),
+    "action_names": (
+        promises(action_names=(("a", "b", "c"), ("a",))),
+        "info.action_names has rows of [3, 1] entries; it needs a row for each agent, of [3, 2]",
     ),
     "limit": (
         promises(episode_limit=0),

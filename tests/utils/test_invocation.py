@@ -5,7 +5,16 @@ import pytest
 
 from utils import invocation
 from utils.errors import UserError
-from utils.invocation import REPOSITORY, main_command, near, pip_install, require_packages
+from utils.invocation import (
+    COMMANDS,
+    REPOSITORY,
+    main_command,
+    near,
+    pip_install,
+    record_command,
+    recorded_commands,
+    require_packages,
+)
 
 
 def test_near_is_relative_below_the_current_folder_only(
@@ -82,3 +91,21 @@ def test_an_environment_without_them_is_not_named(
 
 def test_here_nothing_is_missing() -> None:
     require_packages()
+
+
+def test_the_commands_of_a_run_are_kept_in_order_and_without_passwords(tmp_path: Path) -> None:
+    assert recorded_commands(tmp_path) == ""
+    record_command(tmp_path, ["--config=agp", "with", "name=two words"])
+    record_command(tmp_path, ["--mongo=mongodb://me:secret@host", "with", "resume=here"])
+    first, second = recorded_commands(tmp_path).split("\n")
+    assert first == "python src/main.py --config=agp with 'name=two words'"
+    assert "secret" not in second
+    assert second.endswith("with resume=here")
+
+
+def test_commands_that_cannot_be_read_or_written_are_an_error_in_words(tmp_path: Path) -> None:
+    (tmp_path / COMMANDS).mkdir()
+    with pytest.raises(UserError, match="cannot be written"):
+        record_command(tmp_path, [])
+    with pytest.raises(UserError, match="cannot be read"):
+        recorded_commands(tmp_path)

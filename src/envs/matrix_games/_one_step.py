@@ -14,8 +14,9 @@ class OneStepGame(ABC):
     """B copies of a game that ends after one joint action; every agent gets the team's reward.
 
     A subclass sets `n_agents`, `n_actions`, `obs_dim` and `state_dim` before calling `__init__`,
-    and writes `draw` and `play`. Where not every action is always available, actions have features,
-    or teams vary, `draw` sets `_avail`, `_features` or `_is_active` too.
+    `action_names` where actions have names, and writes `draw` and `play`. Where not every action is
+    always available, actions have features, or teams vary, `draw` sets `_avail`, `_features` or
+    `_is_active` too.
 
     Args:
         batch_size: B.
@@ -29,6 +30,7 @@ class OneStepGame(ABC):
     n_actions: int
     obs_dim: int
     state_dim: int
+    action_names: tuple[str, ...] | None = None  # A names
     metric_descriptions: ClassVar[dict[str, str]] = {
         "success": "1 if no other joint action would have paid more"
     }
@@ -38,7 +40,9 @@ class OneStepGame(ABC):
     ):
         self.batch_size, self.device = batch_size, device
         self.generator = torch_generator(seed, stream, device=device)
+        names = self.action_names
         promises = {
+            "action_names": None if names is None else (names,) * self.n_agents,
             "metric_descriptions": dict(self.metric_descriptions),
             "dynamic_avail": False,
             "fixed_length": True,

@@ -68,6 +68,7 @@ class Assignment(StructuredGame):
         self.config = config
         self.n_actions = 1 + largest(config.n_resources)
         self.obs_dim = 2 * self.n_actions
+        self.action_names = ("nothing", *(f"resource {a}" for a in range(1, self.n_actions)))
         metrics = {"conflict_rate": "share of the agents whose pick another agent made too"}
         super().__init__(config, metrics, batch_size, device, seed, stream)
         self._values = torch.empty(0)  # [B, N, 1 + A] float64, zero where not available

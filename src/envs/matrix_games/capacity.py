@@ -70,6 +70,7 @@ class Capacity(StructuredGame):
         self.config = config
         self.n_actions = 1 + largest(config.n_levels)
         self.obs_dim = 2 * self.n_actions + 2
+        self.action_names = ("silent", *(f"level {a}" for a in range(1, self.n_actions)))
         metrics = {"overload": "1 if more was sent than the channel carries"}
         super().__init__(config, metrics, batch_size, device, seed, stream)
         self._values = torch.empty(0)  # [B, N, 1 + L] float64

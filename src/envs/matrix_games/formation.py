@@ -95,6 +95,7 @@ class Formation:
         periods = torch.tensor(PERIODS if config.place_waves else (), device=device)
         angle = 2 * torch.pi * self._place.unsqueeze(2) / periods
         self._waves = torch.cat([angle.sin(), angle.cos()], dim=2).flatten(1)  # [C, w]
+        names = ("stay", *(f"to {c // width},{c % width}" for c in range(width**2)))
         metrics = {
             "success": "1 if all marked cells were occupied at the same time",
             "blocked": "moves that several agents made to one cell, summed over steps",
@@ -108,6 +109,7 @@ class Formation:
             n * obs_dim,
             config.n_steps,
             metric_descriptions=metrics,
+            action_names=(names,) * n,
             metric_ratios={"speed_ratio": ("best_steps", "ep_length")}
             if config.measure_optimum
             else {},

@@ -33,6 +33,7 @@ class OneHot(OneStepGame):
     """The game; see the module's text."""
 
     obs_dim, state_dim = 1, 1
+    action_names = ("wait", "act")
     metric_descriptions: ClassVar[dict[str, str]] = {
         "success": "1 if exactly one agent acted",
         "acting_agent": "index of the agent that acted alone, -1 if none did",

@@ -31,6 +31,7 @@ class Parity(OneStepGame):
     """The game; see the module's text."""
 
     obs_dim, state_dim = 1, 1
+    action_names = ("wait", "act")
 
     def __init__(
         self, config: ParityConfig, batch_size: int, device: torch.device, seed: int, stream: str

@@ -20,6 +20,7 @@ class Swap(OneStepGame):
     """The game; see the module's text."""
 
     n_agents, n_actions, obs_dim, state_dim = 2, 2, 2, 4
+    action_names = ("say 0", "say 1")
 
     def __init__(self, config: Any, batch_size: int, device: torch.device, seed: int, stream: str):
         del config

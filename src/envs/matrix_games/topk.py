@@ -41,6 +41,7 @@ class TopKConfig:
 class TopK(OneStepGame):
     """The game; see the module's text."""
 
+    action_names = ("wait", "act")
     metric_descriptions: ClassVar[dict[str, str]] = {
         "success": "1 if exactly the agents with the K largest signals acted"
     }

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from envs.mpe._world import World
 
 SCENARIOS = Registry("scenario", "envs/mpe/scenarios")
-N_MOVES = 5  # stay, left, right, down, up
+MOVE_NAMES = ("stay", "left", "right", "down", "up")
+N_MOVES = len(MOVE_NAMES)
 MOVES = ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0))
 GOOD, ADVERSARIES, EVERYONE = "good", "adversaries", "everyone"  # teams
 
@@ -50,6 +51,15 @@ class Agent:
     def n_actions(self) -> int:
         """Action a is move a mod n_moves together with symbol a div n_moves."""
         return self.n_moves * max(1, self.n_symbols)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does: `left`, `say 0`, or `say 0, left`; equal names, equal actions."""
+        moves = MOVE_NAMES[: self.n_moves]
+        if not self.n_symbols:
+            return moves
+        words = [f"say {symbol}" for symbol in range(self.n_symbols)]
+        return tuple(f"{w}, {m}" if m != moves[0] else w for w in words for m in moves)
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ class View:
             action_counts=tuple(agent.n_actions for agent in agents),
             metric_descriptions=described | scenario.events | scenario.results,
             action_types=tuple(_action_types(agent, n_actions) for agent in agents),
+            action_names=tuple(agent.action_names for agent in agents),
             dynamic_avail=False,
             fixed_length=True,
             computes_on_host=config.backend != "native",

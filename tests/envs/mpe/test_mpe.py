@@ -80,6 +80,19 @@ def test_action_types() -> None:
     assert len(set(reference[0])) == 50
 
 
+@pytest.mark.parametrize("scenario", SCENARIOS.names())
+def test_equal_names_of_actions_are_equal_actions(scenario: str) -> None:
+    info = build(scenario).info
+    assert info.action_names is not None
+    assert info.action_types is not None
+    named = [
+        (name, kind)
+        for names, kinds in zip(info.action_names, info.action_types, strict=True)
+        for name, kind in zip(names, kinds, strict=False)
+    ]
+    assert len({*named}) == len({name for name, _ in named}) == len({kind for _, kind in named})
+
+
 def test_scripted_prey_runs_away_and_back_inside() -> None:
     env = build("tag", batch_size=50, protocol="team_vs_fixed", opponent="scripted")
     put(env, (-0.3, 0.0), (-0.3, 0.1), (-0.3, -0.1), (0.0, 0.0))

@@ -1,0 +1,162 @@
+"""Several tasks at once: normalised scores of the methods that ran on all of them.
+
+A score is (value - low) / (high - low) with the bounds of `bounds.yaml`, or of a file of the user.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from analysis.results import RunRecord, last_values
+from analysis.statistics import (
+    Array,
+    Interval,
+    bootstrap_interval,
+    interquartile_mean,
+    performance_profile,
+    probability_of_improvement,
+)
+from analysis.tables import Row, Table
+from utils.errors import UserError
+from utils.files import reason
+
+OURS = Path(__file__).with_name("bounds.yaml")
+PROFILE_LEVELS = np.linspace(0, 1, 101)
+
+Bounds = dict[str, dict[str, dict[str, Any]]]  # task: metric: bounds, env_args, from
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval."""
+
+    value: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """Methods compared over tasks.
+
+    Attributes:
+        tasks: {task: (low, high)}, those with bounds.
+        scores: {method: one array of scores for each task}, the best interquartile mean first.
+        notes: sentences on what is left out.
+    """
+
+    tasks: dict[str, tuple[float, float]]
+    scores: dict[str, list[Array]]
+    notes: list[str] = field(default_factory=list)
+
+    def iqm(self, method: str) -> Estimate:
+        """Interquartile mean of a method's scores."""
+        low, high = bootstrap_interval(interquartile_mean, self.scores[method])
+        return Estimate(interquartile_mean(self.scores[method]), Interval(float(low), float(high)))
+
+    def improvement(self, ours: str, theirs: str) -> Estimate:
+        """Probability that a run of one method scores higher than a run of another."""
+        pair = self.scores[ours], self.scores[theirs]
+        low, high = bootstrap_interval(probability_of_improvement, *pair)
+        return Estimate(probability_of_improvement(*pair), Interval(float(low), float(high)))
+
+    def profile(self, method: str) -> tuple[Array, Array, Array]:
+        """Share of runs above each of `PROFILE_LEVELS`, with the lower and upper end."""
+
+        def shares(scores: list[Array]) -> Array:
+            return performance_profile(scores, PROFILE_LEVELS)
+
+        return shares(self.scores[method]), *bootstrap_interval(shares, self.scores[method])
+
+
+def read_bounds(path: Path | None) -> Bounds:
+    """The bounds of this repository, and those of a file, which go before.
+
+    Raises:
+        UserError: if the file cannot be read or an entry is not complete.
+    """
+    bounds: Bounds = yaml.safe_load(OURS.read_text(encoding="utf-8"))
+    if path is None:
+        return bounds
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for task, metrics in given.items():
+            for entry in metrics.values():
+                low, high = map(float, entry["bounds"])
+                if not low < high:
+                    raise ValueError(f"{task}: {low} is not below {high}")
+            bounds[task] = {**bounds.get(task, {}), **metrics}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
+        raise UserError(
+            f"--bounds {path} cannot be used ({reason(error)}). Write entries like "
+            f"`my_task: {{test_return_mean: {{bounds: [0, 10]}}}}`, the lower bound first."
+        ) from error
+    return bounds
+
+
+def aggregate(tables: list[Table], bounds: Bounds) -> Aggregate:
+    """Normalised scores of every method that ran on each task with bounds."""
+    notes, tasks = [], {}
+    found: dict[str, dict[str, Array]] = {}
+    for table in tables:
+        for row in table.rows:
+            task = f"{table.task} vs {row.opponent}" if row.opponent else table.task
+            limits = _limits(row, table, bounds)
+            if limits is None:
+                notes.append(
+                    f"{task}: no bounds for {table.key} of {row.label}, so these runs are not "
+                    f"among the normalised scores. Give some by --bounds."
+                )
+                continue
+            low, high = tasks[task] = limits
+            scores = (last_values(row.runs, table.key) - low) / (high - low)
+            found.setdefault(row.label, {})[task] = scores
+    complete = {label: s for label, s in found.items() if s.keys() == tasks.keys()}
+    for label in found.keys() - complete.keys():
+        lacking = ", ".join(task for task in tasks if task not in found[label])
+        notes.append(f"{label} has no run on {lacking}, so it is not compared over tasks.")
+    every = {label: [s[task] for task in tasks] for label, s in complete.items()}
+    order = sorted(every, key=lambda label: (-interquartile_mean(every[label]), label))
+    return Aggregate(tasks, {label: every[label] for label in order}, sorted(notes))
+
+
+def _limits(row: Row, table: Table, bounds: Bounds) -> tuple[float, float] | None:
+    """The bounds that hold for a row's runs; None without."""
+    entry = bounds.get(table.task, {}).get(table.key)
+    if entry is None or not all(_holds(run, entry) for run in row.runs):
+        return None
+    low, high = entry["bounds"]
+    return float(low), float(high)
+
+
+def _holds(run: RunRecord, entry: dict[str, Any]) -> bool:
+    """Whether a run has the settings of the environment for which bounds hold."""
+    settings = run.config.get("env_args") or {}
+    return all(settings.get(key) == value for key, value in entry.get("env_args", {}).items())
+
+
+def aggregate_markdown(compared: Aggregate) -> str:
+    """The comparison over tasks as text: interquartile means, and improvement over the others."""
+    tasks = ", ".join(f"{t} [{low:g}, {high:g}]" for t, (low, high) in compared.tasks.items())
+    best, *others = compared.scores
+    lines = [
+        f"## {len(compared.tasks)} tasks",
+        f"Scores are 0 at the lower and 1 at the upper bound: {tasks}.",
+        "",
+        "| method | runs | IQM | 95 % interval |",
+        "|---|---|---|---|",
+    ]
+    for method, scores in compared.scores.items():
+        value, (low, high) = (iqm := compared.iqm(method)).value, iqm.interval
+        n = sum(map(len, scores))
+        lines.append(f"| {method} | {n} | {value:.3f} | {low:.3f} to {high:.3f} |")
+    for other in others:
+        p = compared.improvement(best, other)
+        lines.append("")
+        lines.append(
+            f"A run of {best} scores higher than one of {other} with probability {p.value:.2f} "
+            f"({p.interval.low:.2f} to {p.interval.high:.2f})."
+        )
+    return "\n".join(lines)

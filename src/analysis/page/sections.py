@@ -1,0 +1,226 @@
+"""The sections of the page, each a piece of HTML made from tables and runs."""
+
+import math
+from collections import defaultdict
+from html import escape
+from pathlib import Path
+
+from analysis.aggregate import Aggregate
+from analysis.attention import AttentionMaps, numbers_markdown, read_maps
+from analysis.looks import Look, axis_label
+from analysis.page.colours import colour_class
+from analysis.page.curves import N_IN_TABLE, common_grid, curves_at
+from analysis.page.html import Cell, Html, folded, number, span, table
+from analysis.page.svg import Strip, attention_map, dots
+from analysis.results import RunRecord, cpu_seconds, last_values, n_weights
+from analysis.statistics import probability_of_improvement, t_interval
+from analysis.tables import Row, Table, differing, settings_of, shown
+from utils.errors import UserError
+from utils.invocation import recorded_commands
+
+MOST_NODES = 48  # of a map on the page; larger ones are shown between roles
+
+
+def overview(tables: list[Table], compared: Aggregate, colours: dict[str, str]) -> str:
+    """Every method on every task, and the comparison over tasks where there is one."""
+    methods = list(dict.fromkeys(row.label for t in tables for row in t.rows))
+    parts = ["<p>Mean of the last greedy test or evaluation over seeds; the best is bold.</p>"]
+    columns = [_overview_column(t) for t in tables]
+    head = ["method", *(f"{t.task}: {axis_label(t.key)}" for t in tables)]
+    rows: list[list[Cell]] = [[m, *(column.get(m, "-") for column in columns)] for m in methods]
+    parts.append(table(head, rows))
+    if len(compared.tasks) > 1 and compared.scores:
+        parts.append(_over_tasks(compared, colours))
+    parts += [f"<p>{escape(note)}</p>" for note in compared.notes if len(tables) > 1]
+    return "\n".join(parts)
+
+
+def _overview_column(shown_table: Table) -> dict[str, Cell]:
+    """{method: mean} of a task; rows against several opponents share a cell."""
+    means: dict[str, list[float]] = defaultdict(list)
+    for row in shown_table.rows:
+        means[row.label].append(float(last_values(row.runs, shown_table.key).mean()))
+    best = max((max(m) for m in means.values()), default=math.nan)
+    cells = {label: ", ".join(map(number, m)) for label, m in means.items()}
+    return {
+        label: Html(f"<b>{text}</b>") if best in means[label] else text
+        for label, text in cells.items()
+    }
+
+
+def _over_tasks(compared: Aggregate, colours: dict[str, str]) -> str:
+    """Interquartile means of normalised scores, and who improves over whom."""
+    bounds = ", ".join(f"{t} [{low:g}, {high:g}]" for t, (low, high) in compared.tasks.items())
+    methods = list(compared.scores)
+    strips, rows = [], list[list[Cell]]()
+    for method in methods:
+        scores, iqm = compared.scores[method], compared.iqm(method)
+        every = [float(x) for task in scores for x in task]
+        strips.append(Strip(method, colours[method], every, iqm.value, iqm.interval))
+        cells = [
+            "-" if o == method else f"{probability_of_improvement(scores, compared.scores[o]):.2f}"
+            for o in methods
+        ]
+        low, high = iqm.interval
+        rows.append([method, f"{iqm.value:.3f}", f"{low:.3f} to {high:.3f}", *cells])
+    head = ["method", "IQM", "95 % interval", *(f"P(> {m})" for m in methods)]
+    return (
+        f"<h3>Over {len(compared.tasks)} tasks</h3><p>Scores are 0 at the lower and 1 at the upper "
+        f"bound of a task: {escape(bounds)}. IQM: interquartile mean, with a stratified bootstrap "
+        f"interval. P(&gt; m): probability that a run scores higher than one of m.</p>"
+        f"{dots(strips)}{table(head, rows)}"
+    )
+
+
+def results(shown_table: Table, looks: list[Look]) -> str:
+    """Dots and a table of a task, the best row first."""
+    key = shown_table.key
+    strips, rows = list[tuple[float, Strip]](), list[tuple[float, list[Cell]]]()
+    for row, look in zip(shown_table.rows, looks, strict=True):
+        last = last_values(row.runs, key)
+        mean, interval = float(last.mean()), t_interval(last)
+        order = -math.inf if math.isnan(mean) else mean
+        colour = colour_class(look.colour)
+        values = [float(x) for x in last]
+        strips.append((order, Strip(row.full_label, colour, values, mean, interval)))
+        seconds = cpu_seconds(row.runs)
+        cells: list[Cell] = [row.full_label, str(len(last)), number(mean), span(*interval)]
+        cells.append(span(float(last.min()), float(last.max())))
+        if key != "test_return_mean":
+            cells.append(_return(row))
+        cells.append(_weights(row))
+        cells.append("-" if math.isnan(seconds) else f"{seconds:,.0f}")
+        rows.append((order, cells))
+    by_score = [strip for _, strip in sorted(strips, key=lambda pair: -pair[0])]
+    head = ["method", "seeds", key, "95 % interval", "range"]
+    head += [*["return"] * (key != "test_return_mean"), "weights", "CPU s"]
+    body = table(head, [cells for _, cells in sorted(rows, key=lambda pair: -pair[0])])
+    return (
+        "<p>Each dot is a seed; the line is the 95 % t-interval of the mean (none with one "
+        f"seed).</p>{dots(by_score)}{body}"
+    )
+
+
+def _return(row: Row) -> str:
+    """Mean return of the same episodes; a dash if a run did not measure it."""
+    measured = all("test_return_mean" in run.metrics for run in row.runs)
+    return number(float(last_values(row.runs, "test_return_mean").mean())) if measured else "-"
+
+
+def _weights(row: Row) -> str:
+    """How many weights a method trains; a dash if there is no checkpoint to count them in."""
+    try:
+        return f"{n_weights(row.runs[0]):,}"
+    except UserError:
+        return "-"
+
+
+def curves(shown_table: Table, name: str) -> str:
+    """Where the script draws a task's curves, and the same as a table."""
+    grid = common_grid(shown_table, N_IN_TABLE)
+    rows = [
+        [
+            row.full_label,
+            *(number(float(x)) for x in curves_at(row.runs, shown_table.key, grid).mean(axis=0)),
+        ]
+        for row in shown_table.rows
+    ]
+    head = ["mean at step", *(f"{x:,.0f}" for x in grid)]
+    return (
+        f'<figure class="chart" id="{name}" hidden></figure>\n'
+        f"{folded('The curves as a table', table(head, rows))}"
+    )
+
+
+def attention(shown_table: Table) -> str:
+    """Attention maps of the first run of each row that has some; empty without."""
+    parts = []
+    for row in shown_table.rows:
+        for run in row.runs:
+            found = read_maps(run.path)
+            if found is not None:
+                parts.append(f"<h4>{escape(row.full_label)}, seed {run.config['seed']}</h4>")
+                parts.append(_maps(found))
+                break
+    if not parts:
+        return ""
+    return (
+        "<h3>Attention</h3><p>Rows attend, columns are attended to; mean over greedy episodes, a "
+        f"common scale in each layer.</p>{''.join(parts)}"
+    )
+
+
+def _maps(found: AttentionMaps) -> str:
+    labels, maps = found.labels, found.maps
+    if len(labels) > MOST_NODES:
+        labels, maps = found.by_role()
+    pictures = [
+        attention_map(one, labels, float(layer.max()), f"layer {i + 1}, {name}")
+        for i, layer in enumerate(maps)
+        for name, one in zip(found.head_names, layer, strict=True)
+    ]
+    return f'<div class="maps">{"".join(pictures)}</div>{_numbers(found)}'
+
+
+def _numbers(found: AttentionMaps) -> str:
+    """The tables of `numbers_markdown` as HTML."""
+    blocks = []
+    for block in numbers_markdown(found).split("\n\n"):
+        head, _, *rows = ([c.strip() for c in x.strip("|").split("|")] for x in block.split("\n"))
+        blocks.append(table(head, rows))
+    return folded(f"Numbers, mean of {found.n_episodes:,} episodes", "".join(blocks))
+
+
+def settings(shown_table: Table) -> str:
+    """The settings in which the rows differ, folded by group."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    every = [settings_of(row.runs[0]) for row in shown_table.rows]
+    for key in differing(every):
+        groups[key.split(".")[0] if "." in key else "top level"].append(key)
+    parts = []
+    for group, keys in sorted(groups.items()):
+        head = ["setting", *(row.full_label for row in shown_table.rows)]
+        rows = [[key, *(shown(s, key) for s in every)] for key in keys]
+        parts.append(folded(f"{group} ({len(keys)})", table(head, rows)))
+    return "".join(parts) or "<p>None.</p>"
+
+
+def commands(shown_table: Table) -> str:
+    """The exact command of every run."""
+    parts = []
+    for row in shown_table.rows:
+        lines = [
+            f"<dt>seed {escape(str(run.config['seed']))}, <code>{escape(str(run.path))}</code></dt>"
+            f"<dd><pre>{escape(_commands(run))}</pre></dd>"
+            for run in row.runs
+        ]
+        parts.append(folded(row.full_label, f"<dl>{''.join(lines)}</dl>"))
+    return "".join(parts)
+
+
+def _commands(run: RunRecord) -> str:
+    text = recorded_commands(run.path)
+    return text or "not recorded: the run is older than the record of commands"
+
+
+def films(shown_table: Table, names: dict[Path, str]) -> str:
+    """The newest film of each row; empty without.
+
+    Args:
+        shown_table: the task.
+        names: {film: its place beside the page}, filled here.
+    """
+    parts = []
+    for row in shown_table.rows:
+        found = [f for run in row.runs for f in sorted((run.path / "films").glob("*.*"))]
+        found = [film for film in found if film.suffix in (".gif", ".mp4")]
+        if not found:
+            continue
+        film = max(found, key=lambda path: path.stat().st_mtime)
+        place = names.setdefault(film, f"films/{len(names) + 1}{film.suffix}")
+        title = escape(f"{row.full_label}: {film}")
+        picture = f'<img src="{place}" alt="{title}" loading="lazy">'
+        if film.suffix == ".mp4":
+            picture = f'<video src="{place}" controls loop muted preload="metadata"></video>'
+        parts.append(f"<figure>{picture}<figcaption>{title}</figcaption></figure>")
+    return f'<h3>Films</h3><div class="films">{"".join(parts)}</div>' if parts else ""

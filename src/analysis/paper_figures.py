@@ -1,0 +1,106 @@
+"""Curves laid out like Figures 2, 3 and 4 of the paper (arXiv 2602.17009).
+
+Figure 2: success on both Top-K games, AGP and the baselines. Figure 3: AGP, its two ablations and
+AGP-PG there. Figure 4: return on six particle tasks, AGP and the baselines. Lines are means over
+seeds; plus and minus one standard deviation over seeds is shaded, as the paper does.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import matplotlib
+
+from analysis.figures import save_figure
+from analysis.looks import axis_label, looks
+from analysis.results import curves_on_grid
+from analysis.tables import Table
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.ticker import EngFormatter, MaxNLocator
+
+BASELINES = ("iql", "vdn", "qmix", "dcg", "dicg", "macpf", "fop")
+
+
+class Layout(NamedTuple):
+    """One figure of the paper."""
+
+    panels: tuple[tuple[str, str], ...]  # task and title
+    columns: int
+    key: str
+    algs: tuple[str, ...]
+
+
+GAMES = (
+    ("topk", "(a) Top-K Selection"),
+    ("topk_anticoord", "(b) Top-K with anti-coordination penalty"),
+)
+PARTICLES = (
+    ("mpe_reference", "Reference"),
+    ("mpe_push", "Push"),
+    ("mpe_world_comm", "World-Comm"),
+    ("mpe_speaker_listener", "Speaker-Listener"),
+    ("mpe_crypto", "Crypto"),
+    ("mpe_tag", "Tag"),
+)
+LAYOUTS = {
+    2: Layout(GAMES, 2, "test_success_mean", ("agp", *BASELINES)),
+    3: Layout(GAMES, 2, "test_success_mean", ("agp", "agp_within_agent", "agp_no_graph", "agp_pg")),
+    4: Layout(PARTICLES, 3, "test_return_mean", ("agp", *BASELINES)),
+}
+
+
+def paper_figure(number: int, tables: list[Table], path: Path) -> None:
+    """Draw one of the figures; a panel without runs says so.
+
+    Args:
+        number: 2, 3 or 4.
+        tables: tasks, read with the figure's metric (`LAYOUTS[number].key`).
+        path: file to write; its ending decides the format.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
+    layout = LAYOUTS[number]
+    n_rows = len(layout.panels) // layout.columns
+    figure, axes = plt.subplots(
+        n_rows,
+        layout.columns,
+        figsize=(4.2 * layout.columns, 3.1 * n_rows + 0.6),
+        layout="constrained",
+        squeeze=False,
+    )
+    found = {table.task: table for table in tables}
+    legend: dict[str, Artist] = {}
+    for axis, (task, title) in zip(axes.flat, layout.panels, strict=True):
+        axis.set(title=title, xlabel="environment steps", ylabel=axis_label(layout.key))
+        axis.grid(alpha=0.3)
+        if task in found:
+            _panel(axis, found[task], layout.algs)
+        legend |= {str(line.get_label()): line for line in axis.get_lines()}
+        if not axis.get_lines():
+            axis.text(0.5, 0.5, "no runs", ha="center", transform=axis.transAxes, color="gray")
+    figure.legend(
+        list(legend.values()),
+        list(legend),
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+        fontsize=8,
+    )
+    save_figure(figure, path)
+
+
+def _panel(axis: Axes, table: Table, algs: tuple[str, ...]) -> None:
+    """The curves of a task's rows whose method belongs to the figure."""
+    rows = [row for row in table.rows if row.alg in algs]
+    for row, look in zip(rows, looks([row.alg for row in rows]), strict=True):
+        grid, values = curves_on_grid(row.runs, table.key)
+        mean, spread = values.mean(axis=0), values.std(axis=0)
+        axis.plot(grid, mean, color=look.colour, linestyle=look.line, label=row.full_label)
+        low, high = mean - spread, mean + spread
+        axis.fill_between(grid, low, high, color=look.colour, alpha=0.15, linewidth=0)
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.xaxis.set_major_formatter(EngFormatter(sep=""))

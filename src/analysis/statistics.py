@@ -1,0 +1,94 @@
+"""Statistics over few seeds and several tasks.
+
+One task: the mean over seeds with Student's t-interval. Several tasks: interquartile mean,
+probability of improvement and performance profiles of normalised scores, with stratified bootstrap
+intervals (Agarwal et al., *Deep Reinforcement Learning at the Edge of the Statistical Precipice*,
+NeurIPS 2021). `docs/suites.md` says how often each interval covers the true value.
+
+The scores of a method are a list with one array for each task, and one number for each seed in it.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t, trim_mean
+
+Array = NDArray[np.float64]
+Scores = Sequence[Array]
+LEVEL = 0.95  # of every interval
+N_BOOTSTRAP = 2000  # resamples
+
+
+class Interval(NamedTuple):
+    """Where a true value is believed to be; both ends are NaN where nothing can be said."""
+
+    low: float
+    high: float
+
+
+def t_interval(values: Array, level: float = LEVEL) -> Interval:
+    """Student's t-interval of the mean; NaN with fewer than two values.
+
+    It assumes normal values and does not know that a rate lies between 0 and 1.
+    """
+    n = len(values)
+    if n < 2:
+        return Interval(np.nan, np.nan)
+    half = t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+    return Interval(float(values.mean() - half), float(values.mean() + half))
+
+
+def interquartile_mean(scores: Scores) -> float:
+    """Mean of the middle half of all scores; each run of each task counts once."""
+    return float(trim_mean(np.concatenate(list(scores)), 0.25))
+
+
+def probability_of_improvement(ours: Scores, theirs: Scores) -> float:
+    """Probability that a run of ours scores higher than one of theirs, the mean over tasks.
+
+    Equal scores count one half.
+
+    Args:
+        ours: scores of a method.
+        theirs: scores of another method on the same tasks.
+    """
+    rates = []
+    for x, y in zip(ours, theirs, strict=True):
+        difference = x[:, None] - y[None, :]
+        rates.append(((difference > 0) + 0.5 * (difference == 0)).mean())
+    return float(np.mean(rates))
+
+
+def performance_profile(scores: Scores, levels: Array) -> Array:
+    """Share of all runs that score above each level. levels: [n] -> [n]."""
+    return (np.concatenate(list(scores))[:, None] > levels).mean(axis=0)
+
+
+def bootstrap_interval(
+    statistic: Callable[..., float | Array],
+    *groups: Scores,
+    n_resamples: int = N_BOOTSTRAP,
+    level: float = LEVEL,
+    seed: int = 0,
+) -> tuple[Array, Array]:
+    """Percentile interval of a statistic; seeds are drawn again within each task (the strata).
+
+    Args:
+        statistic: maps the scores of each group to a number or an array.
+        groups: scores of one or more methods, resampled independently.
+        n_resamples: how many times seeds are drawn.
+        level: of the interval.
+        seed: of the draws, so that a report is the same each time.
+
+    Returns:
+        lower and upper end, each of the statistic's shape.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [
+        statistic(*([rng.choice(task, len(task)) for task in scores] for scores in groups))
+        for _ in range(n_resamples)
+    ]
+    low, high = np.quantile(np.array(drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.asarray(low), np.asarray(high)

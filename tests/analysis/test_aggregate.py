@@ -1,0 +1,77 @@
+"""Comparison over tasks and marl-eval's format."""
+
+import pytest
+from tests.analysis.run_folders import evaluate_run, make_run
+
+from analysis.aggregate import aggregate, aggregate_markdown, read_bounds
+from analysis.export import marl_eval
+from analysis.results import find_runs
+from analysis.tables import tables
+from utils.errors import UserError
+
+
+@pytest.fixture
+def root(tmp_path):
+    topk = {"env_args": {"n_agents": 6}}
+    swap = {"env": "swap", "env_name": "swap"}
+    for seed, value in ((1, 0.8), (2, 1.0)):
+        make_run(tmp_path / "topk", "agp", seed, [0.0, 0.5, value], **topk)
+        make_run(tmp_path / "swap", "agp", seed, [0.0, 0.5, value], **swap)
+        make_run(tmp_path / "swap", "vdn", seed, [0.0, 0.2, 0.25], **swap)
+    make_run(tmp_path / "topk", "vdn", 1, [0.0, 0.1, 1 / 64], **topk)
+    make_run(tmp_path / "topk", "iql", 1, [0.0, 0.1, 0.3], **topk)
+    return tmp_path
+
+
+def compared(root, bounds=None):
+    return aggregate(tables(find_runs(root)[0], None), read_bounds(bounds))
+
+
+def test_scores_are_normalised_by_the_bounds(root):
+    found = compared(root)
+    assert found.tasks == {"swap": (0.25, 1), "topk": (0.015625, 1)}
+    assert list(found.scores) == ["agp", "vdn"]
+    assert found.scores["vdn"][0] == pytest.approx([0, 0])
+    assert found.scores["agp"][0] == pytest.approx([(0.8 - 0.25) / 0.75, 1])
+    assert found.notes == ["iql has no run on swap, so it is not compared over tasks."]
+    assert found.improvement("agp", "vdn").value == 1
+    share, low, high = found.profile("agp")
+    assert (low <= share).all()
+    assert (share <= high).all()
+
+
+def test_bounds_hold_for_their_settings_only(root):
+    make_run(root / "topk", "qmix", 1, [0.0, 0.1, 0.3], env_args={"n_agents": 8})
+    assert any("no bounds for test_success_mean of qmix" in x for x in compared(root).notes)
+
+
+def test_a_file_of_bounds_goes_before_ours(root, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("swap: {test_success_mean: {bounds: [0, 0.5]}}")
+    assert compared(root, file).tasks["swap"] == (0, 0.5)
+
+
+@pytest.mark.parametrize(
+    "text", ["swap: [0, 1]", "swap: {x: {bounds: [1, 0]}}", "[", "swap: {x: {}}"]
+)
+def test_a_file_of_bounds_that_cannot_be_used(text, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError, match=r"mine\.yaml cannot be used"):
+        read_bounds(file)
+
+
+def test_the_comparison_as_text(root):
+    text = aggregate_markdown(compared(root))
+    assert "| agp | 4 | " in text
+    assert "A run of agp scores higher than one of vdn with probability 1.00" in text
+
+
+def test_marl_evals_format(root, tmp_path):
+    evaluate_run(next((root / "topk" / "agp").glob("agp_seed2*")), 0.9)
+    data = marl_eval(tables(find_runs(root)[0], None))
+    assert set(data) == {"topk", "swap"}
+    run = data["topk"]["topk"]["agp"]["seed_2"]
+    assert list(run) == ["step_1", "step_2", "step_3", "absolute_metrics"]
+    assert run["step_2"] == {"step_count": 100, "return_mean": [0.0], "success_mean": [0.5]}
+    assert run["absolute_metrics"] == {"return_mean": [1.0], "success_mean": [0.9]}
