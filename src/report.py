@@ -131,7 +131,8 @@ def draw(table: Table, given: argparse.Namespace, lines: dict[str, float], sever
         return wanted.with_name(name)
 
     if given.figure is not None:
-        learning_curves(table.rows, table.key, place(given.figure), title, lines, given.bottom)
+        drawn = (title, lines, given.bottom, given.clock)
+        learning_curves(table.rows, table.key, place(given.figure), *drawn)
     if given.costs is not None:
         costs(table.rows, table.key, place(given.costs), title, given.bottom)
     if given.dots is not None:
@@ -219,6 +220,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--unfinished", action="store_true", help="also runs short of their t_max")
     parser.add_argument("--best", action="store_true", help="also the best row of each method")
     parser.add_argument("--figure", type=Path, help="file for learning curves, .svg, .png or .pdf")
+    parser.add_argument(
+        "--clock",
+        choices=("env_steps", "cpu_seconds", "seconds"),
+        default="env_steps",
+        help="what the curves of --figure are drawn against",
+    )
     parser.add_argument("--costs", type=Path, help="file for the metric against weights and time")
     parser.add_argument("--dots", type=Path, help="file for every seed as a dot, with intervals")
     parser.add_argument("--profiles", type=Path, help="file for performance profiles over tasks")

@@ -9,7 +9,7 @@ from tests.analysis.run_folders import evaluate_run, make_run
 
 import report
 from analysis.figures import costs, learning_curves, seed_dots
-from analysis.results import find_runs
+from analysis.results import curves_on_grid, find_runs
 from analysis.tables import tables
 from utils.checkpoint import LATEST, save_checkpoint
 
@@ -116,6 +116,21 @@ def test_a_curve_of_one_test_is_a_dot(tmp_path):
     (table,) = tables(find_runs(tmp_path)[0], None, unfinished=True)
     learning_curves(table.rows, table.key, tmp_path / "a.svg")
     assert (tmp_path / "a.svg").is_file()
+
+
+def test_curves_against_cpu_seconds(root, tmp_path, capsys):
+    paths = [tmp_path / f"{clock}.svg" for clock in ("env_steps", "cpu_seconds")]
+    for path in paths:
+        printed(capsys, root, "--figure", path, "--clock", path.stem)
+    steps, cpu = (path.read_text() for path in paths)
+    assert "<!-- environment steps -->" in steps
+    assert "<!-- CPU seconds, tests included -->" in cpu
+    runs = find_runs(root / ".")[0]
+    grid, _ = curves_on_grid(runs[:1], "test_success_mean", clock="cpu_seconds")
+    used = runs[0].metrics["cpu_seconds"][1]
+    assert used[0] <= grid[0] < grid[-1] <= used[-1]
+    assert report.main([str(root), "--figure", str(paths[0]), "--clock", "seconds"]) == 2
+    assert "Draw it with --clock env_steps" in capsys.readouterr().err
 
 
 def test_the_best_of_each_method(tmp_path, capsys):

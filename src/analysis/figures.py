@@ -18,6 +18,12 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+CLOCKS = {
+    "env_steps": "environment steps",
+    "cpu_seconds": "CPU seconds, tests included",
+    "seconds": "seconds, tests included",
+}
+
 
 def learning_curves(
     rows: list[Row],
@@ -26,6 +32,7 @@ def learning_curves(
     title: str = "",
     lines: dict[str, float] | None = None,
     bottom: float | None = None,
+    clock: str = "env_steps",
 ) -> None:
     """Mean over seeds of each row, with the range from worst to best seed shaded.
 
@@ -36,13 +43,17 @@ def learning_curves(
         title: above the axes.
         lines: {label: level}, horizontal reference lines.
         bottom: lowest value shown; None: whatever there is.
+        clock: what the curves are drawn against, a key of `CLOCKS`.
 
     Raises:
-        UserError: if the file cannot be written.
+        UserError: if the file cannot be written, or a run has not logged the clock.
     """
+    for run in (run for row in rows for run in row.runs):
+        if clock != "env_steps" and clock not in run.metrics:
+            raise UserError(f"{run.path} has no {clock}. Draw it with --clock env_steps.")
     height = max(4.5, 0.2 * len(rows))  # inches; the legend has a line for each row
     figure, axes = plt.subplots(figsize=(8, height), layout="constrained")
-    curves = [curves_on_grid(row.runs, key) for row in rows]
+    curves = [curves_on_grid(row.runs, key, clock=clock) for row in rows]
     for i, look in _best_first(rows, [float(values[:, -1].mean()) for _, values in curves]):
         (grid, values), n = curves[i], len(rows[i].runs)
         axes.plot(
@@ -67,7 +78,7 @@ def learning_curves(
             va="bottom",
             fontsize=8,
         )
-    axes.set(xlabel="environment steps", ylabel=axis_label(key), title=title)
+    axes.set(xlabel=CLOCKS[clock], ylabel=axis_label(key), title=title)
     axes.set_ylim(bottom=bottom)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(EngFormatter(sep=" "))

@@ -183,23 +183,27 @@ def cpu_seconds(runs: Iterable[RunRecord]) -> float:
 
 
 def curves_on_grid(
-    runs: list[RunRecord], key: str, n_points: int = 200
+    runs: list[RunRecord], key: str, n_points: int = 200, clock: str = "env_steps"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A metric of several runs at common environment steps.
+    """A metric of several runs at common environment steps, or at common values of a clock.
 
     Args:
         runs: runs of one configuration.
         key: the metric.
         n_points: points of the grid, from where all runs have logged the metric to the end of the
             shortest one.
+        clock: `env_steps`, or a metric that grows with them, as `cpu_seconds`.
 
     Returns:
         grid [n_points] and values [runs, n_points], linearly interpolated.
 
     Raises:
-        KeyError: if a run never logged the metric.
+        KeyError: if a run never logged the metric or the clock.
     """
     curves = [run.metrics[key] for run in runs]
+    if clock != "env_steps":
+        clocks = [run.metrics[clock] for run in runs]
+        curves = [(np.interp(c[0], *at), c[1]) for c, at in zip(curves, clocks, strict=True)]
     end = min(steps[-1] for steps, _ in curves)
     grid = np.linspace(min(max(steps[0] for steps, _ in curves), end), end, n_points)
     return grid, np.stack([np.interp(grid, steps, values) for steps, values in curves])
