@@ -177,7 +177,7 @@ def build_critic(config: RunConfig, controller: BasicController) -> Critic:
         fitting = [
             name
             for name, other in others.items()
-            if other.estimates == cls.estimates and not other.needs_state
+            if other.estimates == cls.estimates and not (other.needs_state or other.needs_encoder)
         ]
         remedy = f"critic={' or '.join(fitting)}"
         raise UserError(

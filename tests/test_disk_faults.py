@@ -71,7 +71,7 @@ def go_on(results: Path, whole: Path) -> None:
 
 @pytest.mark.parametrize(
     ("n_bytes", "what"),
-    [(0, "sacred"), (2_000, "sacred"), (20_000, "checkpoints/best.pt")],
+    [(0, "commands.txt"), (2_000, "sacred"), (20_000, "checkpoints/best.pt")],
 )
 def test_a_disk_that_is_full_from_the_beginning(
     n_bytes: int, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -56,7 +56,10 @@ def record_command(run_dir: Path, words: list[str]) -> None:
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{command}\n")
     except OSError as error:
-        raise UserError(f"{path} cannot be written ({reason(error)}).") from error
+        raise UserError(
+            f"{path} cannot be written ({reason(error)}). Free space or make the folder writable, "
+            f"then start the run again; one with a checkpoint goes on with `with resume={run_dir}`."
+        ) from error
 
 
 def recorded_commands(run_dir: Path) -> str:

@@ -245,7 +245,8 @@ def test_an_agent_starts_again_where_its_memory_is_reset(name: str, use_rnn: boo
     inputs.x.requires_grad_()
     out, last = agent(replace(inputs, resets=resets), earlier)
     for b, t in enumerate(reset_at.tolist()):
-        row = AgentInputs(inputs.x[b : b + 1], inputs.avail[b : b + 1])
+        every = ((field.name, getattr(inputs, field.name)) for field in fields(AgentInputs))
+        row = AgentInputs(**{k: None if x is None else x[b : b + 1] for k, x in every})
         hidden = None if earlier is None else earlier[b : b + 1]
         before, hidden = agent(row.window(0, t), hidden) if t else (out[:0], hidden)
         after, hidden = agent(row.window(t, 5), None) if t < 5 else (out[:0], hidden)

@@ -21,13 +21,19 @@ AGENTS = fake_sizes(**RICH)
 def make(n_rewards: int = 1, **settings: Any) -> ActionGraphCritic:
     config = ActionGraphCriticConfig(embed_dim=8, heads=2, **settings)
     with seeded_initialisation(0):
-        return ActionGraphCritic(config, CriticSizes(5, 7, N, A, 8, n_rewards, AGENTS))
+        return ActionGraphCritic(config, CriticSizes(5, 7, N, A, 8, n_rewards, agents=AGENTS))
 
 
 def seen(**changes: torch.Tensor) -> CriticInputs:
     x = fake_inputs(AGENTS, B, L)
-    inputs = CriticInputs(normal(B, L, 7), x.x.clone(), None, x.is_active, x.avail)
-    return replace(inputs, action_features=x.action_features, **changes)
+    inputs = CriticInputs(
+        state=normal(B, L, 7),
+        own=x.x.clone(),
+        is_active=x.is_active,
+        avail=x.avail,
+        action_features=x.action_features,
+    )
+    return replace(inputs, **changes)
 
 
 @pytest.mark.parametrize("n_rewards", [1, N])
