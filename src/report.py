@@ -18,7 +18,15 @@ import numpy as np
 from analysis.aggregate import Aggregate, aggregate, aggregate_markdown, read_bounds
 from analysis.best import best_of
 from analysis.export import marl_eval
-from analysis.results import RunRecord, cpu_seconds, find_runs, last_values, n_weights, reached
+from analysis.results import (
+    CLOCKS,
+    RunRecord,
+    cpu_seconds,
+    find_runs,
+    last_values,
+    n_weights,
+    reached,
+)
 from analysis.statistics import t_interval
 from analysis.tables import LEVELS, Row, Table, tables
 from utils.command import guarded
@@ -222,7 +230,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--figure", type=Path, help="file for learning curves, .svg, .png or .pdf")
     parser.add_argument(
         "--clock",
-        choices=("env_steps", "cpu_seconds", "seconds"),
+        choices=tuple(CLOCKS),
         default="env_steps",
         help="what the curves of --figure are drawn against",
     )

@@ -56,7 +56,7 @@ class Run:
         config: the complete configuration.
 
     Raises:
-        UserError: for anything the user can mend.
+        UserError: for anything the user can correct.
     """
 
     log: RunLog

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis.aggregate import PROFILE_LEVELS, Aggregate
 from analysis.looks import LINES, MARKERS, Look, axis_label, looks
-from analysis.results import cpu_seconds, curves_on_grid, last_values, n_weights
+from analysis.results import CLOCKS, cpu_seconds, curves_on_grid, last_values, n_weights
 from analysis.statistics import t_interval
 from analysis.tables import Row
 from utils.errors import UserError
@@ -17,12 +17,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
-
-CLOCKS = {
-    "env_steps": "environment steps",
-    "cpu_seconds": "CPU seconds, tests included",
-    "seconds": "seconds, tests included",
-}
 
 
 def learning_curves(

@@ -23,6 +23,13 @@ Curve = tuple[np.ndarray, np.ndarray]  # environment steps [n], values [n]
 NEEDED = ("alg_name", "env_name", "env", "name", "seed", "t_max")  # settings that a report reads
 
 
+CLOCKS = {  # what curves can be drawn against
+    "env_steps": "environment steps",
+    "cpu_seconds": "CPU seconds, tests included",
+    "seconds": "seconds, tests included",
+}
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """One number of one `evaluate=True`, a row of `evaluations.csv`."""

@@ -11,7 +11,7 @@ from utils.errors import SettingsError, refuse
 
 SEARCH_KEYS = ("trials", "fresh_seeds", "space", "metric")
 RANGE_KEYS = ("low", "high", "log")
-DIGITS = 3  # of a number that is drawn; more would not be told apart by any number of seeds
+DIGITS = 3  # of a number that is drawn; further ones matter less than the seed
 
 
 @dataclass(frozen=True)

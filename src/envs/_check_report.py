@@ -33,7 +33,7 @@ def report(
         A summary, or the numbered violations; and whether there is no violation.
 
     Raises:
-        UserError: if it cannot be built for a reason that the user can mend.
+        UserError: if it cannot be built for a reason that the user can correct.
     """
     if budget is None:
         budget = Budget(SECONDS, lambda line: print(line, file=sys.stderr, flush=True))

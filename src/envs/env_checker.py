@@ -85,7 +85,7 @@ class Checker:
             SystemExit,
         ) as error:  # whatever an environment raises is to be explained, not raised
             if isinstance(error, UserError) and self.rules.where.startswith("when it was built"):
-                raise  # a missing package or the like: the user can mend it
+                raise  # a missing package or the like: the user can correct it
             self.rules.fail("raises", self._raised(error))
         self._close_all()
         return list(self.rules.found.values())

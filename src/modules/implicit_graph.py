@@ -80,7 +80,7 @@ class AgentAttention(OwnInitialWeights, nn.Module):
             self.score = nn.Linear(embed_dim, widths[form], bias=False)
 
     def forward(self, embedding: Tensor, is_active: Tensor | None) -> Tensor:
-        """See the class."""
+        """How much each agent attends to each other, M."""
         n = embedding.shape[2]
         own = torch.eye(n, dtype=torch.bool, device=embedding.device)  # [N, N]
         if self.form == "identity":
@@ -117,7 +117,7 @@ class GraphLayer(OwnInitialWeights, nn.Module):
             nn.init.uniform_(p, -bound, bound)
 
     def forward(self, embedding: Tensor, weights: Tensor) -> Tensor:
-        """See the class."""
+        """The next embeddings."""
         return torch.tanh(self.linear(weights @ embedding))
 
 

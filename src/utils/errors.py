@@ -1,8 +1,8 @@
 """Errors meant for the person at the keyboard.
 
 `main.py` prints a `UserError` as one paragraph without a traceback and exits with its code. Raise
-it for anything the user can mend (a setting, a file, a device) and say in the message which value
-was seen and what to do next.
+it for anything the user can correct (a setting, a file, a device) and say in the message which
+value was seen and what to do next.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ LARGEST_LAYER = 65_536  # features, in any network
 
 
 class UserError(Exception):
-    """A mistake or circumstance that the user can mend; the message says how.
+    """A mistake or circumstance that the user can correct; the message says how.
 
     Attributes:
         exit_code: of the command that ends with it.

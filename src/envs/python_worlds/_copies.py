@@ -35,7 +35,7 @@ class CopyFailure(Exception):
 
     Attributes:
         copy: which.
-        text: the traceback, or one sentence if the user can mend the matter.
+        text: the traceback, or one sentence if the user can correct the matter.
         mendable: whether the user can; then it would happen again and again.
     """
 

@@ -177,7 +177,7 @@ class GymWorld:
         return [given.get(i) for i in range(self.n_agents)]
 
     def result(self, name: str) -> float:
-        """See `World`; the info's entry, or the mean over the agents' own infos."""
+        """A metric of the environment: the info's entry, or the mean over the agents' own infos."""
         if not isinstance(self._info, Mapping):
             return number(self._info, name)
         return number([self._info] if name in self._info else self._info.values(), name)
