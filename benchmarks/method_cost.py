@@ -22,8 +22,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 from config.combinations import check_combination
-from config.layers import available
 from config.load import load_config
+from config.search_path import available
 from envs.base import EnvStep
 from run import Run
 from utils.errors import UserError

@@ -14,8 +14,8 @@ import torch  # noqa: E402  # what follows is found in src
 
 from config import epymarl  # noqa: E402
 from config.describe import configuration_markdown  # noqa: E402
-from config.layers import available  # noqa: E402
 from config.load import load_config  # noqa: E402
+from config.search_path import available  # noqa: E402
 from envs.base import EnvInfo, make_env  # noqa: E402
 from envs.python_worlds._env import PythonEnv  # noqa: E402
 from utils.errors import UserError  # noqa: E402

@@ -21,6 +21,7 @@ from utils.checkpoint import find_checkpoint, run_folder
 from utils.command import guarded
 from utils.errors import UserError
 from utils.files import reason
+from utils.invocation import as_typed
 
 FORMATS = ("png", "svg", "pdf")
 AT_ONCE = 50  # episodes
@@ -126,7 +127,7 @@ def attention(given: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", help="folder of a run, or a checkpoint file in it")
     parser.add_argument("--episodes", type=int, default=200, help="greedy episodes, default 200")

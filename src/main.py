@@ -30,6 +30,12 @@ def main(argv: list[str] | None = None) -> int:
     return guarded(command)
 
 
+def command() -> int:
+    """What the shell runs: `main`, with a password of the command line hidden first."""
+    hide_password()
+    return main()
+
+
 def dispatch(command: Command, signals: StopSignals, words: list[str]) -> int:
     """Do what the command line, given as read and as `words`, asks for."""
     from config import describe
@@ -137,5 +143,4 @@ def say(sentence: str) -> None:
 
 
 if __name__ == "__main__":
-    hide_password()
-    sys.exit(main())
+    sys.exit(command())

@@ -32,6 +32,7 @@ from analysis.tables import LEVELS, Row, Table, tables
 from utils.command import guarded
 from utils.errors import UserError
 from utils.files import reason
+from utils.invocation import as_typed
 
 ENDINGS = (".svg", ".png", ".pdf")
 FIGURES = ("figure", "costs", "dots", "profiles")  # options that name a file for a figure
@@ -216,7 +217,7 @@ def report(given: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("roots", nargs="+", help="folders that contain runs")
     parser.add_argument(

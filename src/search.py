@@ -26,6 +26,7 @@ from suites.trials import Pruning, Trials
 from utils.command import guarded
 from utils.errors import ConfigError, UserError
 from utils.interruption import StopSignals
+from utils.invocation import as_typed
 from utils.run_dir import locked, results_root
 
 LOOK_SECONDS = 2.0  # between looks at the tests of a trial under way
@@ -156,7 +157,7 @@ def _shown(chosen: dict[str, Any]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("suite", help="a suite whose file has `search`: its name, or a YAML file")
     add_arguments(parser)

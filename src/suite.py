@@ -14,7 +14,7 @@ import argparse
 import sys
 from contextlib import closing
 
-from config.layers import available
+from config.search_path import available
 from config.suite_file import Job, read_suite
 from engines.engine import OnDemand, add_arguments, open_engine, read_options
 from suites.jobs import next_step
@@ -22,15 +22,16 @@ from suites.schedule import Schedule
 from utils.command import guarded
 from utils.errors import UserError
 from utils.interruption import StopSignals
+from utils.invocation import as_typed
 from utils.run_dir import results_root
 
 
 def settings_of(given: argparse.Namespace, program: str) -> list[str]:
     """The settings on the command line, which come after `with`."""
     if given.settings and given.settings[0] != "with":
+        command = as_typed(f"python src/{program}.py {given.suite} with key=value")
         raise UserError(
-            f"'{given.settings[0]}' is not understood. Settings come after `with`: "
-            f"`python src/{program}.py {given.suite} with key=value`."
+            f"'{given.settings[0]}' is not understood. Settings come after `with`: `{command}`."
         )
     settings: list[str] = given.settings[1:]
     return settings
@@ -69,7 +70,7 @@ def run(given: argparse.Namespace, signals: StopSignals) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = ", ".join(available("suites"))
     parser.add_argument("suite", help=f"one of {names}, or a YAML file")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import ExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mongodb.recording import checked_server, mirrored
 from resume import find_run, place_of
 from run import Run
 from utils.interruption import StopSignals
-from utils.invocation import REPOSITORY, record_command
+from utils.invocation import DISTRIBUTION, IS_INSTALLED, REPOSITORY, SOURCE, record_command
 from utils.run_dir import create_run_dir, locked, remove_unfinished
 
 
@@ -65,6 +66,8 @@ def run_with_sacred(run: Run, run_dir: Path, signals: StopSignals) -> None:
     """Train, with a record of Sacred in the run's folder."""
     config = run.config
     name = f"{config.alg_name}-{config.env_name}"
+    # A repository around an installed package is not that of its code.
+    code, has_commit = (SOURCE, False) if IS_INSTALLED else (REPOSITORY, git_answers())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Sacred 0.8.7 imports pkg_resources, which warns
         from sacred import SETTINGS, Experiment
@@ -76,7 +79,9 @@ def run_with_sacred(run: Run, run_dir: Path, signals: StopSignals) -> None:
         logger = logging.getLogger(name)
         logger.setLevel(logging.WARNING)  # "Running command ...", and the like
         logger.addFilter(is_not_stop)
-        experiment = Experiment(name, base_dir=str(REPOSITORY), save_git_info=git_answers())
+        experiment = Experiment(name, base_dir=str(code), save_git_info=has_commit)
+        if IS_INSTALLED:
+            experiment.add_package_dependency(DISTRIBUTION, version(DISTRIBUTION))
     record = DiskRecord(run_dir / "sacred")
     experiment.observers.append(record)
     experiment.add_config(to_dict(config))

@@ -25,9 +25,9 @@ from tests.runs import tiny_settings
 import main
 import training
 from config.describe import describe_settings
-from config.layers import available
 from config.load import load_config
 from config.schema import RunConfig
+from config.search_path import available
 from learners.base import Learner
 from run import Run
 from runners.batch_runner import BatchRunner

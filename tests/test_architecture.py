@@ -15,6 +15,7 @@ LONGER: dict[str, str] = {}  # file: why it may be longer
 LEARNING = {"utils", "components", "envs", "modules", "controllers"}
 BUILD = LEARNING | {"learners", "runners", "config"}
 ARROWS = {
+    "__init__": set(),  # of the installed package
     "utils": set(),
     "components": {"utils"},
     "config": {"utils", "components"},
@@ -86,6 +87,12 @@ def name(path: Path) -> str:
 
 def test_every_room_is_known() -> None:
     assert {room(name(p).removesuffix(".py").replace("/", ".")) for p in FILES} == set(ARROWS)
+
+
+def test_every_room_is_a_regular_package() -> None:
+    """A folder without `__init__.py` would give way to any package of its name on Python's path."""
+    rooms = {path.relative_to(SRC).parts[0] for path in FILES if path.parent != SRC}
+    assert [name for name in sorted(rooms) if not (SRC / name / "__init__.py").is_file()] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

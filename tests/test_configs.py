@@ -13,10 +13,10 @@ from tests.runs import rows, tiny, train
 from components.settings import AgentSettings
 from config.combinations import check_combination
 from config.hints import nested_dataclass
-from config.layers import CONFIG_DIR, available, presets
 from config.load import load_config, load_recorded
 from config.plain_data import changes, dump, to_dict
 from config.schema import RunConfig
+from config.search_path import CONFIG_DIR, available, presets
 from evaluate import evaluate
 from policy import load_policy
 from run import Run

@@ -10,18 +10,19 @@ import types
 from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from config import layers
+from config import search_path
 from config.hints import nested_dataclass
 from config.schema import RunConfig
 from utils import plugins
 from utils.errors import UserError
+from utils.invocation import as_typed
 from utils.registry import REGISTRIES
 
 USAGE = """\
 Usage: python src/main.py --config=<algorithm> --env-config=<environment> [with key=value ...]
 
-  --config        a file in src/config/algs by its name, or the path of any YAML file
-  --env-config    a file in src/config/envs by its name, or the path of any YAML file
+  --config        a method by the name of its YAML file, or the path of any YAML file
+  --env-config    a task, in the same way; docs/settings.md says where names are looked for
   with            settings that come over both files; dots reach inside: env_args.n_agents=8
   --mongo         record to the MongoDB server at this URL, too (docs/mongodb.md)
   --sync-mongo    complete the record of a run's folder there and stop
@@ -82,7 +83,7 @@ def configuration_markdown() -> str:
 
 def help_text() -> str:
     """Usage, examples and the run-wide settings, for the console."""
-    lines = [USAGE]
+    lines = [as_typed(USAGE)]
     for heading, settings in run_wide():
         lines += [f"{heading}:", *settings_lines(settings), ""]
     lines.append("`--list` shows what each slot can hold; docs/configuration.md has all settings.")
@@ -106,13 +107,14 @@ def list_text(folder: str = "") -> str:
         folder: holds components outside the tree; empty: AGP_PLUGINS, or the current folder.
     """
     plugins.use_folder(folder)
+    search_path.require_folders()
     lines: list[str] = []
     for slot, registry in REGISTRIES.items():
         _section(lines, slot, ((name, registry.summary(name)) for name in registry.names()))
     for folder, flag in (("algs", "--config"), ("envs", "--env-config")):
-        names = layers.available(folder)
+        names = search_path.available(folder)
         _section(lines, flag, ((name, first_comment(folder, name)) for name in names))
-    tuned = layers.presets()
+    tuned = search_path.presets()
     _section(lines, "preset", ((name, first_comment("presets", name)) for name in tuned))
     return "\n".join(lines).rstrip()
 
@@ -125,8 +127,8 @@ def _section(lines: list[str], heading: str, entries: Iterable[tuple[str, str]])
 
 
 def first_comment(folder: str, name: str) -> str:
-    """The line that says what a YAML file in `config/<folder>` is for."""
-    text = (layers.CONFIG_DIR / folder / f"{name}.yaml").read_text(encoding="utf-8")
+    """The line that says what a YAML file of that kind and name is for."""
+    text = search_path.find_all(folder, name)[0].read_text(encoding="utf-8")
     comments = (line.lstrip("# ").rstrip() for line in text.splitlines() if line.startswith("#"))
     return next(comments, "")
 

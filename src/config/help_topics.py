@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from config import epymarl, layers
+from config import epymarl, search_path
 from config.describe import Setting, describe_settings, first_comment, run_wide, settings_lines
 from config.hints import did_you_mean
 from utils.errors import ConfigError, UserError
@@ -24,7 +24,7 @@ def about(topic: str) -> str:
         found = [f"{topic}: {text}" for text in [epymarl.answer("setting", topic)] if text]
     if not found:
         names = [*REGISTRIES, *(name for r in REGISTRIES.values() for name in r.names())]
-        names += [*layers.available("algs"), *layers.available("envs")]
+        names += [*search_path.available("algs"), *search_path.available("envs")]
         names += [setting.name for _, settings in run_wide() for setting in settings]
         raise ConfigError(
             [
@@ -65,8 +65,8 @@ def _settings_of(registry: Registry, name: str) -> list[Setting]:
 
 def _files(topic: str) -> Iterator[str]:
     for folder, flag in (("algs", "--config"), ("envs", "--env-config")):
-        if topic in layers.available(folder):
-            path = layers.CONFIG_DIR / folder / f"{topic}.yaml"
+        if topic in search_path.available(folder):
+            path = search_path.find_all(folder, topic)[0]
             lines = path.read_text(encoding="utf-8").rstrip().split("\n")
             text = [f"  {line}".rstrip() for line in lines]
             yield "\n".join([f"{flag}={topic}  {first_comment(folder, topic)}", *text])

@@ -8,13 +8,11 @@ from typing import Any
 
 import yaml
 
-from config import epymarl
 from config.coerce import Problem
-from config.hints import did_you_mean, join, shown
+from config.hints import join, shown
 from utils.errors import ConfigError
 from utils.registry import REGISTRIES
 
-CONFIG_DIR = Path(__file__).resolve().parent
 COMMAND_LINE = "command line"
 
 
@@ -24,76 +22,6 @@ class Layer:
 
     label: str  # what messages call the place, such as algs/agp.yaml
     data: dict[str, Any]
-
-
-def find_yaml(name: str, folder: str, flag: str) -> tuple[str, Path]:
-    """Label and path of the YAML that a flag names: a file in `config/<folder>`, or any path.
-
-    Args:
-        name: the file's stem, or a path that ends in .yaml or .yml.
-        folder: `algs` or `envs`.
-        flag: the command-line flag, for messages.
-
-    Raises:
-        ConfigError: if there is no such file.
-    """
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        if not path.is_file():
-            raise ConfigError([f"{flag}: there is no file '{name}'. Check the path."])
-        return name, path
-    path = CONFIG_DIR / folder / f"{name}.yaml"
-    if not path.is_file():
-        names = available(folder)
-        answer = epymarl.answer(flag, name)
-        hint = f" {answer}" if answer else did_you_mean(name, names)
-        raise ConfigError(
-            [
-                f"{flag}: there is no config/{folder}/{name}.yaml.{hint} "
-                f"Available: {', '.join(names)}."
-            ]
-        )
-    return f"{folder}/{name}.yaml", path
-
-
-def find_preset(alg: str | None, env: str | None, asked: str) -> tuple[str, Path] | None:
-    """Name and path of the preset that holds; None if there is none.
-
-    Args:
-        alg: what --config names.
-        env: what --env-config names.
-        asked: the setting `preset`: auto, none, `<env>/<alg>` or a path to a YAML file.
-
-    Raises:
-        ConfigError: if a preset is asked for that does not exist.
-    """
-    folder = CONFIG_DIR / "presets"
-    if asked == "none":
-        return None
-    if asked == "auto":
-        path = folder / f"{env}" / f"{alg}.yaml"
-        return (f"{env}/{alg}", path) if path.is_file() else None
-    path = Path(asked) if asked.endswith((".yaml", ".yml")) else folder / f"{asked}.yaml"
-    if not path.is_file():
-        names = ["auto", "none", *presets()]
-        raise ConfigError(
-            [
-                f"preset: there is no '{asked}'.{did_you_mean(asked, names)} "
-                f"Available: {', '.join(names)}, or the path of a YAML file."
-            ]
-        )
-    return asked, path
-
-
-def presets() -> list[str]:
-    """Names of the presets, `<env>/<alg>`."""
-    files = (CONFIG_DIR / "presets").glob("*/*.yaml")
-    return sorted(f"{path.parent.name}/{path.stem}" for path in files)
-
-
-def available(folder: str) -> list[str]:
-    """Names of the YAML files in `config/<folder>`."""
-    return sorted(path.stem for path in (CONFIG_DIR / folder).glob("*.yaml"))
 
 
 def read_file(path: Path, label: str, problems: list[str]) -> Layer:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from config import epymarl, layers, plugins
+from config import epymarl, layers, plugins, search_path
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
@@ -19,6 +19,7 @@ from config.schema import MAY_BE_MISSING, RunConfig
 from utils.errors import ConfigError, UserError
 from utils.registry import REGISTRIES, Component
 
+RECORDED = "a run records this; leave the setting out."
 DEFAULTS = {f.name: str(f.default) for f in dataclasses.fields(RunConfig) if f.name in REGISTRIES}
 
 
@@ -31,58 +32,65 @@ def load_config(
     """The configuration that the command line asks for.
 
     Args:
-        alg: name of a file in `config/algs`, or a path to a YAML file; None for none.
-        env: the same for `config/envs`.
+        alg: name of a file in `algs/` (`search_path`), or a path to a YAML file; None for none.
+        env: the same for `envs/`.
         overrides: the arguments after `with`, such as `env_args.n_agents=8`.
-        say: receives a sentence for each layer's args of a component that is replaced.
+        say: receives a sentence for each layer's args of a component that is replaced, and for each
+            file that hides another one of its name.
 
     Raises:
         ConfigError: with every problem found, if there is any.
     """
+    search_path.require_folders()
     problems: list[str] = []
     stack: list[Layer] = []
     unreadable: list[str] = []
-    files = [(layers.CONFIG_DIR / "default.yaml", "default.yaml")]
+    files = [(search_path.CONFIG_DIR / "default.yaml", "default.yaml")]
     for_all = {"default.yaml"}  # labels of files that serve every method
-    names: dict[str, Any] = {}
-    for name, folder, flag, key in (
-        (env, "envs", "--env-config", "env_name"),
-        (alg, "algs", "--config", "alg_name"),
+    chosen: dict[str, Path] = {}
+    for name, kind, flag, key in (
+        (env, "envs", "--env-config", "env"),
+        (alg, "algs", "--config", "alg"),
     ):
         if name is None:
             continue
         try:
-            label, path = layers.find_yaml(name, folder, flag)
+            label, path = search_path.find_yaml(name, kind, flag)
         except ConfigError as error:
             unreadable += error.problems
             continue
-        names[key] = path.stem
+        chosen[key] = path
         files.append((path, label))
-        if key == "env_name":
+        if key == "env":
             for_all.add(label)
     for path, label in files:
         try:
             stack.append(layers.read_file(path, label, problems))
         except ConfigError as error:
             unreadable += error.problems
+    names = {f"{key}_name": path.stem for key, path in chosen.items()}
     stack.insert(1, Layer("names of the files", names))
     with_layer = layers.read_overrides(overrides, problems)
     preset = "none"
     try:
-        found = layers.find_preset(alg, env, _asked_preset([*stack, with_layer]))
+        found = search_path.find_preset(alg, env, _asked_preset([*stack, with_layer]))
         if found is not None:
             preset, path = found
-            stack.append(layers.read_file(path, f"presets/{preset}.yaml", problems))
+            chosen["preset"] = path
+            stack.append(layers.read_file(path, search_path.label(path), problems))
     except ConfigError as error:
         unreadable += error.problems
     if unreadable:
         raise ConfigError(unreadable + problems)
     merged = Merged()
     merged.add_all([*stack, with_layer])
+    if "config_files" in merged.data:
+        problems.append(merged.sentence(Problem("config_files", RECORDED)))
     config = _resolve(merged, problems, for_all)
-    for sentence in merged.left_out:
+    for sentence in [*search_path.hidden(chosen.values()), *merged.left_out]:
         say(sentence)
-    return dataclasses.replace(config, preset=preset)
+    used = {key: search_path.recorded(path) for key, path in chosen.items()}
+    return dataclasses.replace(config, preset=preset, config_files=used)
 
 
 def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
@@ -105,6 +113,8 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     problems: list[str] = []
     recorded = layers.read_file(path, str(path), problems)
     with_layer = layers.read_overrides(overrides, problems)
+    if "config_files" in with_layer.data:
+        problems.append(f"{layers.COMMAND_LINE}: config_files: {RECORDED}")
     if "preset" in with_layer.data:
         problems.append(
             f"{layers.COMMAND_LINE}: preset: a preset holds when a run starts. Give the settings "

@@ -26,9 +26,10 @@ SPEED_SETTINGS = ("compile",)  # the same mathematics, faster; a run's record ma
 PLUGIN_SETTINGS = ("plugins", "plugin_files")
 # Nor these: every learner had replay and no critic.
 EXPERIENCE_SLOTS = ("critic", "critic_args", "buffer", "buffer_args")
+FILE_SETTINGS = ("preset", "config_files")  # what the files say is recorded setting by setting
 MAY_BE_MISSING = frozenset(
     (
-        "preset",
+        *FILE_SETTINGS,
         *EVALUATION_SETTINGS,
         *MONGO_SETTINGS,
         *SPEED_SETTINGS,
@@ -38,7 +39,7 @@ MAY_BE_MISSING = frozenset(
 )  # in a run's record
 # Settings that change no number of `metrics.csv`: where and how a run is recorded, what is shown.
 BESIDE_LEARNING = (
-    "preset",  # its settings are recorded one by one
+    *FILE_SETTINGS,
     "resume",
     "results_dir",
     "show_progress",
@@ -55,7 +56,7 @@ BESIDE_LEARNING = (
 
 # Settings that an evaluation may change without testing something else than what was trained.
 HARMLESS = (
-    "preset",
+    *FILE_SETTINGS,
     "evaluate",
     "checkpoint_path",
     "resume",
@@ -81,6 +82,9 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     preset: str = (
         "auto"  # tuned settings of the method on the task, in config/presets; none: without them
     )
+    config_files: dict[str, str] = field(
+        default_factory=dict
+    )  # recorded by the run: the YAML files of {alg, env, preset}
     seed: int = 1  # root of every random stream of the run, at least 0
     device: str = "cpu"  # cpu, cuda or cuda:<index>
     threads: int = 1  # CPU threads within one operation, 1 to 1024
@@ -134,7 +138,8 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
         False  # keep one checkpoint per interval besides `latest` and `best`
     )
     results_dir: str = (
-        ""  # folder that receives the run's folder; empty: results/ of the repository
+        ""  # folder that receives the run's folder; empty: results/ of the repository, or of the
+        # current folder where the package is installed
     )
     use_tensorboard: bool = False  # write TensorBoard events too (pip install tensorboard)
     show_progress: bool = True  # progress bar when the console is a terminal

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.combinations import check_combination
-from config.layers import COMMAND_LINE, find_yaml, read_file
+from config.layers import COMMAND_LINE, read_file
 from config.load import load_config
 from config.plain_data import to_dict
 from config.schema import BESIDE_LEARNING, RunConfig
+from config.search_path import find_yaml, require_folders
 from config.search_space import Search, read_search
 from config.suite_blocks import (
     GIVEN,
@@ -112,12 +113,13 @@ def read_suite(name: str, settings: list[str]) -> Suite:
     """Read a suite and check every method, task and setting of it.
 
     Args:
-        name: stem of a file in `config/suites`, or a path to a YAML file.
+        name: stem of a file in `suites/` of a folder of YAML files, or a path to a YAML file.
         settings: the arguments after `with` on the command line; they override a block's.
 
     Raises:
         ConfigError: with every problem found, each with its place in the file.
     """
+    require_folders()
     label, path = find_yaml(name, "suites", "suite")
     problems: list[str] = []
     data = read_file(path, label, problems).data

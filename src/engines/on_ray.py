@@ -14,7 +14,7 @@ from typing import Any
 from engines import process
 from engines.engine import Options
 from utils.errors import UserError
-from utils.invocation import REPOSITORY, pip_install
+from utils.invocation import MAIN, pip_install
 
 OLDEST = (2, 57)
 PROBE_SECONDS = 120
@@ -92,7 +92,7 @@ class OnRay:
         probe = folder.absolute() / f".probe-{uuid.uuid4().hex}"
         probe.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()
-        needed = [os.getcwd(), sys.executable, str(REPOSITORY / "src" / "main.py"), str(probe)]
+        needed = [os.getcwd(), sys.executable, str(MAIN), str(probe)]
         on_node = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         look = self._ray.remote(num_cpus=0)(process.missing)
         try:
@@ -103,7 +103,7 @@ class OnRay:
                     shown = [str(folder) if path == str(probe) else path for path in lacks]
                     raise UserError(
                         f"The machine {node['NodeManagerHostname']} of the Ray cluster does not "
-                        f"see {', '.join(shown)}. Put the repository, its Python environment and "
+                        f"see {', '.join(shown)}. Put this program, its Python environment and "
                         f"the results folder on a disk that all machines share under the same "
                         f"path, and name that folder with results_dir=<folder>."
                     )

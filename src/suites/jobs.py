@@ -11,9 +11,8 @@ from config.schema import HARMLESS
 from config.suite_file import Job
 from resume import is_closed, same_runs
 from utils.errors import UserError
-from utils.invocation import REPOSITORY
+from utils.invocation import MAIN
 
-MAIN = REPOSITORY / "src" / "main.py"
 Step = Literal["train", "evaluate", "finished"]
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -12,7 +13,12 @@ from utils.files import reason
 from utils.mongo_url import redact
 
 COMMANDS = "commands.txt"  # file in a run's folder, a line for each start of its training
-REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCE = Path(__file__).resolve().parents[1]
+MAIN = SOURCE / "main.py"
+PACKAGE, DISTRIBUTION = "action_graph_policies", "action-graph-policies"
+IS_INSTALLED = SOURCE.name == PACKAGE  # among Python's packages; else in a checkout
+REPOSITORY = SOURCE.parent  # of a checkout
+ALL_PACKAGES = DISTRIBUTION if IS_INSTALLED else "-r requirements.txt"  # what `pip install` takes
 REQUIRED = ("numpy", "rich", "sacred", "torch", "yaml")  # modules that no command can do without
 
 
@@ -36,8 +42,23 @@ def python_command(interpreter: str | None = None) -> str:
 
 
 def main_command(interpreter: str | None = None) -> str:
-    """`python src/main.py`, as the shell that started this process has to write it."""
-    return f"{python_command(interpreter)} {shlex.quote(str(near(REPOSITORY / 'src' / 'main.py')))}"
+    """`python src/main.py` or `agp`, as the shell that started this process has to write it."""
+    if not IS_INSTALLED:
+        return f"{python_command(interpreter)} {shlex.quote(str(near(MAIN)))}"
+    found = shutil.which("agp")
+    if found is not None and Path(found).parent == Path(sys.executable).parent:
+        return "agp"
+    return f"{python_command()} -m {PACKAGE}.main"
+
+
+def as_typed(text: str) -> str:
+    """A text whose commands are those of the installed package if this is it.
+
+    `python src/main.py` becomes `agp`, `python src/suite.py` becomes `agp-suite`.
+    """
+    if not IS_INSTALLED:
+        return text
+    return re.sub(r"python src/(\w+)\.py", r"agp-\1", text).replace("agp-main", "agp")
 
 
 def record_command(run_dir: Path, words: list[str]) -> None:
@@ -50,7 +71,7 @@ def record_command(run_dir: Path, words: list[str]) -> None:
     Raises:
         UserError: if the file cannot be written.
     """
-    command = shlex.join(["python", "src/main.py", *(redact(word) for word in words)])
+    command = f"{as_typed('python src/main.py')} {shlex.join(map(redact, words))}".rstrip()
     path = run_dir / COMMANDS
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -91,6 +112,8 @@ def require_packages() -> None:
         return
     verb = "is" if len(missing) == 1 else "are"
     text = f"{', '.join(missing)} {verb} not installed for {sys.executable}."
+    if IS_INSTALLED:
+        raise UserError(f"{text} Install what is missing by `{pip_install(ALL_PACKAGES)}`.")
     folder = "Scripts" if os.name == "nt" else "bin"
     python = REPOSITORY / ".venv" / folder / "python"
     if python.exists() and python != Path(sys.executable):
@@ -102,5 +125,5 @@ def require_packages() -> None:
         )
     raise UserError(
         f"{text} Run `make setup` and then `source .venv/bin/activate` in {REPOSITORY}, or install "
-        f"them by `{pip_install('-r requirements.txt')}`."
+        f"them by `{pip_install(ALL_PACKAGES)}`."
     )

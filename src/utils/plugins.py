@@ -15,8 +15,8 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from utils.errors import UserError
+from utils.invocation import SOURCE
 
-SOURCE = Path(__file__).resolve().parents[1]
 VARIABLE = "AGP_PLUGINS"
 _named = ""  # the folder that the configuration names
 

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from utils import plugins
 from utils.errors import UserError
+from utils.invocation import ALL_PACKAGES
 
 ClassT = TypeVar("ClassT", bound=type)
 
@@ -198,7 +199,7 @@ class Registry:
                 raise  # a mistake in our own imports, shown as it is
             raise UserError(
                 f"{self.slot} '{name}' needs the module '{missing}', which is not installed. "
-                f"`pip install -r requirements.txt` installs what components in the tree import."
+                f"`pip install {ALL_PACKAGES}` installs what components in the tree import."
             ) from error
 
 

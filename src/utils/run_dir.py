@@ -15,7 +15,7 @@ from typing import Any
 
 from utils.errors import LockedError, UserError
 from utils.files import UNFINISHED, reason
-from utils.invocation import REPOSITORY, near
+from utils.invocation import IS_INSTALLED, REPOSITORY, near
 
 try:
     import fcntl
@@ -30,8 +30,14 @@ TASK_SETTINGS = ("task", "key", "scenario")
 
 
 def results_root(results_dir: str) -> Path:
-    """The results folder that a setting names; if it is empty, `results/` of the repository."""
-    return Path(results_dir) if results_dir else near(REPOSITORY / "results")
+    """The results folder that a setting names.
+
+    If it is empty, `results/` of the repository, or of the current folder if there is no repository
+    because this is the installed package.
+    """
+    if results_dir or IS_INSTALLED:
+        return Path(results_dir or "results")
+    return near(REPOSITORY / "results")
 
 
 def task_name(env_name: str, env_args: Mapping[str, Any]) -> str:

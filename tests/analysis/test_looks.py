@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.looks import METHODS, OTHERS, axis_label, looks
-from config.layers import available
+from config.search_path import available
 
 # How each kind of colour vision sees linear RGB (Machado, Oliveira and Fernandes 2009, severity 1).
 VISIONS = {

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from config import layers
+from config import search_path
 from utils.errors import refuse
 from utils.registry import REGISTRIES, NoSettings, Registry
 
@@ -105,7 +105,7 @@ def install(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Path:
         monkeypatch.setitem(REGISTRIES, slot, registry)
     for name, text in FILES.items():
         write(folder, name, text)
-    monkeypatch.setattr(layers, "CONFIG_DIR", folder)
+    monkeypatch.setattr(search_path, "CONFIG_DIR", folder)
     return folder
 
 

@@ -11,9 +11,9 @@ import pytest
 from config import epymarl
 from config.cli import parse
 from config.hints import setting_paths
-from config.layers import available
 from config.load import load_config
 from config.schema import RunConfig
+from config.search_path import available
 from main import resolve
 from utils.errors import ConfigError
 from utils.registry import REGISTRIES

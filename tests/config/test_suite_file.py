@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config.layers import available
+from config.search_path import available
 from config.suite_file import Suite, read_suite
 from utils.errors import ConfigError
 

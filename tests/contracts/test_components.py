@@ -30,9 +30,10 @@ from components.buffers.base import EpisodeBuffer
 from components.episode_batch import EpisodeBatch
 from components.settings import ExplorationSettings, TargetUpdate
 from config.combinations import check_combination
-from config.layers import available, read_file
+from config.layers import read_file
 from config.load import load_config
 from config.schema import RunConfig
+from config.search_path import available
 from controllers.basic_controller import BasicController
 from envs.base import EnvStep
 from modules.agents.base import AgentInputs

@@ -2,8 +2,8 @@
 
 import pytest
 
-from config.layers import available
 from config.load import load_config
+from config.search_path import available
 from envs._check_budget import Budget
 from envs._check_report import report
 from utils.errors import UserError

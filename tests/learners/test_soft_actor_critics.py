@@ -15,8 +15,8 @@ from components.episode_batch import EpisodeBatch
 from components.policies import OutputKind
 from components.schedules import LinearSchedule
 from config.combinations import check_combination
-from config.layers import available
 from config.load import load_config
+from config.search_path import available
 from envs.base import EnvInfo
 from learners._soft_actor_critic import SoftActorCriticConfig
 from utils.errors import ConfigError, SettingsError

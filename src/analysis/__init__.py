@@ -1,0 +1,1 @@
+"""Reading results: statistics, tables, figures, the report page, the checked theory."""

@@ -1,0 +1,1 @@
+"""Parts that learners, controllers and runners share: batches, buffers, schedules, returns."""

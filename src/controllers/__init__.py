@@ -1,0 +1,1 @@
+"""How agents act: inputs, action choice, training passes."""

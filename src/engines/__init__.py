@@ -1,0 +1,1 @@
+"""Where the commands of a suite run: this machine, Ray, SLURM."""

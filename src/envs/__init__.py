@@ -1,0 +1,1 @@
+"""The contract of batched environments, the games, adapters and the checker."""

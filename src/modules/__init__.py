@@ -1,0 +1,1 @@
+"""Networks: agents, mixers, critics, graphs; pure torch."""

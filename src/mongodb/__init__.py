@@ -1,0 +1,1 @@
+"""A run's record in MongoDB, made from its folder."""

@@ -1,0 +1,1 @@
+"""A suite's schedule, and the trials of a search."""
