@@ -177,12 +177,13 @@ def test_a_relation_names_the_layer_that_broke_it() -> None:
     ]
 
 
-def test_unknown_files() -> None:
+def test_unknown_files(folder: Path) -> None:
+    looked = f"Looked in configs (no such folder) and {folder}."
     assert problems("agq", "topkk") == [
-        "--env-config: there is no config/envs/topkk.yaml. Did you mean 'topk'? "
-        "Available: parity, topk.",
-        "--config: there is no config/algs/agq.yaml. Did you mean 'agp'? "
-        "Available: agp, qmix, vdn.",
+        f"--env-config: there is no envs/topkk.yaml. Did you mean 'topk'? "
+        f"Available: parity, topk. {looked}",
+        f"--config: there is no algs/agq.yaml. Did you mean 'agp'? "
+        f"Available: agp, qmix, vdn. {looked}",
     ]
     assert problems("no/such.yaml") == [
         "--config: there is no file 'no/such.yaml'. Check the path."

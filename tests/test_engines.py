@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engines.engine import OnDemand, Options, Task, open_engine
-from engines.process import Process, missing, run
+from engines.process import Process, missing, run, variables
 from utils.errors import UserError
 
 SAYS = "import sys, os; print(os.getcwd(), file=sys.stderr); sys.exit(7)"
@@ -43,6 +43,18 @@ def test_a_command_ends_with_its_code_and_its_errors(tmp_path: Path) -> None:
 def test_a_killed_command_has_the_code_of_a_shell(tmp_path: Path) -> None:
     program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
     assert run(python(program), str(tmp_path))[0] == 137
+
+
+def test_variables_of_the_program_go_with_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AGP_CONFIG_PATH", "here")
+    sent = variables()
+    assert sent["AGP_CONFIG_PATH"] == "here"
+    assert all(name.startswith("AGP_") for name in sent)
+    monkeypatch.delenv("AGP_CONFIG_PATH")  # as on another machine
+    says = python("import os, sys; print(os.environ['AGP_CONFIG_PATH'], file=sys.stderr)")
+    assert run(says, str(tmp_path), (), sent) == (0, "here")
 
 
 def test_a_signal_to_the_engine_lets_the_command_save(tmp_path: Path) -> None:

@@ -214,7 +214,7 @@ def test_the_command_line_lists_and_refuses(
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["nope"], "there is no config/suites/nope.yaml"),
+        (["nope"], "there is no suites/nope.yaml"),
         (["swap", "with", "lr"], "'lr' is not of the form key=value"),
         (["swap", "lr=0.1"], "Settings come after `with`"),
         (["swap", "--parallel", "0"], "--parallel 0: write 1 or more."),

@@ -73,8 +73,8 @@ def find_yaml(name: str, kind: str, flag: str) -> tuple[str, Path]:
         hint = f" {answer}" if answer else did_you_mean(name, names)
         raise ConfigError(
             [
-                f"{flag}: there is no {kind}/{name}.yaml in {_looked()}.{hint} "
-                f"Available: {', '.join(names)}."
+                f"{flag}: there is no {kind}/{name}.yaml.{hint} Available: {', '.join(names)}. "
+                f"{_looked()}"
             ]
         )
     return label(found[0]), found[0]
@@ -100,11 +100,10 @@ def find_preset(alg: str | None, env: str | None, asked: str) -> tuple[str, Path
     found = [Path(asked)] if is_path else find_all("presets", asked)
     if not found or not found[0].is_file():
         names = ["auto", "none", *presets()]
-        where = "" if is_path else f" in presets/ of {_looked()}"
         raise ConfigError(
             [
-                f"preset: there is no '{asked}'{where}.{did_you_mean(asked, names)} "
-                f"Available: {', '.join(names)}, or the path of a YAML file."
+                f"preset: there is no '{asked}'.{did_you_mean(asked, names)} "
+                f"Available: {', '.join(names)}, or the path of a YAML file. {_looked()}"
             ]
         )
     return asked, found[0]
@@ -147,7 +146,7 @@ def _is_ours(path: Path) -> bool:
 
 
 def _looked() -> str:
-    """The folders in which a name was looked for, in words."""
+    """A sentence with the folders in which a name was looked for."""
     *users, ours = folders()
     texts = [f"{near(path)}{'' if path.is_dir() else ' (no such folder)'}" for path in users]
-    return f"{', '.join(texts)} or {near(ours)}"
+    return f"Looked in {', '.join(texts)} and {near(ours)}."

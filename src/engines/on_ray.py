@@ -66,7 +66,7 @@ class OnRay:
 
     def start(self, argv: list[str]) -> "_RayTask":
         """Hand over a command; it runs in the current folder, on the machine that Ray chooses."""
-        return _RayTask(self._ray, self._run.remote(argv, os.getcwd()))
+        return _RayTask(self._ray, self._run.remote(argv, os.getcwd(), (), process.variables()))
 
     def close(self) -> None:
         """Leave the cluster, or end the one that was started here."""

@@ -1,6 +1,7 @@
 """One command as a child process, on whichever machine it is started.
 
-Engines send this file to other machines as text, so it imports the standard library only.
+Engines send this file to other machines as text, so it imports the standard library only. Machines
+of a cluster need not have the environment of this one, so what is meant for the program is sent.
 """
 
 import os
@@ -8,8 +9,10 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 
 POLL_SECONDS = 0.1
+OURS = "AGP_"  # how the names of the program's environment variables begin
 
 
 class Process:
@@ -18,12 +21,13 @@ class Process:
     Args:
         argv: the command.
         folder: the folder in which it runs.
+        variables: further environment variables.
     """
 
-    def __init__(self, argv: list[str], folder: str):
+    def __init__(self, argv: list[str], folder: str, variables: Mapping[str, str] | None = None):
         self._errors = tempfile.TemporaryFile()
         self._end: tuple[int, str] | None = None
-        env = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+        env = {"OMP_NUM_THREADS": "1", **os.environ, **(variables or {})}
         self._process = subprocess.Popen(
             argv, cwd=folder, stdout=subprocess.DEVNULL, stderr=self._errors, env=env
         )
@@ -53,18 +57,29 @@ class Process:
         return end
 
 
-def run(argv: list[str], folder: str, stop_on: tuple[int, ...] = ()) -> tuple[int, str]:
+def variables() -> dict[str, str]:
+    """The environment variables of this process that are meant for the program."""
+    return {name: value for name, value in os.environ.items() if name.startswith(OURS)}
+
+
+def run(
+    argv: list[str],
+    folder: str,
+    stop_on: tuple[int, ...] = (),
+    variables: Mapping[str, str] | None = None,
+) -> tuple[int, str]:
     """Run a command to its end; if this is interrupted, the command is asked to save first.
 
     Args:
         argv: the command.
         folder: the folder in which it runs.
         stop_on: signals to this process that mean that the command must save and end.
+        variables: further environment variables.
 
     Returns:
         The exit code, and what the command wrote to standard error.
     """
-    process = Process(argv, folder)
+    process = Process(argv, folder, variables)
     for number in stop_on:
         signal.signal(number, lambda *_: process.stop())
     try:

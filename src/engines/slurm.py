@@ -57,7 +57,11 @@ class Slurm:
     def start(self, argv: list[str]) -> "_SlurmTask":
         """Submit a command; it runs in the current folder."""
         job = self._executor.submit(
-            process.run, [*IGNORES_WARNING, *argv], os.getcwd(), (signal.SIGUSR2, signal.SIGTERM)
+            process.run,
+            [*IGNORES_WARNING, *argv],
+            os.getcwd(),
+            (signal.SIGUSR2, signal.SIGTERM),
+            process.variables(),
         )
         return _SlurmTask(job, self._failure)
 

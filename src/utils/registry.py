@@ -231,6 +231,12 @@ def nearest(name: str, names: list[str]) -> str:
     return f" Did you mean '{found[0]}'?" if found else ""
 
 
+if __name__ != "utils.registry":
+    raise ImportError(
+        f"Components register themselves in `utils.registry`; {__name__} would be a second copy, "
+        f"which no run reads. Write `from utils.registry import ...`."
+    )
+
 ENVS = Registry(
     "env", "envs", skip=("base", "env_checker", "reward_aggregation", "scenarios", "scene")
 )

@@ -110,8 +110,8 @@ BAD_BLOCKS = [
     ({**ONE, "with": {"resume": "auto"}}, "block 1: with: resume: a suite goes on"),
     ({**ONE, "with": {"lr": -1}}, "block 1: with: lr: -1"),
     ({**ONE, "with": {"lrr": 1}}, "block 1: with: lrr: no such setting"),
-    ({**ONE, "algs": ["iqll"]}, "block 1 (iqll on topk): --config: there is no config/algs/iqll"),
-    ({**ONE, "envs": ["topp"]}, "block 1 (iql on topp): --env-config: there is no config/envs"),
+    ({**ONE, "algs": ["iqll"]}, "block 1 (iqll on topk): --config: there is no algs/iqll"),
+    ({**ONE, "envs": ["topp"]}, "block 1 (iql on topp): --env-config: there is no envs"),
     (
         {**ONE, "with": {"mixer": "vdn", "reward_aggregation": "individual"}},
         "block 1 (iql on topk)",
@@ -194,7 +194,7 @@ def test_a_run_asked_for_twice_is_refused(blocks: list[object], suite) -> None:
 
 def test_an_unknown_suite_names_the_nearest() -> None:
     (found,) = problems(read_suite, "topkk", [])
-    assert found.startswith("suite: there is no config/suites/topkk.yaml. Did you mean 'topk'?")
+    assert found.startswith("suite: there is no suites/topkk.yaml. Did you mean 'topk'?")
 
 
 GRID = {**ONE, "grid": {"lr": ["3e-4", "1e-3"], "env_args": {"k": [1, 2]}}}

@@ -56,6 +56,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "importlib.util.find_spec", lambda name: None if name in have else "a module"
     )
     monkeypatch.setattr(invocation, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(invocation, "MAIN", tmp_path / "src" / "main.py")
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
     monkeypatch.chdir(tmp_path)
     return tmp_path
