@@ -21,8 +21,8 @@ FOLDER = "configs"  # in the current folder; need not exist
 
 def folders() -> list[Path]:
     """The folders in which a name is looked for, in order."""
-    named = [Path(text).expanduser() for text in os.environ.get(VARIABLE, "").split(os.pathsep)]
-    given = [folder.absolute() for folder in named if folder != Path()]
+    named = filter(None, os.environ.get(VARIABLE, "").split(os.pathsep))
+    given = [Path(os.path.abspath(os.path.expanduser(text))) for text in named]
     return list(dict.fromkeys([Path.cwd() / FOLDER, *given, CONFIG_DIR]))
 
 
