@@ -92,5 +92,5 @@ docker:  ## build the container image, in which docker/run.sh runs commands; ARG
 	docker/build.sh $(ARGS)
 
 clean:  ## delete caches; results and the virtual environment stay
-	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find src tests docs benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
