@@ -45,29 +45,15 @@ def load_config(
     problems: list[str] = []
     stack: list[Layer] = []
     unreadable: list[str] = []
-    files = [(search_path.CONFIG_DIR / "default.yaml", "default.yaml")]
-    for_all = {"default.yaml"}  # labels of files that serve every method
-    chosen: dict[str, Path] = {}
-    for name, kind, flag, key in (
-        (env, "envs", "--env-config", "env"),
-        (alg, "algs", "--config", "alg"),
-    ):
-        if name is None:
-            continue
-        try:
-            label, path = search_path.find_yaml(name, kind, flag)
-        except ConfigError as error:
-            unreadable += error.problems
-            continue
-        chosen[key] = path
-        files.append((path, label))
-        if key == "env":
-            for_all.add(label)
-    for path, label in files:
+    named = _named_files(alg, env, unreadable)
+    default = ("default.yaml", search_path.CONFIG_DIR / "default.yaml")
+    for_all = {label for label, _ in (default, named.get("env", default))}  # serve every method
+    for label, path in (default, *named.values()):
         try:
             stack.append(layers.read_file(path, label, problems))
         except ConfigError as error:
             unreadable += error.problems
+    chosen = {key: path for key, (_, path) in named.items()}
     names = {f"{key}_name": path.stem for key, path in chosen.items()}
     stack.insert(1, Layer("names of the files", names))
     with_layer = layers.read_overrides(overrides, problems)
@@ -91,6 +77,23 @@ def load_config(
         say(sentence)
     used = {key: search_path.recorded(path) for key, path in chosen.items()}
     return dataclasses.replace(config, preset=preset, config_files=used)
+
+
+def _named_files(
+    alg: str | None, env: str | None, problems: list[str]
+) -> dict[str, tuple[str, Path]]:
+    """Label and path of the files that the flags name; `problems` receives what is wrong."""
+    found = {}
+    for key, name, kind, flag in (
+        ("env", env, "envs", "--env-config"),
+        ("alg", alg, "algs", "--config"),
+    ):
+        if name is not None:
+            try:
+                found[key] = search_path.find_yaml(name, kind, flag)
+            except ConfigError as error:
+                problems += error.problems
+    return found
 
 
 def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
