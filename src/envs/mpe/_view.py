@@ -77,6 +77,7 @@ class View:
             metric_descriptions=described | scenario.events | scenario.results,
             action_types=tuple(_action_types(agent, n_actions) for agent in agents),
             action_names=tuple(agent.action_names for agent in agents),
+            action_spaces=tuple(agent.action_space for agent in agents),
             dynamic_avail=False,
             fixed_length=True,
             computes_on_host=config.backend != "native",
