@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from components.settings import AgentSettings
 from envs.base import EnvInfo
+from envs.spaces import ActionSpace
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class AgentSizes:
     varying_team: bool = False  # agents may be absent
     hidden_dim: int = 64  # H, of the hidden layers
     use_rnn: bool = False  # whether the network has a GRU
+    spaces: tuple[ActionSpace, ...] = ()  # of each agent
 
     @classmethod
     def of(cls, info: EnvInfo, input_dim: int, shared: AgentSettings) -> "AgentSizes":
@@ -73,6 +75,7 @@ class AgentSizes:
             varying_team=info.varying_team,
             hidden_dim=shared.hidden_dim,
             use_rnn=shared.remembers(info.episode_limit),
+            spaces=info.spaces,
         )
 
 

@@ -26,7 +26,7 @@ def test_padded_layout_has_every_pair() -> None:
 
 
 def test_one_node_per_agent() -> None:
-    layout = NodeLayout.build(SIZES, per_action=False)
+    layout = NodeLayout.build(SIZES, "agents")
     assert (layout.agent, layout.action, layout.slots) == ((0, 1, 2), (0, 0, 0), 1)
     assert layout.is_dense
 
