@@ -95,6 +95,9 @@ class SumOfChoices(nn.Module):
         return total[..., 0] + pairs
 
 
+Head = Literal["vector", "additive"]
+
+
 class FactoredHead(nn.Module):
     """The last layer of an agent network: numbers for choices, summed to numbers for actions.
 
@@ -126,7 +129,7 @@ def last_layer(
     linear: Callable[[int, int], nn.Module],
     width: int,
     sizes: AgentSizes,
-    head: Literal["vector", "additive"],
+    head: Head,
     pair_rank: int,
 ) -> nn.Module:
     """The last layer of an agent network, [..., N, H] -> [..., N, A].
@@ -144,3 +147,10 @@ def last_layer(
     if head == "vector":
         return linear(width, sizes.n_actions)
     return FactoredHead(linear, width, Choices.of(sizes.spaces, "head=additive"), pair_rank)
+
+
+def last_width(sizes: AgentSizes, head: Head, pair_rank: int) -> int:
+    """Numbers per agent that the last layer's matrix gives; arguments as `last_layer`."""
+    if head == "vector":
+        return sizes.n_actions
+    return Choices.of(sizes.spaces, "head=additive").made.shape[1] * (1 + pair_rank)

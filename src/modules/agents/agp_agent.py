@@ -17,7 +17,7 @@ from typing_extensions import override
 from modules.action_graph.graph import ActionGraph, empty_context
 from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.base import AgentInputs, AgentSizes
-from modules.choices import Choices, SumOfChoices, last_layer
+from modules.choices import Choices, SumOfChoices, last_layer, last_width
 from modules.layers import SequenceGRU, parameter_count
 from utils.errors import outside, refuse, unread
 from utils.registry import AGENTS
@@ -135,7 +135,10 @@ class AGPAgent(nn.Module):
             hidden = h
             if config.match_params:
                 lost = parameter_count(ActionGraph(config.graph, sizes, graph_width, False))
-                hidden += round(lost / (width + context_dim + 1 + sizes.n_actions))
+                per_unit = (
+                    width + context_dim + 1 + last_width(sizes, config.head, config.pair_rank)
+                )
+                hidden += round(lost / per_unit)
             last = last_layer(nn.Linear, hidden, sizes, config.head, config.pair_rank)
             self.head = VectorHead(width + context_dim, hidden, last)
 
