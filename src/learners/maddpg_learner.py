@@ -22,10 +22,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries
-from components.policies import OutputKind, entropy, log_policy, straight_through
+from components.policies import Categorical, entropy, greedy_actions, log_policy, straight_through
 from components.returns import lambda_returns
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
@@ -65,7 +64,7 @@ class MADDPGLearner(SamplingLearner):
         critic: estimates each agent's value of joint actions.
     """
 
-    trains: ClassVar[OutputKind] = "logits of policies"
+    trains: ClassVar[tuple[type, ...]] = (Categorical,)
     uses_mixer: ClassVar[bool] = False
     critic_estimates: ClassVar[str] = "values of joint actions"
     metric_descriptions: ClassVar[dict[str, str]] = {

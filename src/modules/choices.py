@@ -138,19 +138,19 @@ def last_layer(
         linear: makes a layer, of features in and out.
         width: H, features in.
         sizes: of the task.
-        head: `vector`: one number per action; `additive`: a `FactoredHead`.
+        head: `vector`: numbers for each action; `additive`: a `FactoredHead`.
         pair_rank: of the `FactoredHead`.
 
     Raises:
         UserError: if a sum over choices is asked for, and actions are single choices.
     """
     if head == "vector":
-        return linear(width, sizes.n_actions)
+        return linear(width, sizes.n_outputs)
     return FactoredHead(linear, width, Choices.of(sizes.spaces, "head=additive"), pair_rank)
 
 
 def last_width(sizes: AgentSizes, head: Head, pair_rank: int) -> int:
     """Numbers per agent that the last layer's matrix gives; arguments as `last_layer`."""
     if head == "vector":
-        return sizes.n_actions
+        return sizes.n_outputs
     return Choices.of(sizes.spaces, "head=additive").made.shape[1] * (1 + pair_rank)

@@ -78,25 +78,33 @@ class VectorHead(nn.Module):
 class NodeHead(nn.Module):
     """Q(i, a) = MLP([x_i, kappa_i, h_(i,a)]), the same weights for every action.
 
-    Where nodes are choices, Q(i, a) is the sum over the choices that make the action.
+    Where nodes are choices, Q(i, a) is the sum over the choices that make the action. A node of a
+    continuous action's number gives a mean and a deviation.
 
     Shapes:
-        x: [R, N, F];  context: [R, N, d];  nodes: [R, N, A, d];  out: [R, N, A]
+        x: [R, N, F];  context: [R, N, d];  nodes: [R, N, A, d];  out: [R, N, outputs x A]
     """
 
-    def __init__(self, agent_dim: int, node_dim: int, hidden_dim: int, choices: Choices | None):
+    def __init__(
+        self,
+        agent_dim: int,
+        node_dim: int,
+        hidden_dim: int,
+        choices: Choices | None,
+        outputs: int,
+    ):
         super().__init__()
         self.from_agent = nn.Linear(agent_dim, hidden_dim)
         self.from_node = nn.Linear(node_dim, hidden_dim, bias=False)
-        self.last = nn.Linear(hidden_dim, 1)
+        self.last = nn.Linear(hidden_dim, outputs)
         self.sum = None if choices is None else SumOfChoices(choices)
 
     @override
     def forward(self, x: Tensor, context: Tensor, nodes: Tensor | None) -> Tensor:
         assert nodes is not None
         agent = self.from_agent(torch.cat([x, context], dim=-1)).unsqueeze(2)  # [R, N, 1, H]
-        scores: Tensor = self.last(functional.relu(agent + self.from_node(nodes)))  # [R, N, A, 1]
-        return scores.squeeze(3) if self.sum is None else self.sum(scores)
+        scores: Tensor = self.last(functional.relu(agent + self.from_node(nodes)))
+        return scores.transpose(2, 3).flatten(2) if self.sum is None else self.sum(scores)
 
 
 @AGENTS.register("agp_agent", config=AGPAgentConfig)
@@ -130,7 +138,9 @@ class AGPAgent(nn.Module):
         if config.head == "node":
             assert self.graph is not None
             choices = self.graph.layout.choices
-            self.head: nn.Module = NodeHead(width + context_dim, d, h, choices)
+            self.head: nn.Module = NodeHead(
+                width + context_dim, d, h, choices, sizes.outputs_per_action
+            )
         else:
             hidden = h
             if config.match_params:
