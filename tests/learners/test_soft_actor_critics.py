@@ -454,8 +454,8 @@ OUTPUTS = {
     "values sampled as logits": (
         ("iql", "action_selector=categorical"),
         "action_selector: categorical chooses by logits of policies or continuous policies, but "
-        "q_learner trains the agents' outputs to be action values. Use action_selector=epsilon_greedy, or another "
-        "learner.",
+        "q_learner trains the agents' outputs to be action values. "
+        "Use action_selector=epsilon_greedy, or another learner.",
     ),
     "logits read as values": (
         ("fop", "action_selector=epsilon_greedy"),
@@ -472,8 +472,8 @@ OUTPUTS = {
     "a joint action sampled as logits": (
         ("dcg", "action_selector=categorical"),
         "action_selector: categorical chooses by logits of policies or continuous policies, but "
-        "dcg_learner trains the agents' outputs to be a joint action. Use action_selector=epsilon_greedy, or another "
-        "learner.",
+        "dcg_learner trains the agents' outputs to be a joint action. "
+        "Use action_selector=epsilon_greedy, or another learner.",
     ),
 }
 
