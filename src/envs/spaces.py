@@ -4,9 +4,17 @@ An action of `Discrete` and `Factored` is one integer; an action of `Box` is a v
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One of the choices that make an action."""
+
+    name: str  # factors of the same name have the same choices
+    n: int  # number of choices
+    labels: tuple[str, ...] = ()  # n names of the choices, for figures; (): name and number
 
 
 @dataclass(frozen=True)
@@ -14,7 +22,7 @@ class Discrete:
     """Actions 0 to n - 1."""
 
     n: int
-    name: str = "action"  # of what is chosen; spaces of the same name have the same choices
+    name: str = "action"  # of what is chosen, see `Factor`
 
     @property
     def size(self) -> int:
@@ -22,13 +30,9 @@ class Discrete:
         return self.n
 
     @property
-    def factors(self) -> tuple[tuple[str, int], ...]:
-        """The single factor: its name and its choices."""
-        return ((self.name, self.n),)
-
-    def choices(self) -> Iterator[tuple[int, ...]]:
-        """The choice of the single factor, for action 0, 1, ..., n - 1."""
-        return product(range(self.n))
+    def factors(self) -> tuple[Factor, ...]:
+        """The action itself, as the only factor."""
+        return (Factor(self.name, self.n),)
 
 
 @dataclass(frozen=True)
@@ -38,16 +42,12 @@ class Factored:
     Actions are numbered as by `itertools.product`: the choice of the last factor changes fastest.
     """
 
-    factors: tuple[tuple[str, int], ...]  # name and number of choices of each, two or more
+    factors: tuple[Factor, ...]  # two or more
 
     @property
     def size(self) -> int:
         """Number of actions: of all combinations."""
-        return math.prod(n for _, n in self.factors)
-
-    def choices(self) -> Iterator[tuple[int, ...]]:
-        """The choice of each factor, for action 0, 1, ..., size - 1."""
-        return product(*(range(n) for _, n in self.factors))
+        return math.prod(factor.n for factor in self.factors)
 
 
 @dataclass(frozen=True)
@@ -74,3 +74,8 @@ class Box:
 
 
 ActionSpace = Discrete | Factored | Box
+
+
+def combinations(space: Discrete | Factored) -> list[tuple[int, ...]]:
+    """The choice of each factor, for action 0, 1, ..., size - 1."""
+    return list(product(*(range(factor.n) for factor in space.factors)))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from envs.spaces import Discrete, Factored
+from envs.spaces import Discrete, Factor, Factored
 from utils.registry import Registry
 
 if TYPE_CHECKING:
@@ -56,10 +56,12 @@ class Agent:
     @property
     def action_space(self) -> Discrete | Factored:
         """A symbol, a move, or both."""
-        symbol, move = ("symbol", self.n_symbols), ("move", self.n_moves)
-        if self.accel and self.n_symbols:
-            return Factored((symbol, move))
-        return Discrete(self.n_actions, "symbol" if self.n_symbols else "move")
+        if not (self.accel and self.n_symbols):
+            return Discrete(self.n_actions, "symbol" if self.n_symbols else "move")
+        said = tuple(f"say {symbol}" for symbol in range(self.n_symbols))
+        return Factored(
+            (Factor("symbol", self.n_symbols, said), Factor("move", N_MOVES, MOVE_NAMES))
+        )
 
     @property
     def action_names(self) -> tuple[str, ...]:
