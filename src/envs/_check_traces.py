@@ -1,11 +1,9 @@
 """Everything that an environment shows while it is played, and where two records of it differ."""
 
-import torch
 from torch import Tensor
 
 from envs._contract_rules import FIELDS
-from envs.base import EnvInfo, EnvStep
-from envs.spaces import Box
+from envs.base import EnvStep
 
 Trace = list[tuple[str, dict[str, Tensor]]]  # (where, {field: tensor}) of every reset and step
 
@@ -42,25 +40,6 @@ def choose(avail: Tensor, luck: Tensor) -> Tensor:
     place = (luck * avail.sum(dim=2)).floor().unsqueeze(2)  # [B, N, 1]
     chosen = avail & (avail.cumsum(dim=2) == place + 1)
     return chosen.int().argmax(dim=2)  # [B, N]
-
-
-def choose_numbers(info: EnvInfo, luck: Tensor) -> Tensor:
-    """Every agent's own numbers, each uniform within its bounds, a tenth on a bound; else 0.
-
-    Args:
-        info: of an environment with continuous actions.
-        luck: [B or 1, N, A], in [0, 1)
-
-    Shapes:
-        out: [B or 1, N, A] float32
-    """
-    low, high = torch.zeros(2, info.n_agents, info.n_actions, device=luck.device)
-    for i, space in enumerate(info.spaces):
-        assert isinstance(space, Box)
-        low[i, : space.size] = torch.tensor(space.low)
-        high[i, : space.size] = torch.tensor(space.high)
-    share = ((luck - 0.5) / 0.9 + 0.5).clamp(0, 1)
-    return torch.minimum(torch.maximum(low + share * (high - low), low), high)
 
 
 def episodes(trace: Trace) -> list[Trace]:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from envs._check_numbers import wrong_numbers
 from envs.base import BatchedEnv, EnvInfo, EnvStep
-from envs.spaces import Box
 
 FIELDS = {  # name: (axes, dtype, what to do)
     "obs": ("B N O", torch.float32, "Pad shorter observations with zeros to obs_dim"),
@@ -98,7 +98,8 @@ class Rules:
                 text = f"info.{name} has rows of {[*map(len, rows)]} entries; it needs a row for "
                 self.fail(name, f"{text}each agent, of {[*wanted]} entries.")
         if info.is_continuous:
-            self._check_numbers(info)
+            for rule, text in wrong_numbers(info):
+                self.fail(rule, text)
         for name in {*TAKEN_NAMES} & {*info.metric_descriptions}:
             text = f"A metric is called '{name}', as one that every run logs. Rename it."
             self.fail("metric_name", text)
@@ -109,27 +110,6 @@ class Rules:
                 self.fail("metric_ratios", text)
         if len(self.found) > before:
             raise CannotGoOn
-
-    def _check_numbers(self, info: EnvInfo) -> None:
-        """What is promised of actions that are vectors of numbers."""
-        if info.dynamic_avail:
-            text = (
-                "info.dynamic_avail is True, but the actions are numbers: an agent has the same "
-                "ones at every step. Set dynamic_avail=False."
-            )
-            self.fail("dynamic_avail", text)
-        for name, space in zip(info.agent_names, info.spaces, strict=True):
-            assert isinstance(space, Box)
-            bounds = torch.tensor((space.low, space.high), dtype=torch.float32)  # [2, size]
-            wrong = ~torch.isfinite(bounds).all(dim=0) | (bounds[0] >= bounds[1])
-            if wrong.any():
-                k = int(wrong.nonzero()[0])
-                text = (
-                    f"number {k} of {name}'s actions lies in [{space.low[k]}, {space.high[k]}], "
-                    f"which is empty or infinite in float32. Choose bounds that float32 can tell "
-                    f"apart, and scale inside."
-                )
-                self.fail("bounds", text)
 
     def check_fields(self, step: EnvStep, info: EnvInfo, batch_size: int) -> None:
         """Presence, type, shape, dtype and device of every field."""

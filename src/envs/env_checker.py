@@ -24,6 +24,7 @@ from torch import Tensor
 
 from envs._check_budget import Budget, OutOfTime
 from envs._check_course import Course
+from envs._check_numbers import choose_numbers
 from envs._check_sentences import (
     ACTIONS,
     ACTIONS_OF_NUMBERS,
@@ -38,7 +39,6 @@ from envs._check_traces import (
     Trace,
     changed,
     choose,
-    choose_numbers,
     copies_differ,
     difference,
     episodes,

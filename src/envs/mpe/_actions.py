@@ -1,4 +1,4 @@
-"""What agents do at a step and what it does to their world: numbered actions, or vectors of numbers.
+"""What agents do at a step, and its effect on their world: numbered actions, or vectors of numbers.
 
 Numbered actions are mpe2's discrete ones: action a is a move together with a symbol. The others are
 mpe2's continuous ones, all between 0 and 1: an agent that moves gives five numbers (stay, left,

@@ -91,9 +91,7 @@ class ReferenceWorld(World):
         self._env = PythonEnv(settings, make, task, *sizes, raw_state=True)
         _refuse_another_task(task, self._env.info, scenario, continuous)
         self._reported = ReportedSight(scenario, self._env.info)
-        super().__init__(
-            scenario, batch_size, device, sight=self._reported, continuous=continuous
-        )
+        super().__init__(scenario, batch_size, device, sight=self._reported, continuous=continuous)
         self._reward: Tensor  # [N, B]
 
     def reset(self, generator: torch.Generator) -> None:
@@ -131,9 +129,7 @@ class ReferenceWorld(World):
         self._env.close()
 
 
-def _refuse_another_task(
-    task: str, found: EnvInfo, scenario: Scenario, continuous: bool
-) -> None:
+def _refuse_another_task(task: str, found: EnvInfo, scenario: Scenario, continuous: bool) -> None:
     """Raise if mpe2's task has other agents, observations or actions than the scenario."""
     sight = Sight(scenario)
     ours = [

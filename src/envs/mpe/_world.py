@@ -2,8 +2,8 @@
 
 Agrees with the worlds of mpe2 1.1.1 (tests/envs/mpe/test_equivalence.py). In order, per step:
 
-1. forces: the agents' moves (`_actions.py`), plus a contact force between solid bodies that all but touch, of size
-   100 k log(1 + exp(d / k)), where d is how deep they overlap and k = 0.001;
+1. forces: the agents' moves (`_actions.py`), plus a contact force between solid bodies that all but
+   touch, of size 100 k log(1 + exp(d / k)), where d is how deep they overlap and k = 0.001;
 2. position <- position + 0.1 velocity, with the velocity *before* this step;
 3. velocity <- 0.75 velocity + 0.1 force (mass 1), shortened to the agent's largest speed;
 4. symbols become visible; distances are measured anew, for rewards now and for contacts next time.

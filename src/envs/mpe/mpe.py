@@ -2,7 +2,8 @@
 
 Source: mpe2 1.1.1 (Lowe et al., arXiv 1706.02275; Mordatch & Abbeel, arXiv
 1703.04908). From the same state and the same actions it shows the same observations, rewards and
-ends, with mpe2's discrete actions and, for `continuous_actions: true`, with its continuous ones. `env_args.scenario` names the task; each is a file in `scenarios/`.
+ends, with mpe2's discrete actions or, for `continuous_actions: true`, with its continuous ones
+(`_actions.py`). `env_args.scenario` names the task; each is a file in `scenarios/`.
 
 `protocol` says who learns:
 

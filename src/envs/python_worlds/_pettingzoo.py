@@ -161,7 +161,9 @@ class PettingZooWorld:
             observation = observations[agent]
             mask = mask_in(observation, infos.get(agent))
             if mask is not None and self._waits(agent) and not np.any(mask):
-                mask = np.arange(self.seats.actions[i].space.size) == 0  # it waits; anything is ignored
+                mask = (
+                    np.arange(self.seats.actions[i].space.size) == 0
+                )  # it waits; anything is ignored
             seen[i] = observation, mask
         self.seats.show(rows, seen, ended)
         if self.own_state:

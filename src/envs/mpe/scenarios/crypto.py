@@ -2,8 +2,8 @@
 
 Source: `simple_crypto_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Nobody moves. The message and
 the key are each one of the first two of four symbols, drawn at reset and kept for the episode. All
-three speak at every step; what eve and bob say is their guess. With continuous actions a guess is a vector
-of strengths; the loudest symbol is the one that it names.
+three speak at every step; what eve and bob say is their guess. With continuous actions
+a guess is a vector of strengths; it names the loudest symbol.
 
 * observation of eve (4): alice's symbol 4
 * observation of bob (8): key 4, alice's symbol 4
