@@ -173,7 +173,7 @@ class Player(Protocol):
     """A policy that plays agents of an environment who do not learn there."""
 
     def act(self, step: EnvStep, last_actions: Tensor | None, generator: torch.Generator) -> Tensor:
-        """Actions [B, N] int64 for one step.
+        """Actions [B, N] int64 for one step; continuous: [B, N, A] float32.
 
         Args:
             step: what B copies show, just as they did when the policy was trained.
