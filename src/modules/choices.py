@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from envs.spaces import ActionSpace, Box, Factored, combinations
+from components.spaces import ActionSpace, Box, Factored, combinations
 from modules.agents.base import AgentSizes
 from utils.errors import UserError
 

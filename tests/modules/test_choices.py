@@ -7,8 +7,8 @@ import pytest
 import torch
 from tests.fake_envs import CPU, fake_inputs, fake_sizes, normal
 
+from components.spaces import ActionSpace, Discrete, Factor, Factored, combinations
 from envs.base import make_env
-from envs.spaces import ActionSpace, Discrete, Factor, Factored, combinations
 from modules.action_graph.layer import ActionGraphConfig
 from modules.action_graph.nodes import NodeLayout, NodeMap
 from modules.agents.agp_agent import AGPAgent, AGPAgentConfig

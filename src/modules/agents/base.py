@@ -14,8 +14,8 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from components.settings import AgentSettings
+from components.spaces import ActionSpace
 from envs.base import EnvInfo
-from envs.spaces import ActionSpace
 
 
 @dataclass(slots=True)
