@@ -112,7 +112,7 @@ def require_policies(config: RunConfig, info: EnvInfo) -> None:
         name = config.learner if controller.acts_continuously else config.controller
         raise UserError(
             f"The actions of env={config.env} are continuous, and {name} works with discrete ones "
-            f"only. Use --config=agp_pg, mappo, ippo, maa2c or ia2c, or discrete actions."
+            f"only. Use --config=agp_pg, mappo, ippo, maa2c, ia2c or maddpg, or discrete actions."
         )
 
 

@@ -112,6 +112,18 @@ class Policy(Protocol):
         """The actions of greedy play."""
         ...
 
+    def noise(self, generator: torch.Generator) -> Tensor:
+        """What a sample is made of besides the outputs, [..., A]."""
+        ...
+
+    def vector_sample(self, noise: Tensor, temperature: float) -> Tensor:
+        """Actions as vectors [..., A], with a gradient with respect to the outputs."""
+        ...
+
+    def mean_square(self) -> Tensor:
+        """Mean square of the outputs that give the policies, [...], for a penalty."""
+        ...
+
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-probabilities (densities) of actions, [...]."""
         ...
@@ -141,12 +153,24 @@ class Categorical:
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Actions [...], by the Gumbel-max trick."""
-        noise = gumbel(self.logits.shape, generator, self.logits.device)
-        return greedy_actions(self.logits + noise, self.avail)
+        return greedy_actions(self.logits + self.noise(generator), self.avail)
 
     def mode(self) -> Tensor:
         """The most probable actions, [...]."""
         return greedy_actions(self.logits, self.avail)
+
+    def noise(self, generator: torch.Generator) -> Tensor:
+        """Standard Gumbel noise, [..., A]."""
+        return gumbel(self.logits.shape, generator, self.logits.device)
+
+    def vector_sample(self, noise: Tensor, temperature: float) -> Tensor:
+        """One-hot samples [..., A], see `straight_through`."""
+        return straight_through(self.logits, self.avail, noise, temperature)
+
+    def mean_square(self) -> Tensor:
+        """Of the logits of available actions, [...]."""
+        squares = torch.where(self.avail, self.logits, 0.0).square().sum(dim=-1)
+        return squares / self.avail.sum(dim=-1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Of actions [...], [...]."""
@@ -212,8 +236,20 @@ class SquashedNormal:
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Actions."""
-        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
+        return self.vector_sample(self.noise(generator)).detach()
+
+    def noise(self, generator: torch.Generator) -> Tensor:
+        """Standard normal noise, [..., A]."""
+        return torch.randn(self.mean.shape, generator=generator, device=self.mean.device)
+
+    def vector_sample(self, noise: Tensor, temperature: float = 1.0) -> Tensor:
+        """Actions, as functions of means and deviations; a temperature has no part in it."""
+        del temperature
         return self._squashed(self.mean + self.log_std.exp() * noise)
+
+    def mean_square(self) -> Tensor:
+        """Of means and logarithms of deviations, [..., N]."""
+        return self._sum(self.mean.square() + self.log_std.square()) / (2 * self.avail.sum(dim=-1))
 
     def mode(self) -> Tensor:
         """The actions of greedy play."""

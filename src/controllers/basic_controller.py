@@ -152,7 +152,7 @@ class BasicController:
         """What the network sees of one step, L=1; arguments as `act`."""
         last = None
         if self.shared.obs_last_action and last_actions is not None:
-            last = self._as_vectors(last_actions).unsqueeze(1)
+            last = self.as_vectors(last_actions).unsqueeze(1)
         is_active = _unsqueeze(step.is_active)
         x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise), is_active)
         features = _unsqueeze(step.action_features)
@@ -166,7 +166,7 @@ class BasicController:
 
         last = None
         if self.shared.obs_last_action and n_steps > 1:
-            taken = self._as_vectors(batch.actions[:, : n_steps - 1])  # [B, L-1, N, A]
+            taken = self.as_vectors(batch.actions[:, : n_steps - 1])  # [B, L-1, N, A]
             last = functional.pad(taken, (0, 0, 0, 0, 1, 0))  # [B, L, N, A], zero at t=0
         is_active = cut(batch.is_active)
         x = self._build(batch.obs[:, :n_steps], last, cut(batch.noise), is_active)
@@ -201,7 +201,7 @@ class BasicController:
             parts.append(noise)
         return torch.cat(parts, dim=-1) if len(parts) > 1 else obs
 
-    def _as_vectors(self, actions: Tensor) -> Tensor:
+    def as_vectors(self, actions: Tensor) -> Tensor:
         """Actions as inputs, [..., A]: one-hot, or the numbers of continuous ones."""
         return actions if self.info.is_continuous else self._one_hot(actions)
 
