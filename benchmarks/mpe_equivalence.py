@@ -1,10 +1,12 @@
 """How far the native particle tasks are from mpe2: largest deviation of each scenario.
 
-    python benchmarks/mpe_equivalence.py [--episodes 300] [--seed 0] [--scenarios tag push]
+    python benchmarks/mpe_equivalence.py [--episodes 300] [--seed 0] [--continuous]
+        [--scenarios tag push]
 
 mpe2 plays episodes by random actions, a third of them from positions where bodies overlap and a
-third from the edge of the arena, both with random velocities. The native worlds are put into the
-same states and play the same actions, in three ways:
+third from the edge of the arena, both with random velocities. Of continuous actions a quarter is at
+its bounds and an eighth all zero. The native worlds are put into the same states and play the same
+actions, in three ways:
 
 * float64 episodes: from the first state only, in the default precision;
 * float32 steps: with `precision: float32`, from mpe2's state before every single step;
@@ -40,11 +42,11 @@ KINDS = ("as drawn", "crowded", "at the edge")
 WAYS = ("float64 episodes", "float32 steps", "float32 episodes")
 
 
-def original(scenario: str) -> Any:
+def original(scenario: str, continuous: bool = False) -> Any:
     """mpe2's parallel environment of a scenario."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pygame, which mpe2 imports, uses pkg_resources
-        return parallel_env(scenario, max_cycles=STEPS)
+        return parallel_env(scenario, max_cycles=STEPS, continuous_actions=continuous)
 
 
 @dataclass
@@ -52,7 +54,7 @@ class Record:
     """Episodes of mpe2; every array begins [steps (+ 1), episodes]."""
 
     states: np.ndarray  # [T + 1, B, rows], what decides all that follows
-    actions: np.ndarray  # [T, B, N]
+    actions: np.ndarray  # [T, B, N]; continuous: [T, B, N, A]
     obs: list[np.ndarray]  # for each agent, [T + 1, B, O]
     state: np.ndarray  # [T + 1, B, S]
     reward: np.ndarray  # [T, B, N]
@@ -76,9 +78,26 @@ def _disturb(world: Any, kind: str, rng: np.random.Generator) -> None:
             body.state.p_vel = rng.uniform(-limit, limit, 2)
 
 
-def play_original(scenario: str, episodes: int, seed: int) -> Record:
+def random_action(space: Any, rng: np.random.Generator) -> Any:
+    """A whole number, or a vector of numbers: a quarter of those at their bounds, some all zero."""
+    if hasattr(space, "n"):
+        return int(rng.integers(space.n))
+    numbers = rng.random(space.shape, dtype=np.float32)
+    kind = rng.integers(8)
+    return np.round(numbers) if kind < 2 else numbers * (kind != 2)
+
+
+def padded(actions: list[Any]) -> np.ndarray:
+    """All agents' actions in one array; vectors get zeros behind them."""
+    width = max(map(np.size, actions))
+    if not np.ndim(actions[0]):
+        return np.array(actions)
+    return np.stack([np.pad(action, (0, width - len(action))) for action in actions])
+
+
+def play_original(scenario: str, episodes: int, seed: int, continuous: bool = False) -> Record:
     """Random episodes of mpe2 with all that is needed to repeat and to compare them."""
-    env, rng = original(scenario), np.random.default_rng(seed)
+    env, rng = original(scenario, continuous), np.random.default_rng(seed)
     names, plays = env.possible_agents, []
     for episode in range(episodes):
         env.reset(seed=int(rng.integers(2**31)))
@@ -88,12 +107,10 @@ def play_original(scenario: str, episodes: int, seed: int) -> Record:
         play["obs"] = [{name: env.unwrapped.observe(name) for name in names}]
         play["state"] = [env.unwrapped.state()]
         for _ in range(STEPS):
-            actions = {name: int(rng.integers(env.action_space(name).n)) for name in names}
+            actions = {name: random_action(env.action_space(name), rng) for name in names}
             obs, *ends = env.step(actions)
-            seen = (actions, *ends[:3])
-            for key, value in zip(
-                ("actions", "reward", "terminated", "truncated"), seen, strict=True
-            ):
+            play.setdefault("actions", []).append(padded(list(actions.values())))
+            for key, value in zip(("reward", "terminated", "truncated"), ends[:3], strict=True):
                 play.setdefault(key, []).append([value[name] for name in names])
             play["states"].append(table(scenario, world))
             play["obs"].append(obs)
@@ -172,15 +189,16 @@ def compare(scenario: str, record: Record, way: str) -> Deviation:
         AssertionError: if an episode ends at another step, or in another way.
     """
     found, episodes = Deviation(), record.actions.shape[1]
+    continuous = record.actions.ndim == 4
     actions = torch.as_tensor(record.actions)
     precision: Any = "float64" if "float64" in way else "float32"
     if "steps" in way:  # all steps of all episodes at once, each in a world of its own
-        env = build(scenario, STEPS * episodes, precision=precision)
+        env = build(scenario, STEPS * episodes, precision=precision, continuous_actions=continuous)
         put(env.world, np.concatenate(record.states[:-1]))
         step = env.step(actions.flatten(0, 1))
         found.add(env, step, record, slice(1, None))
         return found
-    env = build(scenario, episodes, precision=precision)
+    env = build(scenario, episodes, precision=precision, continuous_actions=continuous)
     put(env.world, record.states[0])
     found.add(env, env.look(), record, 0)
     for t in range(STEPS):
@@ -197,13 +215,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--episodes", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--continuous", action="store_true", help="mpe2's continuous actions")
     parser.add_argument("--scenarios", nargs="+", default=SCENARIOS.names())
     args = parser.parse_args()
     print(f"{args.episodes} episodes of {STEPS} steps each; largest absolute deviation")
     print("| scenario | " + " | ".join(f"{way}: obs, reward (left out)" for way in WAYS) + " |")
     print("|---" * (len(WAYS) + 1) + "|")
     for scenario in args.scenarios:
-        record = play_original(scenario, args.episodes, args.seed)
+        record = play_original(scenario, args.episodes, args.seed, args.continuous)
         rows = [compare(scenario, record, way) for way in WAYS]
         cells = [f"{d.obs:.1e}, {d.reward:.1e} ({d.n_left_out} of {d.n_steps})" for d in rows]
         print(f"| {scenario} | " + " | ".join(cells) + " |", flush=True)

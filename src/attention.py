@@ -15,7 +15,7 @@ from torch import Tensor
 
 from analysis.attention import FILE, FOLDER, AttentionMaps, map_role, numbers_markdown
 from components.episode_batch import EpisodeBatch
-from modules.action_graph.nodes import NodeLayout
+from modules.action_graph.nodes import NodeLayout, NodeMap
 from policy import Policy, load_policy
 from utils.checkpoint import find_checkpoint, run_folder
 from utils.command import guarded
@@ -66,13 +66,8 @@ def mean_attention(policy: Policy, n_episodes: int, checkpoint: str) -> Attentio
 
 def node_counts(batch: EpisodeBatch, layout: NodeLayout) -> Tensor:
     """1 at each real step at which a node's action is available, else 0: [B, T, P]."""
-    avail = batch.avail[:, : batch.n_steps]  # [B, T, N, A]
-    if layout.slots == 1:
-        avail = avail.any(dim=3, keepdim=True)
-    if batch.is_active is not None:
-        avail = avail & batch.is_active[:, : batch.n_steps].unsqueeze(3)
-    counts = avail[..., list(layout.agent), list(layout.action)] & batch.valid  # [B, T, P]
-    return counts.float()
+    counts = NodeMap(layout).to(batch.avail.device).over_time(batch.avail, batch.is_active)
+    return (counts[:, : batch.n_steps] & batch.valid).float()
 
 
 def _episodes(policy: Policy, n_episodes: int) -> Iterator[EpisodeBatch]:

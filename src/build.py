@@ -11,6 +11,7 @@ from torch import nn
 from components.action_selectors import ActionSelector
 from components.buffers.base import EpisodeBuffer, require_memory
 from components.episode_batch import EpisodeBatch
+from components.policies import SquashedNormal
 from config.load import load_recorded
 from config.plugins import as_of_today
 from config.schema import RunConfig
@@ -77,11 +78,16 @@ def seat_opponent(env: BatchedEnv, config: RunConfig) -> BatchedEnv:
 
 def build_player(config: RunConfig, controller: BasicController) -> GreedyPlayer:
     """A controller that plays greedily on its own."""
-    return GreedyPlayer(controller, _build_selector(config))
+    return GreedyPlayer(controller, _build_selector(config, controller))
 
 
 def build_controller(config: RunConfig, info: EnvInfo) -> BasicController:
-    """The controller and its agent network."""
+    """The controller and its agent network.
+
+    Raises:
+        UserError: if the method cannot act in the environment's action spaces.
+    """
+    require_policies(config, info)
     controller: BasicController = CONTROLLERS.get(config.controller).cls(
         config.controller_args,
         config,
@@ -93,19 +99,43 @@ def build_controller(config: RunConfig, info: EnvInfo) -> BasicController:
     return controller
 
 
+def require_policies(config: RunConfig, info: EnvInfo) -> None:
+    """The method must be able to act in the environment's action spaces.
+
+    Raises:
+        UserError: if actions are continuous and it cannot.
+    """
+    if not info.is_continuous:
+        return
+    controller, learner = CONTROLLERS.get(config.controller).cls, LEARNERS.get(config.learner).cls
+    if not controller.acts_continuously or SquashedNormal not in learner.trains:
+        name = config.learner if controller.acts_continuously else config.controller
+        raise UserError(
+            f"The actions of env={config.env} are continuous, and {name} works with discrete ones "
+            f"only. Use --config=agp_pg, mappo, ippo, maa2c, ia2c or maddpg, or discrete actions."
+        )
+
+
 def build_runner(
     config: RunConfig, env: RewardAggregation, controller: BasicController, stream: str
 ) -> BatchRunner:
     """A runner with its own stream of exploration."""
     runner: BatchRunner = RUNNERS.get(config.runner).cls(
-        config.runner_args, env, controller, _build_selector(config), config.seed, stream
+        config.runner_args,
+        env,
+        controller,
+        _build_selector(config, controller),
+        config.seed,
+        stream,
     )
     return runner
 
 
-def _build_selector(config: RunConfig) -> ActionSelector:
+def _build_selector(config: RunConfig, controller: BasicController) -> ActionSelector:
+    """The action selector; for continuous actions it gets what makes outputs policies."""
     cls = SELECTORS.get(config.action_selector).cls
-    selector: ActionSelector = cls(config.action_selector_args, config)
+    extra = {"policy": controller.policy} if controller.info.is_continuous else {}
+    selector: ActionSelector = cls(config.action_selector_args, config, **extra)
     return selector
 
 

@@ -106,7 +106,8 @@ def _attention(
     """How much the agents attend to each other in a layer, [B, T+1, N, N]."""
     assert isinstance(controller, AGPController)
     weights = controller.attention(batch)[layer - 1]
-    return between_agents(weights, graph.layout, batch.avail, batch.is_active)
+    counts = graph.node_map.over_time(batch.avail, batch.is_active)
+    return between_agents(weights, graph.layout, counts)
 
 
 def _required_graph(config: RunConfig, controller: BasicController) -> ActionGraph:

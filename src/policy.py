@@ -98,7 +98,7 @@ class Policy:
 
     @property
     def nodes(self) -> list[tuple[str, str]]:
-        """Names of the agent and the action of each of the P nodes.
+        """Names of the agent and the action (or the choice) of each of the P nodes.
 
         The action is its number where the environment does not name it, and empty in a graph with
         one node for each agent.
@@ -109,7 +109,10 @@ class Policy:
         layout, info = self.layout, self.info
         if layout.slots == 1:
             return [(info.agent_names[i], "") for i in layout.agent]
-        pairs = zip(layout.agent, layout.action, strict=True)
+        pairs = list(zip(layout.agent, layout.action, strict=True))
+        if layout.choices is not None:
+            names = layout.choices.names
+            return [(info.agent_names[i], names[i][a]) for i, a in pairs]
         return [(info.agent_names[i], _action_name(info, i, a)) for i, a in pairs]
 
 

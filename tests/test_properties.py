@@ -10,10 +10,10 @@ from tests.fake_envs import MIXED, RICH, FakeEnv, fake_batch, fake_info, pad
 import config as config_package
 from build import build_controller, build_learner
 from components.action_selectors import (
-    Categorical,
     CategoricalConfig,
     EpsilonGreedy,
     EpsilonGreedyConfig,
+    PolicySampler,
 )
 from components.episode_batch import EpisodeBatch
 from components.normalisation import ValueMoments
@@ -107,7 +107,7 @@ def test_what_is_never_available_is_never_chosen(alg: str) -> None:
     exploration = ExplorationSettings()
     selectors = (
         EpsilonGreedy(EpsilonGreedyConfig(0.5, 0.5), exploration),
-        Categorical(CategoricalConfig(), exploration),
+        PolicySampler(CategoricalConfig(), exploration),
     )
     controller = build(alg).controller
     for selector in selectors:

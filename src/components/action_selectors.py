@@ -6,7 +6,15 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from components.policies import OutputKind, gumbel, log_policy
+from components.policies import (
+    ActionValues,
+    Categorical,
+    JointAction,
+    PolicyMaker,
+    SquashedNormal,
+    greedy_actions,
+    log_policy,
+)
 from components.schedules import LinearSchedule, Number
 from components.settings import ExplorationSettings
 from utils.errors import outside, refuse
@@ -16,7 +24,7 @@ from utils.registry import SELECTORS
 class ActionSelector(Protocol):
     """What a runner needs of an action selector."""
 
-    takes: ClassVar[tuple[OutputKind, ...]]  # what it can choose by
+    takes: ClassVar[tuple[type, ...]]  # what it can choose by
 
     def select(
         self,
@@ -29,25 +37,20 @@ class ActionSelector(Protocol):
         """Actions for one step.
 
         Args:
-            outputs: [B, N, A], values or logits.
+            outputs: [B, N, A], values or logits; [B, N, 2 A] of continuous policies.
             avail: [B, N, A] bool.
             env_steps: environment steps so far, for schedules.
             greedy: choose the best available action, without exploring.
             generator: source of randomness on the outputs' device.
 
         Returns:
-            [B, N] int64
+            [B, N] int64; continuous: [B, N, A]
         """
         ...
 
     def metrics(self, env_steps: int) -> dict[str, float]:
         """What to log, such as the current epsilon."""
         ...
-
-
-def greedy_actions(outputs: Tensor, avail: Tensor) -> Tensor:
-    """Best available action of each agent. outputs, avail: [..., N, A] -> [..., N] int64."""
-    return outputs.masked_fill(~avail, -torch.inf).argmax(dim=-1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,7 @@ def _epsilon(config: EpsilonGreedyConfig, exploration: ExplorationSettings) -> L
 class EpsilonGreedy:
     """Best action, or with probability epsilon a random one, decided for each agent on its own."""
 
-    takes: ClassVar[tuple[OutputKind, ...]] = ("action values", "a joint action")
+    takes: ClassVar[tuple[type, ...]] = (ActionValues, JointAction)
     unread = staticmethod(_unread)
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
@@ -140,19 +143,24 @@ class CategoricalConfig(EpsilonGreedyConfig):
 
 
 @SELECTORS.register("categorical", config=CategoricalConfig)
-class Categorical:
-    """Sample (1 - p) softmax(outputs) + p uniform, both over available actions.
+class PolicySampler:
+    """Sample the policies; discrete ones mixed with a uniform one, (1 - p) policy + p uniform.
 
     p = 1 - (1 - epsilon)^n is the probability that one of n = `uniform_draws` draws is random; only
-    epsilon is annealed along a line. Greedy takes the most probable action of the softmax.
+    epsilon is annealed along a line. Greedy takes each policy's mode.
     """
 
-    takes: ClassVar[tuple[OutputKind, ...]] = ("logits of policies",)
+    takes: ClassVar[tuple[type, ...]] = (Categorical, SquashedNormal)
     unread = staticmethod(_unread)
     metric_descriptions: ClassVar[dict[str, str]] = {"epsilon": "probability of a random action"}
 
-    def __init__(self, config: CategoricalConfig, exploration: ExplorationSettings):
-        self._uniform_draws = config.uniform_draws
+    def __init__(
+        self,
+        config: CategoricalConfig,
+        exploration: ExplorationSettings,
+        policy: PolicyMaker = Categorical,
+    ):
+        self._policy, self._uniform_draws = policy, config.uniform_draws
         self._schedule = _epsilon(config, exploration)
 
     def select(
@@ -165,14 +173,13 @@ class Categorical:
     ) -> Tensor:
         """See `ActionSelector`."""
         if greedy:
-            return greedy_actions(outputs, avail)
+            return self._policy(outputs, avail).mode()
         if not self._schedule.is_zero:
             random = self.random_probability(env_steps)
             uniform = avail / avail.sum(dim=-1, keepdim=True)
             policy = log_policy(outputs, avail).exp()
             outputs = torch.log((1 - random) * policy + random * uniform)
-        noise = gumbel(outputs.shape, generator, outputs.device)
-        return greedy_actions(outputs + noise, avail)
+        return self._policy(outputs, avail).sample(generator)
 
     def random_probability(self, env_steps: Number) -> Number:
         """Probability of a random action after `env_steps` environment steps."""

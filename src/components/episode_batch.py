@@ -25,7 +25,7 @@ class EpisodeBatch:
 
     obs: Tensor  # [B, T+1, N, O] float32, or uint8 for images
     avail: Tensor  # [B, T+1, N, A] bool, true where the action may be chosen
-    actions: Tensor  # [B, T, N] int64
+    actions: Tensor  # [B, T, N] int64; continuous: [B, T, N, A] float32
     reward: Tensor  # [B, T, R] float32, R = 1 (team) or N (individual)
     terminated: Tensor  # [B, T, 1] bool, the world ended: no value after this step
     truncated: Tensor  # [B, T, 1] bool, cut by a time limit: the value after this step counts
@@ -53,7 +53,9 @@ class EpisodeBatch:
         return cls(
             obs=new(b, t + 1, n, info.obs_dim, dtype=info.obs_dtype),
             avail=torch.ones(b, t + 1, n, info.n_actions, dtype=torch.bool, device=device),
-            actions=new(b, t, n, dtype=torch.int64),
+            actions=new(b, t, n, info.n_actions)
+            if info.is_continuous
+            else new(b, t, n, dtype=torch.int64),
             reward=new(b, t, n_rewards),
             terminated=new(b, t, 1, dtype=torch.bool),
             truncated=new(b, t, 1, dtype=torch.bool),

@@ -40,7 +40,9 @@ REQUIRED_FACTS = {
         ),
         *("explores_by_policy", "critic_estimates", "has_targets", "metric_descriptions"),
     ),
-    "controller": ("gives", "needs_features", "in_order", "needs_team_reward"),
+    "controller": (
+        *("gives", "needs_features", "in_order", "needs_team_reward", "acts_continuously"),
+    ),
     "action_selector": ("takes", "metric_descriptions"),
     "runner": ("metric_descriptions",),
     "buffer": ("gives", "problems"),
@@ -150,21 +152,25 @@ def _outputs(config: RunConfig) -> Iterator[str]:
     gives = CONTROLLERS.get(config.controller).cls.gives
     learner, selector = LEARNERS.get(config.learner).cls, SELECTORS.get(config.action_selector).cls
     if gives not in learner.takes:
+        names = LEARNERS.built_in_names()
+        fitting = [name for name in names if gives in LEARNERS.get(name).cls.takes]
         yield (
             f"learner: {config.learner} cannot use what {config.controller} gives, {gives}. "
-            f"Use learner={_that_take(LEARNERS, gives)}."
+            f"Use learner={' or '.join(fitting)}."
         )
-    if learner.trains not in selector.takes:
+    if not set(learner.trains) & set(selector.takes):
+        trained = " or ".join(kind.label for kind in learner.trains)
+        taken = " or ".join(kind.label for kind in selector.takes)
+        fitting = [
+            name
+            for name in SELECTORS.built_in_names()
+            if set(learner.trains) & set(SELECTORS.get(name).cls.takes)
+        ]
         yield (
-            f"action_selector: {config.action_selector} chooses by {' or '.join(selector.takes)}, "
-            f"but {config.learner} trains the agents' outputs to be {learner.trains}. "
-            f"Use action_selector={_that_take(SELECTORS, learner.trains)}, or another learner."
+            f"action_selector: {config.action_selector} chooses by {taken}, "
+            f"but {config.learner} trains the agents' outputs to be {trained}. "
+            f"Use action_selector={' or '.join(fitting)}, or another learner."
         )
-
-
-def _that_take(registry: Registry, given: str) -> str:
-    """Our components of a slot that can use what is given."""
-    return " or ".join(n for n in registry.built_in_names() if given in registry.get(n).cls.takes)
 
 
 def _whose(registry: Registry, fact: str, value: str) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from components.episode_batch import EpisodeBatch, as_floats
+from components.policies import policy_maker
 from components.settings import AgentSettings
 from envs.base import EnvInfo, EnvStep
 from modules.agents.base import AgentInputs, AgentSizes
@@ -49,6 +50,9 @@ class BasicController:
     needs_features: ClassVar[bool] = False  # whether its agent must have `features`
     in_order: ClassVar[bool] = False  # whether its agent must be one that chooses in order
     needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+    acts_continuously: ClassVar[bool] = (
+        True  # whether actions may be continuous, if the learner can
+    )
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class BasicController:
         input_dim = info.obs_dim * (n if config.obs_mode == "joint" else 1) + self.noise_dim
         input_dim += info.n_actions * shared.obs_last_action + n * shared.obs_agent_id
         self.input_dim = input_dim  # F, of each agent
+        self.policy = policy_maker(info, device)  # makes outputs the agents' policies
         self._ids = torch.eye(n, device=device)
         # Row i lists the agents as agent i sees them: itself first, then the others in order.
         order = [[i] + [j for j in range(n) if j != i] for i in range(n)]
@@ -95,7 +100,7 @@ class BasicController:
             hidden: the network's memory, None at an episode's first step.
 
         Returns:
-            outputs [B, N, A] and the new memory.
+            outputs [B, N, A] ([B, N, 2 A] of continuous policies) and the new memory.
         """
         outputs, hidden = self.agent(self.step_inputs(step, last_actions, noise), hidden)
         return outputs.squeeze(1), hidden
@@ -147,7 +152,7 @@ class BasicController:
         """What the network sees of one step, L=1; arguments as `act`."""
         last = None
         if self.shared.obs_last_action and last_actions is not None:
-            last = self._one_hot(last_actions).unsqueeze(1)
+            last = self.as_vectors(last_actions).unsqueeze(1)
         is_active = _unsqueeze(step.is_active)
         x = self._build(step.obs.unsqueeze(1), last, _unsqueeze(noise), is_active)
         features = _unsqueeze(step.action_features)
@@ -161,7 +166,7 @@ class BasicController:
 
         last = None
         if self.shared.obs_last_action and n_steps > 1:
-            taken = self._one_hot(batch.actions[:, : n_steps - 1])  # [B, L-1, N, A]
+            taken = self.as_vectors(batch.actions[:, : n_steps - 1])  # [B, L-1, N, A]
             last = functional.pad(taken, (0, 0, 0, 0, 1, 0))  # [B, L, N, A], zero at t=0
         is_active = cut(batch.is_active)
         x = self._build(batch.obs[:, :n_steps], last, cut(batch.noise), is_active)
@@ -195,6 +200,10 @@ class BasicController:
         if noise is not None:
             parts.append(noise)
         return torch.cat(parts, dim=-1) if len(parts) > 1 else obs
+
+    def as_vectors(self, actions: Tensor) -> Tensor:
+        """Actions as inputs, [..., A]: one-hot, or the numbers of continuous ones."""
+        return actions if self.info.is_continuous else self._one_hot(actions)
 
     def _one_hot(self, actions: Tensor) -> Tensor:
         return functional.one_hot(actions, self.info.n_actions).float()

@@ -11,8 +11,8 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor
 
-from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
+from components.policies import greedy_actions
 from controllers.basic_controller import (
     BasicController,
     BasicControllerConfig,
@@ -33,6 +33,7 @@ class MATController(BasicController):
 
     gives: ClassVar[str] = "outputs given the actions of agents before"
     in_order: ClassVar[bool] = True
+    acts_continuously: ClassVar[bool] = False
     needs_team_reward: ClassVar[bool] = True
 
     def choose(

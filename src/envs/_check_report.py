@@ -65,7 +65,8 @@ def _summary(info: EnvInfo) -> str:
     metrics = "".join(f"\n  {key}: {text}" for key, text in info.metric_descriptions.items())
     return (
         f"  agents: {info.n_agents} ({', '.join(info.agent_names)})\n"
-        f"  actions: {_sizes(info.action_counts)}; observations: {_sizes(info.obs_dims)}; "
+        f"  {'numbers in an action' if info.is_continuous else 'actions'}: "
+        f"{_sizes(info.action_counts)}; observations: {_sizes(info.obs_dims)}; "
         f"state: {info.state_dim}\n"
         f"  episodes: {length} step{'s' * (info.episode_limit > 1)}, "
         f"{'may be truncated' if info.truncates else 'never truncated'}{metrics}"

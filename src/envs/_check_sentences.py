@@ -4,6 +4,7 @@ ACTIONS = (
     "step changed the actions it was given {where}. They belong to the caller, who stores them: "
     "work on a copy."
 )
+ACTIONS_OF_NUMBERS = "a vector of numbers, [B, N, A] float32"
 ALIASING = (
     "{name} as returned {where} was changed later by step or reset. What kept it now sees "
     "something else: return new tensors instead of writing into old ones."

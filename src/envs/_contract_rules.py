@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from envs._check_numbers import wrong_numbers
 from envs.base import BatchedEnv, EnvInfo, EnvStep
 
 FIELDS = {  # name: (axes, dtype, what to do)
@@ -96,6 +97,9 @@ class Rules:
             if rows is not None and tuple(map(len, rows)) != wanted:
                 text = f"info.{name} has rows of {[*map(len, rows)]} entries; it needs a row for "
                 self.fail(name, f"{text}each agent, of {[*wanted]} entries.")
+        if info.is_continuous:
+            for rule, text in wrong_numbers(info):
+                self.fail(rule, text)
         for name in {*TAKEN_NAMES} & {*info.metric_descriptions}:
             text = f"A metric is called '{name}', as one that every run logs. Rename it."
             self.fail("metric_name", text)

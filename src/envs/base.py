@@ -13,13 +13,15 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor
 
+from components.spaces import ActionSpace, Box, Discrete
+
 
 @dataclass(frozen=True)
 class EnvInfo:
     """Sizes and promises of an environment, fixed for its lifetime."""
 
     n_agents: int  # N
-    n_actions: int  # A, the largest number of actions of any agent
+    n_actions: int  # A, the largest number of actions of any agent; continuous: of numbers
     obs_dim: int  # O, the longest observation
     state_dim: int  # S
     episode_limit: int  # T, the longest episode in steps
@@ -56,6 +58,30 @@ class EnvInfo:
     state_is_obs: bool = (
         False  # true: the state is all observations in a row, and is never stored besides them
     )
+    action_spaces: tuple[ActionSpace, ...] = ()  # of each agent; (): Discrete(its action_counts)
+
+    def __post_init__(self) -> None:
+        sizes = tuple(space.size for space in self.spaces)
+        if sizes != self.action_counts:
+            raise ValueError(
+                f"action_counts is {self.action_counts}, but the action spaces have {sizes}."
+            )
+        n_boxes = sum(isinstance(space, Box) for space in self.spaces)
+        if n_boxes not in (0, self.n_agents):
+            raise ValueError(
+                f"{n_boxes} of {self.n_agents} agents have continuous actions: all "
+                f"must have, or none."
+            )
+
+    @property
+    def spaces(self) -> tuple[ActionSpace, ...]:
+        """What each agent can do."""
+        return self.action_spaces or tuple(Discrete(n) for n in self.action_counts)
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether an action is a vector of numbers; all agents are alike in this."""
+        return isinstance(self.spaces[0], Box)
 
     @property
     def stays_on_device(self) -> bool:
@@ -88,7 +114,7 @@ class EnvStep:
     state: (
         Tensor  # [B, S] float32, or like obs if EnvInfo.state_is_obs, for centralised training only
     )
-    avail: Tensor  # [B, N, A] bool, at least one true per agent
+    avail: Tensor  # [B, N, A] bool, at least one true per agent; continuous: numbers that it has
     reward: Tensor  # [B, N] float32, of the step just taken; zero after reset
     terminated: Tensor  # [B] bool, the episode has ended in the world
     truncated: Tensor  # [B] bool, the episode was cut by a time limit
@@ -123,7 +149,11 @@ class BatchedEnv(Protocol):
         ...
 
     def step(self, actions: Tensor) -> EnvStep:
-        """Play one step. actions: [B, N] int64, each available."""
+        """Play one step.
+
+        Args:
+            actions: [B, N] int64, each available; continuous: [B, N, A] float32, within its bounds.
+        """
         ...
 
     def state_dict(self) -> dict[str, Any]:
@@ -143,7 +173,7 @@ class Player(Protocol):
     """A policy that plays agents of an environment who do not learn there."""
 
     def act(self, step: EnvStep, last_actions: Tensor | None, generator: torch.Generator) -> Tensor:
-        """Actions [B, N] int64 for one step.
+        """Actions [B, N] int64 for one step; continuous: [B, N, A] float32.
 
         Args:
             step: what B copies show, just as they did when the policy was trained.

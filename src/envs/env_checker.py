@@ -24,8 +24,10 @@ from torch import Tensor
 
 from envs._check_budget import Budget, OutOfTime
 from envs._check_course import Course
+from envs._check_numbers import choose_numbers
 from envs._check_sentences import (
     ACTIONS,
+    ACTIONS_OF_NUMBERS,
     ALIASING,
     SAME_EPISODES,
     SAME_SEED,
@@ -97,8 +99,11 @@ class Checker:
 
     def _raised(self, error: Exception | SystemExit) -> str:
         what = f"{type(error).__name__} {self.rules.where}"
+        given = "available"
+        if self.info is not None and self.info.is_continuous:
+            given = f"{ACTIONS_OF_NUMBERS}, within its bounds,"
         return (
-            f"The environment raised {what}: {error}. Every action given was available and every "
+            f"The environment raised {what}: {error}. Every action given was {given} and every "
             f"call in order, so this is the environment's own mistake; the remaining checks were "
             f"left out."
         )
@@ -125,7 +130,7 @@ class Checker:
             same_choices: draw the same random choices for each copy and in each episode.
             most_steps: how many of each episode.
         """
-        limit, n_agents = env.info.episode_limit, env.info.n_agents
+        limit = env.info.episode_limit
         generator = torch.Generator().manual_seed(1)
         rows = 1 if same_choices else env.batch_size
         for episode in range(1, n_episodes + 1):
@@ -137,8 +142,7 @@ class Checker:
             while t < min(limit + 1, most_steps):
                 self.budget.require(f"episode {episode} of {n_episodes}, step {t} of {limit}")
                 ended = ended or t == limit or bool((step.terminated | step.truncated).all())
-                luck = torch.rand(rows, n_agents, generator=generator).to(self.device)
-                actions = choose(step.avail, luck)
+                actions = self._choose(env, step, rows, generator)
                 given, t = actions.clone(), t + 1
                 self.rules.where = f"after step {t}, episode {episode} of {env.batch_size} copies"
                 step = env.step(actions)
@@ -147,6 +151,17 @@ class Checker:
                 yield t, step
                 if ended:
                     break
+
+    def _choose(
+        self, env: BatchedEnv, step: EnvStep, rows: int, generator: torch.Generator
+    ) -> Tensor:
+        """Random actions for every copy, the same for all if `rows` is 1."""
+        n, a = env.info.n_agents, env.info.n_actions
+        if env.info.is_continuous:
+            luck = torch.rand(rows, n, a, generator=generator).to(self.device)
+            return choose_numbers(env.info, luck).expand(env.batch_size, -1, -1).contiguous()
+        luck = torch.rand(rows, n, generator=generator).to(self.device)
+        return choose(step.avail, luck)
 
     def _play_by_the_rules(self, batch_size: int) -> None:
         """Hold everything that `batch_size` copies show against the contract."""

@@ -1,4 +1,4 @@
-"""Any PettingZoo parallel environment with discrete actions, such as the particle tasks of `mpe2`.
+"""Any PettingZoo parallel environment, such as the particle tasks of `mpe2`.
 
 Source: Terry et al., "PettingZoo: Gym for multi-agent reinforcement learning", NeurIPS 2021.
 Observations and actions of different sizes are padded, `truncated` is kept apart from `terminated`,

@@ -17,8 +17,8 @@ from typing_extensions import override
 
 from components.buffers.rollout import Rollout
 from components.episode_batch import EpisodeBatch
-from components.masking import masked_mean, of_present, real_entries, taken
-from components.policies import OutputKind, entropy, log_policy
+from components.masking import masked_mean, of_present, real_entries
+from components.policies import Categorical, Policy
 from components.schedules import LinearSchedule, Number, Progress
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
@@ -81,9 +81,10 @@ class OnPolicyLearner(SamplingLearner):
         "policy_loss": "loss of the policies without their entropy, last update",
         "value_loss": "mean squared error of the critic, last update; with `value_norm` in units "
         "of its targets' deviation",
-        "entropy": "mean entropy of an agent's policy in nats, last update",
+        "entropy": "mean entropy of an agent's policy in nats, differential where actions are "
+        "continuous, last update",
     }
-    trains: ClassVar[OutputKind] = "logits of policies"
+    trains: ClassVar[tuple[type, ...]] = (Categorical,)
     uses_mixer: ClassVar[bool] = False
     learns_from: ClassVar[str] = Rollout.gives
     explores_by_policy: ClassVar[bool] = True
@@ -178,27 +179,27 @@ class OnPolicyLearner(SamplingLearner):
         values: Tensor = self.critic(seen)
         return of_present(values, batch, slice(0, n_steps)) if values.shape[2] > 1 else values
 
-    def log_policies(self, batch: EpisodeBatch) -> Tensor:
-        """Log-probabilities of all actions, [B, T, N, A]."""
+    def policies(self, batch: EpisodeBatch) -> Policy:
+        """The agents' policies at steps [B, T, N]."""
         t = batch.n_steps
-        return log_policy(self.controller.outputs(batch, t), batch.avail[:, :t])
+        return self.controller.policy(self.controller.outputs(batch, t), batch.avail[:, :t])
 
-    def log_prob(self, log_pi: Tensor, batch: EpisodeBatch) -> Tensor:
+    def log_prob(self, policy: Policy, batch: EpisodeBatch) -> Tensor:
         """Of the actions that were taken, [B, T, N]; 0 of agents that take no part."""
-        return of_present(taken(log_pi, batch.actions), batch, slice(0, batch.n_steps))
+        return of_present(policy.log_prob(batch.actions), batch, slice(0, batch.n_steps))
 
     def sum_of_losses(
-        self, policy_loss: Tensor, value_loss: Tensor, log_pi: Tensor, batch: EpisodeBatch
+        self, policy_loss: Tensor, value_loss: Tensor, policy: Policy, batch: EpisodeBatch
     ) -> tuple[Tensor, Details]:
         """policy_loss - weight x entropy + value_coef x value_loss, and their metrics.
 
         Args:
             policy_loss: scalar, of the policies.
             value_loss: scalar, of the critic.
-            log_pi: [B, T, N, A], log-probabilities of all actions.
+            policy: at the steps of the batch.
             batch: B episodes.
         """
-        entropies = entropy(log_pi)  # [B, T, N]
+        entropies = policy.entropy()  # [B, T, N]
         bonus = self.mean(self.entropy_weight * entropies, batch)
         entropies = entropies.detach()
         return policy_loss - bonus + self.config.value_coef * value_loss, {

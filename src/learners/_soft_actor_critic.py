@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries
-from components.policies import OutputKind, entropy, soft_policy_loss
+from components.policies import Categorical, entropy, soft_policy_loss
 from components.returns import lambda_returns
 from components.schedules import LinearSchedule, Number
 from components.settings import TrainingSettings
@@ -84,7 +84,7 @@ class SoftActorCritic(SamplingLearner):
         clip_apart: as in `Learner`.
     """
 
-    trains: ClassVar[OutputKind] = "logits of policies"
+    trains: ClassVar[tuple[type, ...]] = (Categorical,)
     metric_descriptions: ClassVar[dict[str, str]] = {
         **Learner.metric_descriptions,
         "temperature": "weight of the entropy, last update",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from components.buffers.replay import Replay
 from components.episode_batch import EpisodeBatch
-from components.policies import OutputKind
+from components.policies import ActionValues
 from components.reward_scaling import RewardScaler
 from components.schedules import Number, Progress
 from components.settings import ExperienceSettings, TrainingSettings
@@ -54,7 +54,7 @@ class Learner(ABC):
     }
 
     takes: ClassVar[tuple[str, ...]] = ("outputs of each agent",)  # what its controller may give
-    trains: ClassVar[OutputKind] = "action values"  # what its training makes of them
+    trains: ClassVar[tuple[type, ...]] = (ActionValues,)  # what its training makes of them
     uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
     needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
     needs_features: ClassVar[bool] = False  # whether its agent must have `features`

@@ -18,10 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import of_present, taken
-from components.policies import log_policy
+from components.policies import Categorical
 from components.returns import lambda_returns
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
 from learners.base import Details
@@ -86,8 +85,8 @@ class COMALearner(OnPolicyLearner):
         actions = batch.actions
         if has_next:  # where no action was taken a sampled one stands for it
             avail = batch.avail
-            log_pi = log_policy(self.controller.outputs(batch, t + 1), avail)
-            sampled = greedy_actions(log_pi + self.noise(log_pi.shape), avail)  # [B, T+1, N]
+            policy = Categorical(self.controller.outputs(batch, t + 1), avail)
+            sampled = policy.sample(self.generator)  # [B, T+1, N]
             was_taken, past = (functional.pad(x, (0, 0, 0, 1)) for x in (batch.valid, actions))
             actions = torch.where(was_taken, past, sampled)
         steps = slice(0, t + has_next)
@@ -108,13 +107,14 @@ class COMALearner(OnPolicyLearner):
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
         """- mean A log pi - weight x entropy + value_coef x squared TD error, of `prepare`'s."""
         assert isinstance(batch, TargetedBatch)
-        log_pi = self.log_policies(batch)  # [B, T, N, A]
+        policy = self.policies(batch)
+        assert isinstance(policy, Categorical)
         q = self._values(self.critic, batch, batch.actions)  # [B, T, N, A]
         q_taken = taken(q, batch.actions)  # [B, T, N]
-        advantage = (q_taken - (log_pi.exp() * q).sum(dim=3)).detach()  # [B, T, N]
-        policy_loss = -self.mean(advantage * self.log_prob(log_pi, batch), batch)
+        advantage = (q_taken - (policy.log_probs.exp() * q).sum(dim=3)).detach()  # [B, T, N]
+        policy_loss = -self.mean(advantage * self.log_prob(policy, batch), batch)
         value_loss = self.mean((q_taken - batch.target).square(), batch)
-        loss, details = self.sum_of_losses(policy_loss, value_loss, log_pi, batch)
+        loss, details = self.sum_of_losses(policy_loss, value_loss, policy, batch)
         if not self._actors_learn:
             loss = self.config.value_coef * value_loss
         q_taken = q_taken.detach()

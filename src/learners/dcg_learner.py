@@ -11,7 +11,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from components.episode_batch import EpisodeBatch
-from components.policies import OutputKind
+from components.policies import JointAction
 from controllers.dcg_controller import DCGController
 from learners.q_learner import QLearner, QLearnerConfig
 from modules.coordination_graph.factors import Factors
@@ -23,7 +23,7 @@ class DCGLearner(QLearner):
     """As `QLearner`, with `Factors` where that has values of single actions."""
 
     takes: ClassVar[tuple[str, ...]] = ("a joint action",)
-    trains: ClassVar[OutputKind] = "a joint action"
+    trains: ClassVar[tuple[type, ...]] = (JointAction,)
     uses_mixer: ClassVar[bool] = False
     needs_team_reward: ClassVar[bool] = True
     controller: DCGController

@@ -1,4 +1,4 @@
-"""MADDPG with discrete actions: actors follow the gradient of central critics of joint actions.
+"""MADDPG: actors follow the gradient of central critics of joint actions.
 
 Source: Lowe et al., *Multi-Agent Actor-Critic for Mixed Cooperative-Competitive Environments*, NIPS
 2017, arXiv 1706.02275; Gumbel-softmax: Jang et al., arXiv 1611.01144; Papoudakis et al., arXiv
@@ -9,7 +9,11 @@ Source: Lowe et al., *Multi-Agent Actor-Critic for Mixed Cooperative-Competitive
 
 both as means over real steps and agents that take part.
 
-Departures: the others' actions in the actors' loss are samples of their policies, as in EPyMARL,
+Continuous actions are samples of a squashed normal policy, mean + deviation x noise, in place of
+the Gumbel-softmax sample; the penalty is on means and logarithms of deviations.
+
+Departures: continuous policies are stochastic, where the paper's are deterministic and explore by
+added noise; the others' actions in the actors' loss are samples of their policies, as in EPyMARL,
 where the paper's algorithm takes them from replay; actors and critics step together; target actors
 read their whole episode; time limits are bootstrapped.
 """
@@ -22,10 +26,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries
-from components.policies import OutputKind, entropy, log_policy, straight_through
+from components.policies import Categorical, Policy, SquashedNormal
 from components.returns import lambda_returns
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
@@ -65,7 +68,7 @@ class MADDPGLearner(SamplingLearner):
         critic: estimates each agent's value of joint actions.
     """
 
-    trains: ClassVar[OutputKind] = "logits of policies"
+    trains: ClassVar[tuple[type, ...]] = (Categorical, SquashedNormal)
     uses_mixer: ClassVar[bool] = False
     critic_estimates: ClassVar[str] = "values of joint actions"
     metric_descriptions: ClassVar[dict[str, str]] = {
@@ -99,34 +102,40 @@ class MADDPGLearner(SamplingLearner):
         inputs = self.controller.agent_inputs(batch, n_steps)
         now = inputs.window(0, batch.n_steps)
         target = self._targets(batch, inputs)  # [B, T, N]
-        q_taken = critic(self._rows(batch, now, self._one_hot(batch.actions)))  # [B, T, N]
+        q_taken = critic(
+            self._rows(batch, now, self.controller.as_vectors(batch.actions))
+        )  # [B, T, N]
         critic_loss = self._mean((q_taken - target).square(), batch)
 
-        logits = self.online["agent"](now, None)[0]  # [B, T, N, A]
-        noise, temperature = self.noise(logits.shape), self.config.gumbel_temperature
-        sample = straight_through(logits, now.avail, noise, temperature)  # [B, T, N, A]
+        policy = self.controller.policy(self.online["agent"](now, None)[0], now.avail)
+        sample = policy.vector_sample(self.noise_of(policy), self.config.gumbel_temperature)
         constant = {name: p.detach() for name, p in critic.named_parameters()}
         q = functional_call(critic, constant, (self._rows(batch, now, sample),))  # [B, T, N]
         policy_loss = -self._mean(q, batch)
-        squares = torch.where(now.avail, logits, 0.0).square().sum(dim=3)  # [B, T, N]
-        penalty = self._mean(squares / now.avail.sum(dim=3), batch)
-        log_pi, q_taken = log_policy(logits.detach(), now.avail), q_taken.detach()
+        penalty = self._mean(policy.mean_square(), batch)
+        entropies, q_taken = policy.entropy().detach(), q_taken.detach()  # [B, T, N]
         return critic_loss + policy_loss + self.config.logit_penalty * penalty, {
             "policy_loss": policy_loss.detach().clone,
             "critic_loss": critic_loss.detach().clone,
-            "entropy": lambda: self._mean(entropy(log_pi), batch),
+            "entropy": lambda: self._mean(entropies, batch),
             "q_taken_mean": lambda: self._mean(q_taken, batch),
             "target_mean": lambda: self._mean(target, batch),
         }
+
+    def noise_of(self, policy: Policy) -> Tensor:
+        """What the actors' samples are made of, from the learner's stream."""
+        return policy.noise(self.generator)
 
     @torch.no_grad()
     def _targets(self, batch: EpisodeBatch, inputs: AgentInputs) -> Tensor:
         """One-step targets of each agent's value, [B, T, N]; `inputs` as of L steps."""
         length = inputs.x.shape[1]
-        next_value = torch.zeros_like(batch.reward[:, :, :1]).expand(batch.actions.shape)
+        next_value = torch.zeros_like(batch.reward[:, :, :1]).expand(
+            -1, -1, self.controller.info.n_agents
+        )
         if length > 1:
-            logits = self.target["agent"](inputs, None)[0]  # [B, L, N, A]
-            actions = self._one_hot(greedy_actions(logits, inputs.avail))
+            policy = self.controller.policy(self.target["agent"](inputs, None)[0], inputs.avail)
+            actions = self.controller.as_vectors(policy.mode())  # [B, L, N, A]
             values = self.target["critic"](self._rows(batch, inputs, actions))
             next_value = of_present(values, batch, slice(0, length))[:, 1:]  # [B, L-1, N]
             if length == batch.n_steps:  # nothing follows the last step
@@ -139,9 +148,6 @@ class MADDPGLearner(SamplingLearner):
         state = batch.state[:, : actions.shape[1]]
         rows = torch.where(self.is_own, actions.unsqueeze(2), actions.detach().unsqueeze(2))
         return CriticInputs(state, inputs.x, is_active=inputs.is_active, joint_actions=rows)
-
-    def _one_hot(self, actions: Tensor) -> Tensor:
-        return functional.one_hot(actions, self.controller.info.n_actions).float()
 
     def _mean(self, x: Tensor, batch: EpisodeBatch) -> Tensor:
         """Mean of x [B, T, N] over real steps and agents that take part."""

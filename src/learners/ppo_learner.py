@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from components.advantages import AdvantageEstimator, AdvantageSettings
 from components.episode_batch import EpisodeBatch
+from components.policies import Categorical, SquashedNormal
 from components.settings import ExperienceSettings, TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
@@ -63,6 +64,7 @@ class PPOLearner(OnPolicyLearner):
         *OnPolicyLearner.takes,
         "outputs given the actions of agents before",
     )
+    trains: ClassVar[tuple[type, ...]] = (Categorical, SquashedNormal)
     critic_estimates: ClassVar[str] = "values of states"
     metric_descriptions: ClassVar[dict[str, str]] = {
         **OnPolicyLearner.metric_descriptions,
@@ -114,7 +116,7 @@ class PPOLearner(OnPolicyLearner):
     @torch.no_grad()
     def prepare(self, batch: EpisodeBatch) -> PPOBatch:
         """Old log-probabilities, advantages and the critic's targets. Moves the value moments."""
-        old_log_prob = self.log_prob(self.log_policies(batch), batch)  # [B, T, N]
+        old_log_prob = self.log_prob(self.policies(batch), batch)  # [B, T, N]
         values = self.state_values(batch, batch.n_steps + self.controller.info.truncates)
         reward = self.reward_scaler.scale(batch.reward)
         mask = self.mask(values, batch)
@@ -126,8 +128,8 @@ class PPOLearner(OnPolicyLearner):
         """- surrogate - weight x entropy + value_coef x error of the critic, of `prepare`'s."""
         assert isinstance(batch, PPOBatch)
         clip, advantage = self.config.clip, batch.advantage
-        log_pi = self.log_policies(batch)  # [B, T, N, A]
-        change = self.log_prob(log_pi, batch) - batch.old_log_prob  # [B, T, N]
+        policy = self.policies(batch)
+        change = self.log_prob(policy, batch) - batch.old_log_prob  # [B, T, N]
         if self.config.ratio == "joint":
             change = change.sum(dim=2, keepdim=True)  # [B, T, 1]
         ratio = change.exp()
@@ -135,7 +137,7 @@ class PPOLearner(OnPolicyLearner):
         policy_loss = -self.mean(torch.minimum(ratio * advantage, clipped * advantage), batch)
         value_error = self.state_values(batch, batch.n_steps) - batch.target  # [B, T, C]
         value_loss = self.mean(value_error.square(), batch)
-        loss, details = self.sum_of_losses(policy_loss, value_loss, log_pi, batch)
+        loss, details = self.sum_of_losses(policy_loss, value_loss, policy, batch)
         ratio, change = ratio.detach(), change.detach()
         return loss, details | {
             "clip_fraction": lambda: self.mean(((ratio - 1).abs() > clip).float(), batch),

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries, taken
+from components.policies import greedy_actions
 from components.returns import lambda_returns
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import of_present, taken
+from components.policies import greedy_actions
 from learners.q_learner import QLearner, QLearnerConfig
 from utils.registry import LEARNERS
 

@@ -22,9 +22,9 @@ from typing import Any, ClassVar, cast
 import torch
 from torch import Tensor, nn
 
-from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, taken
+from components.policies import greedy_actions
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners.base import Details

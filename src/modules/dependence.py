@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.action_selectors import greedy_actions
+from components.policies import greedy_actions
 from modules.agents.base import AgentInputs, HasFeatures
 
 

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from modules.action_graph.nodes import NodeLayout
 
 
-def between_agents(
-    weights: Tensor, layout: "NodeLayout", avail: Tensor, is_active: Tensor | None = None
-) -> Tensor:
+def between_agents(weights: Tensor, layout: "NodeLayout", counts: Tensor) -> Tensor:
     """How much each agent attends to each agent, itself included.
 
     Mean over heads and over the available nodes of the agent that attends, sum over all nodes of
@@ -21,20 +19,15 @@ def between_agents(
     Args:
         weights: attention of one layer.
         layout: which nodes there are.
-        avail: which actions are available.
-        is_active: which agents take part, None for all.
+        counts: which nodes count, see `NodeMap.available`.
 
     Shapes:
-        weights: [B, L, heads, P, P];  avail: [B, L, N, A] bool;  is_active: [B, L, N] bool
+        weights: [B, L, heads, P, P];  counts: [B, L, P] bool
         out: [B, L, N, N], from agent (row) to agent (column)
     """
-    agent, action = (torch.tensor(x, device=weights.device) for x in (layout.agent, layout.action))
-    if layout.slots == 1:
-        avail = avail.any(dim=3, keepdim=True)  # [B, L, N, 1]
-    if is_active is not None:
-        avail = avail & is_active.unsqueeze(3)
-    counts = avail[:, :, agent, action].float()  # [B, L, P], 1 where the node counts
+    agent = torch.tensor(layout.agent, device=weights.device)
     member = functional.one_hot(agent, layout.n_agents).float()  # [P, N]
+    counted = counts.float()
     to_agents = weights.mean(dim=2) @ member  # [B, L, P, N]
-    total = member.t() @ (to_agents * counts.unsqueeze(3))  # [B, L, N, N]
-    return total / (counts @ member).clamp(min=1).unsqueeze(3)
+    total = member.t() @ (to_agents * counted.unsqueeze(3))  # [B, L, N, N]
+    return total / (counted @ member).clamp(min=1).unsqueeze(3)

@@ -3,12 +3,12 @@ import torch
 from tests.fake_envs import rng
 
 from components.action_selectors import (
-    Categorical,
     CategoricalConfig,
     EpsilonGreedy,
     EpsilonGreedyConfig,
-    greedy_actions,
+    PolicySampler,
 )
+from components.policies import greedy_actions
 from components.settings import ExplorationSettings
 from config.load import load_config
 from utils.errors import SettingsError
@@ -23,8 +23,8 @@ def frequencies(actions: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.one_hot(actions, 4).float().mean(dim=0)
 
 
-def categorical(epsilon: float = 0.0) -> Categorical:
-    return Categorical(CategoricalConfig(epsilon, epsilon), ExplorationSettings())
+def categorical(epsilon: float = 0.0) -> PolicySampler:
+    return PolicySampler(CategoricalConfig(epsilon, epsilon), ExplorationSettings())
 
 
 def epsilon_greedy(epsilon: float) -> EpsilonGreedy:
@@ -43,7 +43,7 @@ def test_greedy_where_only_minus_infinity_is_available() -> None:
 
 
 @pytest.mark.parametrize("selector", [epsilon_greedy(1.0), categorical()])
-def test_greedy_flag_draws_nothing(selector: EpsilonGreedy | Categorical) -> None:
+def test_greedy_flag_draws_nothing(selector: EpsilonGreedy | PolicySampler) -> None:
     generator = rng()
     before = generator.get_state()
     assert selector.select(OUTPUTS[:1], AVAIL[:1], 0, True, generator).tolist() == [[1, 3]]
@@ -104,14 +104,14 @@ def test_exploration_of_macpf_is_that_of_its_authors() -> None:
     """Theirs: a draw in the policy and one after it, each with e linear from 1 to 0.05."""
     config = load_config("macpf", "topk", [])
     assert config.action_selector == "categorical"
-    selector = Categorical(config.action_selector_args, config)
+    selector = PolicySampler(config.action_selector_args, config)
     for env_steps, expected in MACPF.items():
         assert selector.metrics(env_steps)["epsilon"] == pytest.approx(expected, abs=5e-4)
 
 
 def test_two_uniform_draws_by_their_frequencies() -> None:
     settings = CategoricalConfig(0.5, 0.5, uniform_draws=2)
-    selector = Categorical(settings, ExplorationSettings())
+    selector = PolicySampler(settings, ExplorationSettings())
     found = frequencies(selector.select(OUTPUTS, AVAIL, 0, False, rng()))
     policy = OUTPUTS[0].masked_fill(~AVAIL[0], -torch.inf).softmax(dim=-1)
     once = 0.5 * policy + 0.5 * AVAIL[0] / 3
@@ -119,7 +119,7 @@ def test_two_uniform_draws_by_their_frequencies() -> None:
 
 
 @pytest.mark.parametrize("selector", [epsilon_greedy(1.0), categorical()])
-def test_a_single_available_action_is_always_taken(selector: EpsilonGreedy | Categorical) -> None:
+def test_a_single_available_action_is_always_taken(selector: EpsilonGreedy | PolicySampler) -> None:
     avail = torch.zeros(5000, 2, 4, dtype=torch.bool)
     avail[:, 0, 2] = avail[:, 1, 3] = True
     outputs = torch.tensor([50.0, 0.0, -50.0, -90.0]).expand(5000, 2, 4)
@@ -128,7 +128,7 @@ def test_a_single_available_action_is_always_taken(selector: EpsilonGreedy | Cat
 
 
 @pytest.mark.parametrize("selector", [epsilon_greedy(0.5), categorical()])
-def test_the_generator_decides(selector: EpsilonGreedy | Categorical) -> None:
+def test_the_generator_decides(selector: EpsilonGreedy | PolicySampler) -> None:
     a, b, c = (selector.select(OUTPUTS, AVAIL, 0, False, rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)

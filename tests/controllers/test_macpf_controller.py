@@ -7,7 +7,7 @@ import torch
 from tests.fake_envs import RICH, fake_batch, fake_info, make_controller, rng
 from torch import Tensor
 
-from components.action_selectors import Categorical, CategoricalConfig, greedy_actions
+from components.action_selectors import CategoricalConfig, PolicySampler, greedy_actions
 from components.settings import AgentSettings, ExplorationSettings
 from controllers.basic_controller import BasicController
 from envs.base import EnvStep
@@ -41,7 +41,7 @@ class Recorder:
 
     def __call__(self, outputs: Tensor, avail: Tensor) -> Tensor:
         self.seen.append(outputs)
-        return Categorical(CategoricalConfig(), ExplorationSettings()).select(
+        return PolicySampler(CategoricalConfig(), ExplorationSettings()).select(
             outputs, avail, 0, self.greedy, self.generator
         )
 

@@ -6,7 +6,7 @@ from tests.fake_envs import CPU, RICH, FakeEnv, fake_batch, fake_info, rng
 from torch import Tensor
 
 from build import build_controller, build_learner
-from components.action_selectors import Categorical, CategoricalConfig, greedy_actions
+from components.action_selectors import CategoricalConfig, PolicySampler, greedy_actions
 from components.policies import log_policy
 from components.settings import ExplorationSettings
 from config.load import load_config
@@ -32,10 +32,10 @@ def make(info: EnvInfo = INFO, *settings: str) -> Learner:
 class Recorder:
     """Selects as a run does, and keeps the log-probabilities of what was chosen."""
 
-    takes = Categorical.takes
+    takes = PolicySampler.takes
 
     def __init__(self) -> None:
-        self.categorical = Categorical(CategoricalConfig(), ExplorationSettings())
+        self.categorical = PolicySampler(CategoricalConfig(), ExplorationSettings())
         self.log_probs: list[Tensor] = []
 
     def select(
@@ -119,7 +119,7 @@ def test_separate_weights_are_no_setting() -> None:
 
 def test_one_sample_of_two_greedy_plays_is_the_same() -> None:
     controller, step = make().controller, FakeEnv(INFO).reset()
-    selector = Categorical(CategoricalConfig(), ExplorationSettings())
+    selector = PolicySampler(CategoricalConfig(), ExplorationSettings())
 
     def play(seed: int, greedy: bool) -> Tensor:
         generator = rng(seed)

@@ -55,7 +55,7 @@ def fixed_noise(learner: MADDPGLearner, batch: EpisodeBatch) -> Tensor:
     """Gumbel noise that every call of the loss then uses."""
     info = learner.controller.info
     noise = learner.noise(torch.Size((batch.n_episodes, batch.n_steps, info.n_agents, 4)))
-    learner.noise = lambda shape: noise[:, : shape[1]]  # type: ignore[method-assign]
+    learner.noise_of = lambda policy: noise[:, : policy.avail.shape[1]]  # type: ignore[method-assign, attr-defined]
     return noise
 
 
@@ -192,7 +192,7 @@ def test_padding_and_absent_agents_change_nothing() -> None:
     gradients = []
     for episodes in (batch, other):
         learner = make(info, use_rnn=False)
-        learner.noise = torch.zeros  # type: ignore[method-assign, assignment]
+        learner.noise_of = lambda policy: torch.zeros(policy.avail.shape)  # type: ignore[method-assign, attr-defined]
         learner.loss(episodes)[0].backward()
         gradients.append([p.grad for p in learner.online.parameters()])
     for a, b in zip(*gradients, strict=True):

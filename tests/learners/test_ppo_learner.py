@@ -25,7 +25,6 @@ from tests.runs import rows, tiny, train
 from build import build_controller, build_learner
 from components.buffers.rollout import Rollout
 from components.episode_batch import EpisodeBatch
-from components.policies import entropy
 from components.schedules import Progress
 from components.settings import AgentSettings, TrainingSettings
 from config.combinations import check_combination
@@ -203,9 +202,9 @@ def test_one_epoch_and_one_minibatch_are_the_advantage_actor_critic(critic: str)
     assert prepared.old_log_prob.requires_grad is False
     ours = gradients(learner, prepared)
     learner.online.zero_grad()
-    log_pi = learner.log_policies(batch)
-    gain = prepared.advantage * learner.log_prob(log_pi, batch)
-    bonus = 0.3 * learner.mean(entropy(log_pi), batch)
+    policy = learner.policies(batch)
+    gain = prepared.advantage * learner.log_prob(policy, batch)
+    bonus = 0.3 * learner.mean(policy.entropy(), batch)
     own = learner.controller.agent_inputs(batch, batch.n_steps).x
     error = learner.critic(CriticInputs(batch.state[:, :-1], own)) - prepared.target
     (0.5 * learner.mean(error.square(), batch) - learner.mean(gain, batch) - bonus).backward()

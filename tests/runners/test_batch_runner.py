@@ -5,10 +5,10 @@ import torch
 from tests.fake_envs import GARBAGE, MIXED, RICH, FakeEnv, fake_info, make_controller
 
 from components.action_selectors import (
-    Categorical,
     CategoricalConfig,
     EpsilonGreedy,
     EpsilonGreedyConfig,
+    PolicySampler,
 )
 from components.settings import AgentSettings, ExplorationSettings
 from envs.base import EnvInfo, EnvStep
@@ -239,6 +239,6 @@ def test_seconds_are_kept_by_phase() -> None:
 def test_agents_without_memory_and_other_selectors() -> None:
     memoryless = AgentSettings(use_rnn=False)
     controller = make_controller(INFO, "rnn_agent", RNNAgentConfig(), shared=memoryless)
-    env, selector = FakeEnv(INFO), Categorical(CategoricalConfig(), ExplorationSettings())
+    env, selector = FakeEnv(INFO), PolicySampler(CategoricalConfig(), ExplorationSettings())
     runner = BatchRunner(None, env, controller, selector, 1, "train")  # type: ignore[arg-type]
     assert runner.collect(0).lengths.tolist() == [3, 6, 1, 4]

@@ -23,6 +23,9 @@ class MpeConfig:
     opponent_path: str = (
         ""  # for opponent=path: run folder (its latest checkpoint) or checkpoint file
     )
+    continuous_actions: bool = (
+        False  # true: mpe2's continuous actions, numbers from 0 to 1 for each direction and symbol
+    )
     state: Literal["concat", "raw"] = (
         "concat"  # the learners' padded observations, or all agents' observations unpadded
     )

@@ -6,6 +6,9 @@ configuration name the one that was played against.
 In these worlds a move changes the velocity, and only the step after that the position. A rule for
 movement therefore looks two steps ahead: at the first place that its move can change, contacts left
 aside. It sees all positions, hidden ones included.
+
+Rules choose among the same five moves and the same words whatever the learners' actions are; a
+continuous world gets them as the numbers that do the same (`of_numbered`).
 """
 
 from abc import ABC, abstractmethod
@@ -37,11 +40,11 @@ class Opponent(ABC):
 
         Args:
             last_actions: [all agents, B], what everyone did in the step before; None in an
-                episode's first step.
+                episode's first step. Continuous: [all agents, A, B].
             generator: the environment's random stream.
 
         Returns:
-            [n, B] int64
+            [n, B] int64; continuous: [n, A, B] float32
         """
 
     def state_dict(self) -> dict[str, Any]:
@@ -53,7 +56,7 @@ class Opponent(ABC):
 
 
 class Rule(Opponent):
-    """Plays by a function of the world: from (world, random stream) to actions [n, B]."""
+    """Plays by a function of the world, from (world, random stream) to the team's actions."""
 
     def __init__(self, rule: "Callable[[World, torch.Generator], Tensor]", world: "World"):
         self.rule, self.world = rule, world
@@ -72,7 +75,8 @@ class MajorityDecoder(Opponent):
     Past are all episodes before, and what the *other* copies of the world, which play at the same
     time, have said so far; the secret of its own episode it never sees. So it knows a code from the
     second step of a large batch on. It forgets with every word heard, because codes change while
-    they are learnt. Ties are broken at random.
+    they are learnt. Ties are broken at random. Where words have strengths (continuous actions), one
+    said with half the strength counts half; a code of strengths alone is beyond it.
 
     Args:
         world: B worlds.
@@ -98,7 +102,9 @@ class MajorityDecoder(Opponent):
         self._now.add_(heard.unsqueeze(1) * true)  # in place: a CUDA graph finds it there again
         others = self._now.sum(dim=2, keepdim=True) - self._now  # [words, secrets, B]
         votes = (self._past.unsqueeze(2) + others) * heard.unsqueeze(1)
-        return _best(votes.sum(dim=0), generator).unsqueeze(0)  # [1, B]
+        said = _best(votes.sum(dim=0), generator).unsqueeze(0)  # [1, B]
+        world = self.world
+        return world.actions.of_numbered(said, world.scenario.team(ADVERSARIES))
 
     def _all(self) -> Tensor:
         """The past with the present episodes added to it: [words, secrets]."""
@@ -145,9 +151,12 @@ class Trained(Opponent):
 
     def act(self, last_actions: Tensor | None, generator: torch.Generator) -> Tensor:
         """See `Opponent`."""
-        last = None if last_actions is None else last_actions[self.view.learners].t()  # [B, N]
-        step = self.view.look(self.world.table)
-        return self.player.act(step, last, generator).t()[self._mine]
+        view, actions = self.view, self.world.actions
+        last = None
+        if last_actions is not None:  # [B, N]; continuous: [B, N, A]
+            last = actions.by_world(last_actions[view.learners], view.info.n_actions)
+        chosen = self.player.act(view.look(self.world.table), last, generator)
+        return actions.by_agent(chosen)[self._mine]
 
     def state_dict(self) -> dict[str, Any]:
         """Which policy it is."""
@@ -171,39 +180,40 @@ def flee(world: "World", generator: torch.Generator) -> Tensor:
     """Each prey makes the move that keeps it farthest from its nearest predator, and inside.
 
     Shapes:
-        out: [prey, B]
+        out: [prey, B]; continuous: [prey, A, B]
     """
     scenario = world.scenario
-    places = world.within_reach(scenario.team(GOOD))  # [2, moves, prey, B]
+    prey = scenario.team(GOOD)
+    places = world.within_reach(prey)  # [2, moves, prey, B]
     predators = world.position[:, scenario.team(ADVERSARIES)]  # [2, predators, B]
     away = places.unsqueeze(3) - predators[:, None, None]  # [2, moves, prey, predators, B]
     nearest = torch.hypot(away[0], away[1]).amin(dim=2)  # [moves, prey, B]
-    return _best(nearest - FEAR_OF_BOUNDS * out_of_bounds(places), generator)
+    moves = _best(nearest - FEAR_OF_BOUNDS * out_of_bounds(places), generator)
+    return world.actions.of_numbered(moves, prey)
 
 
 def guard(world: "World", generator: torch.Generator) -> Tensor:
     """The adversary goes where the agents seem to go: to the landmark that has one of them nearest.
 
     Shapes:
-        out: [adversaries, B]
+        out: [adversaries, B]; continuous: [adversaries, A, B]
     """
     scenario = world.scenario
+    team = scenario.team(ADVERSARIES)
     first = scenario.landmark(0)
     landmarks = world.position[:, first : first + len(scenario.landmarks)]  # [2, L, B]
     agents = world.position[:, scenario.team(GOOD)]  # [2, agents, B]
     between = agents.unsqueeze(1) - landmarks.unsqueeze(2)  # [2, L, agents, B]
     chosen = torch.hypot(between[0], between[1]).amin(dim=1).argmin(dim=0)  # [B]
     target = landmarks.gather(1, chosen.expand(2, 1, -1)).unsqueeze(2)  # [2, 1, 1, B]
-    away = world.within_reach(scenario.team(ADVERSARIES)) - target  # [2, moves, adversaries, B]
-    return _best(-torch.hypot(away[0], away[1]), generator)
+    away = world.within_reach(team) - target  # [2, moves, adversaries, B]
+    moves = _best(-torch.hypot(away[0], away[1]), generator)
+    return world.actions.of_numbered(moves, team)
 
 
 def at_random(world: "World", generator: torch.Generator, team: slice) -> Tensor:
-    """Every agent of the team draws uniformly from its own actions: [n, B]."""
-    counts = world.n_actions[team]  # [n, 1]
-    size = (len(counts), world.batch_size)
-    luck = torch.rand(size, generator=generator, device=world.device)
-    return (luck * counts).long()
+    """Every agent of the team draws uniformly from its own actions."""
+    return world.actions.at_random(team, world.batch_size, generator)
 
 
 def _best(score: Tensor, generator: torch.Generator) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep
+from envs.mpe._actions import described
 from envs.mpe._mpe2 import TASKS
 from envs.mpe._scenario import Scenario
 from envs.mpe._sight import Rows, Sight
@@ -74,6 +75,7 @@ class ReferenceWorld(World):
     ):
         task = f"mpe2.{TASKS[config.scenario]}"
         given: dict[str, Any] = {"scenario": config.scenario, "max_cycles": config.max_cycles}
+        continuous = given["continuous_actions"] = config.continuous_actions
         if scenario.has_local_ratio:
             given["local_ratio"] = scenario.local_ratio
         make = partial(PettingZooWorld, "envs.mpe._mpe2:parallel_env", given, True, False)
@@ -87,9 +89,9 @@ class ReferenceWorld(World):
         )
         sizes = (batch_size, device, seed, stream)
         self._env = PythonEnv(settings, make, task, *sizes, raw_state=True)
-        _refuse_another_task(task, self._env.info, scenario)
+        _refuse_another_task(task, self._env.info, scenario, continuous)
         self._reported = ReportedSight(scenario, self._env.info)
-        super().__init__(scenario, batch_size, device, sight=self._reported)
+        super().__init__(scenario, batch_size, device, sight=self._reported, continuous=continuous)
         self._reward: Tensor  # [N, B]
 
     def reset(self, generator: torch.Generator) -> None:
@@ -98,7 +100,8 @@ class ReferenceWorld(World):
 
     def advance(self, actions: Tensor) -> None:
         """See `World`."""
-        self._take(self._env.step(actions.t()))
+        given = self.actions.by_world(actions, self._env.info.n_actions)
+        self._take(self._env.step(given))
 
     def rewards(self) -> tuple[Tensor, Tensor | None]:
         """See `World`; the rewards are mpe2's."""
@@ -126,11 +129,11 @@ class ReferenceWorld(World):
         self._env.close()
 
 
-def _refuse_another_task(task: str, found: EnvInfo, scenario: Scenario) -> None:
+def _refuse_another_task(task: str, found: EnvInfo, scenario: Scenario, continuous: bool) -> None:
     """Raise if mpe2's task has other agents, observations or actions than the scenario."""
     sight = Sight(scenario)
     ours = [
-        (agent.name, len(sight.observation(i)), agent.n_actions)
+        (agent.name, len(sight.observation(i)), described(agent, continuous).space.size)
         for i, agent in enumerate(scenario.agents)
     ]
     theirs = list(zip(found.agent_names, found.obs_dims, found.action_counts, strict=True))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from components.spaces import Discrete, Factor, Factored
 from utils.registry import Registry
 
 if TYPE_CHECKING:
@@ -51,6 +52,16 @@ class Agent:
     def n_actions(self) -> int:
         """Action a is move a mod n_moves together with symbol a div n_moves."""
         return self.n_moves * max(1, self.n_symbols)
+
+    @property
+    def action_space(self) -> Discrete | Factored:
+        """A symbol, a move, or both."""
+        if not (self.accel and self.n_symbols):
+            return Discrete(self.n_actions, "symbol" if self.n_symbols else "move")
+        said = tuple(f"say {symbol}" for symbol in range(self.n_symbols))
+        return Factored(
+            (Factor("symbol", self.n_symbols, said), Factor("move", N_MOVES, MOVE_NAMES))
+        )
 
     @property
     def action_names(self) -> tuple[str, ...]:

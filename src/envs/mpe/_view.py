@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep
+from envs.mpe._actions import described
 from envs.mpe._config import MpeConfig
-from envs.mpe._scenario import N_MOVES, Agent, Scenario
+from envs.mpe._scenario import Agent, Scenario
 from envs.mpe._sight import Reading, Rows, Sight, padded
 
 
@@ -62,9 +63,11 @@ class View:
         agents: tuple[Agent, ...],
         obs_dims: tuple[int, ...],
     ) -> EnvInfo:
-        n_actions = max(agent.n_actions for agent in agents)
+        actions = [described(agent, config.continuous_actions) for agent in agents]
+        counts = tuple(own.space.size for own in actions)
+        n_actions = max(counts)
         teams = scenario.teams if len(scenario.teams) > 1 else []
-        described = {f"return_{team}": f"sum of the rewards of all {team}" for team in teams}
+        metrics = {f"return_{team}": f"sum of the rewards of all {team}" for team in teams}
         return EnvInfo(
             n_agents=len(agents),
             n_actions=n_actions,
@@ -73,10 +76,13 @@ class View:
             episode_limit=config.max_cycles,
             agent_names=tuple(agent.name for agent in agents),
             obs_dims=obs_dims,
-            action_counts=tuple(agent.n_actions for agent in agents),
-            metric_descriptions=described | scenario.events | scenario.results,
-            action_types=tuple(_action_types(agent, n_actions) for agent in agents),
-            action_names=tuple(agent.action_names for agent in agents),
+            action_counts=counts,
+            metric_descriptions=metrics | scenario.events | scenario.results,
+            action_types=tuple(
+                (*own.types, *[0] * (n_actions - len(own.types))) for own in actions
+            ),
+            action_names=tuple(own.names for own in actions),
+            action_spaces=tuple(own.space for own in actions),
             dynamic_avail=False,
             fixed_length=True,
             computes_on_host=config.backend != "native",
@@ -94,16 +100,3 @@ class View:
         state = seen if self._state_reading is None else self._state_reading.read(table)
         paid = self.no_reward if reward is None else reward
         return EnvStep(seen.view(self._obs_shape), state, self.avail, paid, self.never, self.never)
-
-
-def _action_types(agent: Agent, n_actions: int) -> tuple[int, ...]:
-    """What each action is: equal numbers mean the same move together with the same word, if any.
-
-    0 to 4 are silent moves; N_MOVES (1 + symbol) + move is said by an agent, at rest if it cannot
-    move. Places beyond the agent's own actions have 0.
-    """
-    own = [
-        a if not agent.n_symbols else N_MOVES * (1 + a // agent.n_moves) + a % agent.n_moves
-        for a in range(agent.n_actions)
-    ]
-    return (*own, *[0] * (n_actions - len(own)))

@@ -2,8 +2,8 @@
 
 Agrees with the worlds of mpe2 1.1.1 (tests/envs/mpe/test_equivalence.py). In order, per step:
 
-1. forces: the agents' moves, plus a contact force between solid bodies that all but touch, of size
-   100 k log(1 + exp(d / k)), where d is how deep they overlap and k = 0.001;
+1. forces: the agents' moves (`_actions.py`), plus a contact force between solid bodies that all but
+   touch, of size 100 k log(1 + exp(d / k)), where d is how deep they overlap and k = 0.001;
 2. position <- position + 0.1 velocity, with the velocity *before* this step;
 3. velocity <- 0.75 velocity + 0.1 force (mass 1), shortened to the agent's largest speed;
 4. symbols become visible; distances are measured anew, for rewards now and for contacts next time.
@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from envs.mpe._scenario import MOVES, N_MOVES, Agent, Landmark, Scenario
+from envs.mpe._actions import DT, ContinuousActions, NumberedActions
+from envs.mpe._scenario import MOVES, Agent, Landmark, Scenario
 from envs.mpe._sight import Sight
 
-DT = 0.1
 KEPT = 0.75  # of the velocity after damping
 CONTACT_FORCE = 100.0
 CONTACT_MARGIN = 1e-3  # k
@@ -36,15 +36,16 @@ class World:
         device: where their tensors live.
         dtype: float64 as in mpe2, or float32.
         sight: where in the table things stand, if not where `Sight` puts them.
+        continuous: agents act by numbers, see `_actions.py`.
 
     Attributes:
         table: [F, B], everything that can be seen, see `_sight.py`; the next three are parts of it.
         position: [2, E, B]
         velocity: [2, N, B]
-        symbols: [n, B], what all speaking agents say, one-hot, one after the other.
+        symbols: [n, B], what all speaking agents say, one after the other: one-hot, or strengths.
         offset: [2, P, B], first entity minus second of every measured pair.
         distances: [P, B]
-        n_actions: [N, 1]
+        actions: what agents do.
         reach: [P, 1], a pair closer than this overlaps.
     """
 
@@ -55,6 +56,7 @@ class World:
         device: torch.device,
         dtype: torch.dtype = torch.float64,
         sight: Sight | None = None,
+        continuous: bool = False,
     ):
         self.scenario, self.batch_size = scenario, batch_size
         self.device, self.dtype = device, dtype
@@ -67,7 +69,7 @@ class World:
             self.velocity = self.table[2 * e : 2 * (e + n)].view(2, n, b)
             self._agents_position = self.position[:, :n]
             self.symbols = self.table[sight.first_symbol : sight.first_signal]
-            self._build_actions()
+            self._build_actions(continuous)
             self._build_pairs()
             self._build_spread()
             self.offset = torch.zeros(2, len(self._pairs), b, device=device, dtype=dtype)
@@ -82,31 +84,17 @@ class World:
             self._constants[rows] = self._constant(rows)
         return self._constants[rows]
 
-    def _build_actions(self) -> None:
-        """Effect of every action: 2 N rows of impulse, then one row for each symbol."""
+    def _build_actions(self, continuous: bool) -> None:
         agents = self.scenario.agents
-        width = max(agent.n_actions for agent in agents)
-        impulse: list[list[float]] = []
-        for axis in range(2):
-            for agent in agents:
-                row = [MOVES[a % N_MOVES][axis] * agent.accel * DT for a in range(width)]
-                impulse.append(row if agent.accel else [0.0] * width)
-        spoken = [
-            [float(a // agent.n_moves == symbol) for a in range(width)]
-            for agent in agents
-            for symbol in range(agent.n_symbols)
-        ]
-        everyone = range(len(agents))
+        kind = ContinuousActions if continuous else NumberedActions
+        self.actions: ContinuousActions | NumberedActions = kind(agents, self._constant)
         self.moves = any(agent.accel for agent in agents)
-        actors = [*everyone, *everyone] if self.moves else []
-        actors += [i for i in everyone for _ in range(agents[i].n_symbols)]
-        self._effects = self._constant((impulse if self.moves else []) + spoken)
-        self._actors = self._constant(actors, torch.int64)
-        steered = [row[:N_MOVES] + [0.0] * (N_MOVES - width) for row in impulse]
-        shape = (2, len(agents), N_MOVES)
-        self._impulses = self._constant(steered).view(shape).transpose(1, 2).unsqueeze(3)
         self._n_impulses = 2 * len(agents) if self.moves else 0
-        self.n_actions = self._constant([agent.n_actions for agent in agents]).unsqueeze(1)
+        impulses = [
+            [[move[axis] * agent.accel * DT for agent in agents] for move in MOVES]
+            for axis in range(2)
+        ]
+        self._impulses = self._constant(impulses).unsqueeze(3)  # [2, moves, N, 1]
         speeds = [agent.max_speed for agent in agents]
         self._max_speed = self._constant(speeds).unsqueeze(1)  # [N, 1]
         self._has_max_speed = not all(math.isinf(speed) for speed in speeds)
@@ -150,7 +138,7 @@ class World:
         self._spread = self._constant(spread).unsqueeze(1)  # [E, 1]
 
     def symbol(self, agent: int) -> Tensor:
-        """What an agent says, one-hot: [n_symbols, B]."""
+        """What an agent says, one-hot or strengths: [n_symbols, B]."""
         rows = self.sight.symbol_rows(agent)
         return self.table[rows.start : rows.stop]
 
@@ -196,8 +184,8 @@ class World:
         self.scenario.sense(self)
 
     def advance(self, actions: Tensor) -> None:
-        """One step. actions: [N, B] int64."""
-        effects = self._effects.gather(1, actions.index_select(0, self._actors))
+        """One step. actions: [N, B] int64; continuous: [N, A, B] float32."""
+        effects = self.actions.effects(actions)
         if self.moves:
             impulse = effects[: self._n_impulses].view_as(self.velocity)
             if self._n_contacts:

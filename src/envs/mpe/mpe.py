@@ -1,8 +1,9 @@
 """Particle tasks: eight scenarios of mpe2 as tensor programs, B worlds in lockstep.
 
-Source: mpe2 1.1.1, discrete actions (Lowe et al., arXiv 1706.02275; Mordatch & Abbeel, arXiv
+Source: mpe2 1.1.1 (Lowe et al., arXiv 1706.02275; Mordatch & Abbeel, arXiv
 1703.04908). From the same state and the same actions it shows the same observations, rewards and
-ends. `env_args.scenario` names the task; each is a file in `scenarios/`.
+ends, with mpe2's discrete actions or, for `continuous_actions: true`, with its continuous ones
+(`_actions.py`). `env_args.scenario` names the task; each is a file in `scenarios/`.
 
 `protocol` says who learns:
 
@@ -65,7 +66,7 @@ class Mpe:
         self._ended = torch.ones(batch_size, dtype=torch.bool, device=device)
         with torch.inference_mode(False):  # written to in either mode
             n = self.scenario.n_agents
-            self._actions = torch.zeros(n, batch_size, dtype=torch.int64, device=device)
+            self._actions = self.world.actions.storage(batch_size)
             self._returns = torch.zeros(n, batch_size, device=device)
             self._events = torch.zeros(len(self.scenario.events), batch_size, device=device)
         self._t = 0
@@ -74,7 +75,8 @@ class Mpe:
     def _build_world(self, seed: int, stream: str) -> World:
         config, sizes = self.config, (self.batch_size, self.device)
         if config.backend == "native":
-            return World(self.scenario, *sizes, getattr(torch, config.precision))
+            precision, continuous = getattr(torch, config.precision), config.continuous_actions
+            return World(self.scenario, *sizes, precision, continuous=continuous)
         from envs.mpe._reference import ReferenceWorld  # only here: native runs need no workers
 
         return ReferenceWorld(self.scenario, config, *sizes, seed, stream)
@@ -95,6 +97,12 @@ class Mpe:
         mine, theirs, fixed = self.config.scenario, settings.scenario, self._fixed
         if theirs != mine:
             raise UserError(f"It was trained on scenario={theirs}, and here it is {mine}.")
+        kinds = [str(x.continuous_actions).lower() for x in (settings, self.config)]
+        if kinds[0] != kinds[1]:
+            raise UserError(
+                f"It was trained with continuous_actions={kinds[0]}, and here it is {kinds[1]}: "
+                f"its actions mean nothing here."
+            )
         view = View(settings, self.scenario, self.world.sight, self.batch_size, self.device)
         names = [agent.name for agent in self.scenario.agents[fixed]]
         if not set(names) <= set(view.info.agent_names):
@@ -136,12 +144,13 @@ class Mpe:
         return self._show()
 
     def _everyones(self, actions: Tensor) -> Tensor:
-        """The learners' actions [B, N] with those of the fixed team: [all agents, B]."""
+        """The learners' actions with those of the fixed team, as worlds take them."""
+        own = self.world.actions.by_agent(actions)
         if self._opponent is None:
-            return actions.t()
+            return own
         before = self._actions if self._t > 1 else None
         self._actions[self._fixed] = self._opponent.act(before, self.generator)
-        self._actions[self._learners] = actions.t()
+        self._actions[self._learners] = own
         return self._actions
 
     def _paid(self, rewards: Tensor) -> Tensor:

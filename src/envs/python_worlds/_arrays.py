@@ -32,7 +32,7 @@ class Arrays(NamedTuple):
     failed: Array  # [W] int64, 1 where a worker has a failure to tell
     busy: Array  # [W] int64, the copy that each worker is at
     seeds: Array  # [B] int64, for the next reset
-    actions: Array  # [B, N] int64
+    actions: Array  # [B, N] int64; continuous: [B, N, A] float32
     obs: Array  # [B, N, O] float32, or uint8 for images
     state: Array  # [B, S] float32; S = 0 if the state is made of the observations
     reward: Array  # [B, N] float32
@@ -60,20 +60,32 @@ class Layout:
     Args:
         b, n, o, a, s, m, w: copies, agents, observation, actions, state, metrics, workers.
         is_image: observations are bytes.
+        is_continuous: actions are vectors of numbers.
 
     Attributes:
         places: name of each array: its place.
         n_bytes: size of the block.
     """
 
-    def __init__(self, b: int, n: int, o: int, a: int, s: int, m: int, w: int, is_image: bool):
+    def __init__(
+        self,
+        b: int,
+        n: int,
+        o: int,
+        a: int,
+        s: int,
+        m: int,
+        w: int,
+        is_image: bool,
+        is_continuous: bool = False,
+    ):
         whole = np.dtype(np.int64)
         shapes: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = {
             "control": ((2,), whole),
             "failed": ((w,), whole),
             "busy": ((w,), whole),
             "seeds": ((b,), whole),
-            "actions": ((b, n), whole),
+            "actions": ((b, n, a), FLOATS) if is_continuous else ((b, n), whole),
             "obs": ((b, n, o), BYTES if is_image else FLOATS),
             "state": ((b, s), FLOATS),
             "reward": ((b, n), FLOATS),

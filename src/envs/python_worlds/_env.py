@@ -257,6 +257,7 @@ def _crew(
         m=len(settings.metrics),
         w=max(n_workers, 1),
         is_image=found.is_image,
+        is_continuous=info.is_continuous,
     )
     try:
         if n_workers:

@@ -80,10 +80,10 @@ class GymWorld:
         self._present = [True] * self.n_agents
         self._show(rows, observations, info)
 
-    def step(self, actions: Sequence[int], rows: Rows) -> tuple[bool, bool]:
+    def step(self, actions: Sequence[Any], rows: Rows) -> tuple[bool, bool]:
         """See `World`."""
         acts = self.seats.actions
-        shown: Any = self.env.step(tuple(acts[i].decode(int(a)) for i, a in enumerate(actions)))
+        shown: Any = self.env.step(tuple(acts[i].decode(a) for i, a in enumerate(actions)))
         names = "observations, rewards, terminated, truncated and info"
         observations, rewards, terminated, truncated, info = observations_and_infos(shown, 5, names)
         rows.reward[:] = self._rewards(rewards)

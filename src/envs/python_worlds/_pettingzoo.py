@@ -81,10 +81,10 @@ class PettingZooWorld:
         if not self._acting:
             raise ValueError("after reset, env.agents is empty: nobody takes part")
 
-    def step(self, actions: Sequence[int], rows: Rows) -> tuple[bool, bool]:
+    def step(self, actions: Sequence[Any], rows: Rows) -> tuple[bool, bool]:
         """See `World`."""
         acts, agents = self.seats.actions, self.agents
-        chosen = {agents[i]: acts[i].decode(int(actions[i])) for i in self._acting}
+        chosen = {agents[i]: acts[i].decode(actions[i]) for i in self._acting}
         names = "observations, rewards, terminations, truncations and infos"
         shown = observations_and_infos(self.env.step(chosen), 5, names)
         observations, rewards, terminations, truncations, infos = shown
@@ -161,7 +161,9 @@ class PettingZooWorld:
             observation = observations[agent]
             mask = mask_in(observation, infos.get(agent))
             if mask is not None and self._waits(agent) and not np.any(mask):
-                mask = np.arange(self.seats.actions[i].count) == 0  # it waits; anything is ignored
+                mask = (
+                    np.arange(self.seats.actions[i].space.size) == 0
+                )  # it waits; anything is ignored
             seen[i] = observation, mask
         self.seats.show(rows, seen, ended)
         if self.own_state:

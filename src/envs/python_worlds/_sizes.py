@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from components.spaces import Box
 from envs.base import EnvInfo
 from envs.python_worlds._arrays import Array
 from envs.python_worlds._settings import PythonEnvSettings
@@ -25,18 +26,20 @@ def env_info(found: WorldInfo, settings: PythonEnvSettings, label: str) -> EnvIn
             f"env_args.time_limit=<steps>; longer episodes are truncated there."
         )
     n, o = len(found.agent_names), max(found.obs_dims)
+    continuous = isinstance(found.spaces[0], Box)
     return EnvInfo(
         n_agents=n,
-        n_actions=max(found.action_counts),
+        n_actions=max(space.size for space in found.spaces),
         obs_dim=o,
         state_dim=found.state_dim or n * o,
         episode_limit=min(limits),
         agent_names=found.agent_names,
         obs_dims=found.obs_dims,
-        action_counts=found.action_counts,
+        action_counts=tuple(space.size for space in found.spaces),
+        action_spaces=found.spaces,
         metric_descriptions=dict(settings.metrics),
         varying_team=settings.varying_team,
-        dynamic_avail=settings.varying_team or settings.action_masks,
+        dynamic_avail=not continuous and (settings.varying_team or settings.action_masks),
         fixed_length=settings.fixed_length,
         computes_on_host=True,
         obs_dtype=torch.uint8 if found.is_image else torch.float32,

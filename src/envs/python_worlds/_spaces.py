@@ -1,4 +1,4 @@
-"""What Gymnasium's spaces are to a learner: a number of actions, and a flat vector to look at.
+"""What Gymnasium's spaces are to a learner: actions, and a flat vector to look at.
 
 Observations are flattened in the order of their space: numbers as they are, `Discrete` and
 `MultiDiscrete` as one-hot vectors, `Dict` and `Tuple` part by part. A `Dict`'s `action_mask` is no
@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from components.spaces import ActionSpace, Box, Discrete, Factor, Factored
 from utils.errors import LARGEST_LAYER, UserError
 
 MASKS = ("action_mask", "action_masks", "avail_actions")  # keys in an info or in an observation
+ROUNDING = 1e-5  # share of a bound's range by which an action may miss it
 LARGEST_INTEGER = 2**24  # float32 holds every whole number up to this one, not beyond
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -178,41 +180,92 @@ def _concatenation(parts: list[Encoder], keys: Any) -> Encoder:
 
 @dataclass(frozen=True)
 class Actions:
-    """How one agent's action numbers become what its environment takes.
+    """How one agent's actions become what its environment takes.
 
     Attributes:
-        count: how many actions there are; they are numbered from 0.
-        decode: from a number to the environment's own action.
+        space: what there is to choose.
+        decode: from an action, a number or a list of A numbers, to the environment's own.
     """
 
-    count: int
-    decode: Callable[[int], Any]
+    space: ActionSpace
+    decode: Callable[[Any], Any]
 
 
 def actions(space: Any, owner: str) -> Actions:
     """The actions of an action space; those of a `MultiDiscrete` are all its combinations.
 
     Raises:
-        UserError: if the space is not discrete, or has too many actions.
+        UserError: if the space is of another kind, has too many actions, or has no bounds.
     """
-    if isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
-        sizes = [space.n] if isinstance(space, spaces.Discrete) else np.ravel(space.nvec)
-        count = math.prod(map(int, sizes))
-        if count > LARGEST_LAYER:
-            raise UserError(
-                f"The actions of {owner} are {space}, {count:,} in all; {LARGEST_LAYER:,} are the "
-                f"most. Wrap the environment so that an agent chooses among fewer actions."
-            )
     if isinstance(space, spaces.Discrete):
+        _refuse_many(int(space.n), space, owner)
         start = int(space.start)
-        return Actions(int(space.n), lambda a: a + start)
+        return Actions(Discrete(int(space.n)), lambda a: a + start)
     if isinstance(space, spaces.MultiDiscrete):
-        sizes = [int(n) for n in np.ravel(space.nvec)]
-        grid = np.stack(np.unravel_index(np.arange(int(np.prod(sizes))), sizes), axis=1)
-        table = list((grid + np.ravel(space.start)).astype(space.dtype))
-        return Actions(len(table), lambda a: table[a])
+        return _combinations(space, owner)
+    if isinstance(space, spaces.Box):
+        return _vectors(space, owner)
     raise UserError(
-        f"The actions of {owner} are {space}; only Discrete and MultiDiscrete actions can be "
+        f"The actions of {owner} are {space}; only Discrete, MultiDiscrete and Box actions can be "
         f"learnt. Many environments take an argument for that: see its documentation, and write it "
         f"into env_args.kwargs."
     )
+
+
+def _refuse_many(count: int, space: Any, owner: str) -> None:
+    if count > LARGEST_LAYER:
+        raise UserError(
+            f"The actions of {owner} are {space}, {count:,} in all; {LARGEST_LAYER:,} are the "
+            f"most. Wrap the environment so that an agent chooses among fewer actions."
+        )
+
+
+def _combinations(space: spaces.MultiDiscrete, owner: str) -> Actions:
+    """All combinations; the last choice changes fastest, as in `Factored`."""
+    sizes, starts = np.ravel(space.nvec).tolist(), np.ravel(space.start).tolist()
+    _refuse_many(math.prod(sizes), space, owner)
+    grid = np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), axis=1)
+    table = list((grid + starts).reshape(-1, *space.shape).astype(space.dtype))
+    if len(sizes) == 1:
+        return Actions(Discrete(sizes[0]), lambda a: table[a])
+    factors = tuple(
+        Factor(f"factor {k} of {n} choices", n, tuple(f"{k}: {start + c}" for c in range(n)))
+        for k, (n, start) in enumerate(zip(sizes, starts, strict=True))
+    )
+    return Actions(Factored(factors), lambda a: table[a])
+
+
+def _vectors(space: spaces.Box, owner: str) -> Actions:
+    """Numbers within finite bounds, in the space's order (the last axis fastest), dtype and shape.
+
+    An action that misses its bounds by rounding, which float32 numbers can, is put onto them.
+    """
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
+        low, high = (np.ravel(x).astype(np.float32).tolist() for x in (space.low, space.high))
+    if space.dtype.kind != "f":
+        raise UserError(
+            f"The actions of {owner} are {space}, whole numbers in a Box. Wrap the environment so "
+            f"that they are MultiDiscrete, one choice for each entry."
+        )
+    if not low:
+        raise UserError(f"The actions of {owner} are {space}, which has no entries.")
+    try:
+        box = Box(tuple(low), tuple(high))
+    except ValueError as error:
+        raise UserError(
+            f"The actions of {owner} are {space}: {error} Wrap the environment so that its action "
+            f"space has such bounds, or write an argument that sets them into env_args.kwargs."
+        ) from None
+    _refuse_many(box.size, space, owner)
+    width = np.subtract(high, low)
+
+    def decode(action: Any) -> Array:
+        vector = np.array(action[: box.size])
+        if not (np.abs(vector - np.clip(vector, low, high)) <= ROUNDING * width).all():
+            raise ValueError(
+                f"an action of {owner} is {vector.tolist()}, outside its bounds {low} to {high}"
+            )
+        inside = vector.reshape(space.shape).astype(space.dtype)
+        return np.clip(inside, space.low, space.high)
+
+    return Actions(box, decode)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from components.spaces import ActionSpace, Box
 from envs.python_worlds._arrays import Array, Rows
 from envs.python_worlds._spaces import MASKS, Actions, Encoder, actions, encoder, numbers
 from utils.errors import UserError
@@ -17,7 +18,7 @@ class WorldInfo:
 
     agent_names: tuple[str, ...]
     obs_dims: tuple[int, ...]
-    action_counts: tuple[int, ...]
+    spaces: tuple[ActionSpace, ...]  # what each agent can do
     state_dim: int  # 0: made of the observations
     step_limit: int  # longest episode; 0: not known
     bounds: tuple[tuple[Array, Array], ...]  # each agent's smallest and largest observation
@@ -35,8 +36,13 @@ class World(Protocol):
         """Start an episode and show it."""
         ...
 
-    def step(self, actions: Sequence[int], rows: Rows) -> tuple[bool, bool]:
-        """Play one step and show it, reward included; returns (terminated, truncated)."""
+    def step(self, actions: Sequence[Any], rows: Rows) -> tuple[bool, bool]:
+        """Play one step and show it, reward included; returns (terminated, truncated).
+
+        Args:
+            actions: a whole number for each agent, or a list of A numbers.
+            rows: of this copy.
+        """
         ...
 
     def result(self, name: str) -> float:
@@ -73,6 +79,15 @@ class Seats:
         owners = [f"agent '{name}'" for name in self.names]
         self.encoders: list[Encoder] = list(map(encoder, observation_spaces, owners))
         self.actions: list[Actions] = list(map(actions, action_spaces, owners))
+        boxes = [isinstance(acts.space, Box) for acts in self.actions]
+        self.is_continuous = all(boxes)
+        if any(boxes) and not all(boxes):
+            numbered = next(o for o, is_box in zip(owners, boxes, strict=True) if not is_box)
+            raise UserError(
+                f"The actions of {owners[boxes.index(True)]} are a Box and those of {numbered} are "
+                f"not. All agents' actions must be numbers, or none's: wrap the environment so "
+                f"that the ones are like the others."
+            )
         if not self.names or len(set(self.names)) < len(self.names):
             raise UserError(
                 f"The agents are {', '.join(self.names) or 'none'}; there must be at least one, "
@@ -90,7 +105,7 @@ class Seats:
         return WorldInfo(
             agent_names=self.names,
             obs_dims=tuple(seen.size for seen in self.encoders),
-            action_counts=tuple(acts.count for acts in self.actions),
+            spaces=tuple(acts.space for acts in self.actions),
             state_dim=state_dim,
             step_limit=step_limit,
             bounds=tuple((seen.low, seen.high) for seen in self.encoders),
@@ -114,13 +129,18 @@ class Seats:
                 continue
             observation, mask = what
             rows.is_active[i] = True
-            size, count = self.encoders[i].size, self.actions[i].count
+            size, count = self.encoders[i].size, self.actions[i].space.size
             self.encoders[i].write(observation, rows.obs[i, :size])
             rows.avail[i, :count] = True if mask is None else self._checked(mask, i, ended)
 
     def _checked(self, mask: Any, i: int, ended: Ended) -> Any:
         name = f"the {MASKS[0]} of '{self.names[i]}'"
-        given, count = numbers(mask, name), self.actions[i].count
+        if self.is_continuous:
+            raise UserError(
+                f"{name} is given, although that agent's actions are numbers. Masks say which of "
+                f"several actions are allowed; leave the mask out, or use discrete actions."
+            )
+        given, count = numbers(mask, name), self.actions[i].space.size
         if given.ndim == 1 and not given[count:].any():
             given = given[:count]  # padded to the longest mask of all agents
         flags = given.astype(bool)

@@ -43,7 +43,8 @@ class ActionGraph(OwnInitialWeights, nn.Module):
         keep_nodes: also return the nodes' features.
 
     Raises:
-        UserError: if nodes should hold action features and the environment has none.
+        UserError: if nodes cannot hold what the environment gives, or it does not give what they
+            hold.
 
     Shapes:
         x: [R, N, F];  avail: [R, N, A] bool;  action_features: [R, N, A, F'];  is_active: [R, N]
@@ -60,8 +61,13 @@ class ActionGraph(OwnInitialWeights, nn.Module):
                 "(action_features), and this one does not. Use assignment, capacity or formation, "
                 "or agent_args.graph.inputs=all."
             )
+        if config.nodes == "factors" and sizes.action_feature_dim:
+            raise UserError(
+                "nodes=factors has no place for action features, which describe whole actions, and "
+                "this environment gives them. Use nodes=actions."
+            )
         self.config, self.keep_nodes = config, keep_nodes
-        self.layout = NodeLayout.build(sizes, config.nodes == "actions", config.compact)
+        self.layout = NodeLayout.build(sizes, config.nodes, config.compact)
         self.node_map = NodeMap(self.layout)
         self.encoder = NodeEncoder(
             self.node_map,
@@ -85,7 +91,7 @@ class ActionGraph(OwnInitialWeights, nn.Module):
         self.edges: Tensor | None
         every_node_real = self.layout.n_nodes == sum(sizes.action_counts)
         self.always_available = not (sizes.dynamic_avail or sizes.varying_team) and (
-            config.nodes == "agents" or every_node_real
+            config.nodes != "actions" or every_node_real
         )
         self.pool_early = (
             config.pool == "mean" and not (config.ffn or keep_nodes or axial) and config.layers > 0
@@ -147,11 +153,7 @@ class ActionGraph(OwnInitialWeights, nn.Module):
         """Which nodes count now: [R, P] bool, None if all always do."""
         if self.always_available:
             return None
-        if self.config.nodes == "agents":
-            avail = avail.any(dim=2, keepdim=True)  # [R, N, 1]
-        if is_active is not None:
-            avail = avail & is_active.unsqueeze(2)
-        return self.node_map.gather(avail.unsqueeze(3)).squeeze(2)
+        return self.node_map.available(avail, is_active)
 
     def _pool(self, h: Tensor, node_avail: Tensor | None) -> Tensor:
         """Pool an agent's available nodes; an agent without any gets zeros. -> [R, N, d]."""

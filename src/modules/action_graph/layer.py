@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from modules.action_graph.attention import DotAttention, GATAttention, make_attention
 from modules.action_graph.edges import EdgeSet
+from modules.action_graph.nodes import NodeKind
 from utils.errors import LARGEST_LAYER, outside, refuse
 
 
@@ -15,7 +16,8 @@ class ActionGraphConfig:
     """Settings of the action graph (key `graph` of `agp_agent`)."""
 
     enabled: bool = True  # false: every coordination context is zero (the paper's ablation 2)
-    nodes: Literal["actions", "agents"] = "actions"  # agents: one node per agent, the control
+    nodes: NodeKind = "actions"  # factors: a node per choice, where an action is several choices;
+    # agents: one node per agent, the control
     compact: bool = True  # leave out nodes of actions that an agent can never take
     embed_dim: int = 64  # d, features of a node; divisible by heads
     encoder_dim: int = 0  # units of the node encoder's first layer; 0: embed_dim
@@ -61,9 +63,9 @@ class ActionGraphConfig:
                 "edges=axial has weights of its own for each kind of edge.",
             ),
             (
-                self.nodes == "agents" and (self.edges == "axial" or self.inputs == "features"),
+                self.nodes != "actions" and (self.edges == "axial" or self.inputs == "features"),
                 "nodes",
-                "one node per agent has no actions for edges=axial or inputs=features.",
+                f"{self.nodes} as nodes have no actions for edges=axial or inputs=features.",
             ),
         )
 

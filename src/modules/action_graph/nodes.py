@@ -2,55 +2,81 @@
 
 Source: Gupta et al., arXiv 2602.17009, Eq. 10 and 13. Every agent i and action a that i can ever
 take make one node (i, a). Actions that an agent can never take make none: in simple_world_comm that
-leaves 45 of 120. With `nodes: agents` there is one node per agent instead, the control that
-isolates what *action* nodes are for.
+leaves 45 of 120. With `nodes: factors` there is one node per choice instead: an agent that says one
+of 10 symbols and makes one of 5 moves has 15 nodes and not 50. With `nodes: agents` there is one
+node per agent, the control that isolates what *action* nodes are for.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from modules.agents.base import AgentSizes
+from modules.choices import Choices
 from modules.layers import orthogonal_linear
+
+NodeKind = Literal["actions", "factors", "agents"]
 
 
 @dataclass(frozen=True)
 class NodeLayout:
-    """Which node stands where; P nodes in the order (agent, action)."""
+    """Which node stands where; P nodes in the order (agent, action).
+
+    With one node per choice, `choices` says what they are, and "action" means choice below.
+    """
 
     n_agents: int  # N
-    slots: int  # A, places per agent: actions, or 1 with one node per agent
+    slots: int  # A, places per agent: actions, choices, or 1 with one node per agent
     agent: tuple[int, ...]  # P, agent of each node
     action: tuple[int, ...]  # P, action of each node (0 with one node per agent)
     action_type: tuple[int, ...]  # P, equal numbers mean the same action
+    choices: Choices | None = None
 
     @classmethod
     def build(
-        cls, sizes: AgentSizes, per_action: bool = True, compact: bool = True
+        cls, sizes: AgentSizes, kind: NodeKind = "actions", compact: bool = True
     ) -> "NodeLayout":
         """The layout of an environment's graph.
 
         Args:
             sizes: the environment's sizes.
-            per_action: one node per (agent, action); false: one per agent.
+            kind: one node per (agent, action), per (agent, factor, choice) or per agent.
             compact: leave out actions that an agent can never take.
+
+        Raises:
+            UserError: if no agent's actions have factors, and nodes are asked for them.
         """
         n, a = sizes.n_agents, sizes.n_actions
-        if not per_action:
+        if kind == "agents":
             zeros = (0,) * n
             return cls(n, 1, tuple(range(n)), zeros, zeros)
-        counts = sizes.action_counts if compact else (a,) * n
+        choices = None
+        if kind == "factors":
+            choices = Choices.of(sizes.spaces, "nodes=factors")
+            types, a = choices.types, choices.made.shape[1]
+            counts = tuple(map(len, types))
+        else:
+            types = sizes.action_types or (tuple(range(a)),) * n
+            counts = sizes.action_counts if compact else (a,) * n
         pairs = [(i, j) for i in range(n) for j in range(counts[i])]
-        types = sizes.action_types or (tuple(range(a)),) * n
         return cls(
             n,
             a,
             tuple(i for i, _ in pairs),
             tuple(j for _, j in pairs),
             tuple(types[i][j] for i, j in pairs),
+            choices,
         )
+
+    def choice_types(self) -> Tensor | None:
+        """What each agent's choices are, [N, C], zero behind its last; None without choices."""
+        if self.choices is None:
+            return None
+        rows = [[*types, *[0] * (self.slots - len(types))] for types in self.choices.types]
+        return torch.tensor(rows)
 
     @property
     def n_nodes(self) -> int:
@@ -72,6 +98,30 @@ class NodeMap(nn.Module):
         flat = [i * layout.slots + a for i, a in zip(layout.agent, layout.action, strict=True)]
         self.register_buffer("flat", torch.tensor(flat), persistent=False)
         self.flat: Tensor
+        made = None if layout.choices is None else layout.choices.made
+        self.register_buffer("made", made, persistent=False)
+        self.made: Tensor | None
+
+    def available(self, avail: Tensor, is_active: Tensor | None) -> Tensor:
+        """Which nodes count: those of agents that take part, and of something that is available.
+
+        A choice is available if an available action makes it.
+
+        Shapes:
+            avail: [R, N, actions] bool;  is_active: [R, N] bool or None;  out: [R, P] bool
+        """
+        if self.made is not None:
+            avail = torch.einsum("rna,nca->rnc", avail.to(self.made.dtype), self.made) > 0
+        elif self.layout.slots == 1:
+            avail = avail.any(dim=2, keepdim=True)  # [R, N, 1]
+        if is_active is not None:
+            avail = avail & is_active.unsqueeze(2)
+        return self.gather(avail.unsqueeze(3)).squeeze(2)
+
+    def over_time(self, avail: Tensor, is_active: Tensor | None) -> Tensor:
+        """`available` for L steps: [B, L, N, actions] and [B, L, N] or None -> [B, L, P]."""
+        active = None if is_active is None else is_active.flatten(0, 1)
+        return self.available(avail.flatten(0, 1), active).unflatten(0, avail.shape[:2])
 
     def gather(self, x: Tensor) -> Tensor:
         """x: [R, N, A, F] -> [R, P, F]."""
@@ -117,13 +167,15 @@ class NodeEncoder(nn.Module):
         self.node_map = node_map
         gain = 2**0.5
         self.from_input = orthogonal_linear(input_dim, encoder_dim, gain) if input_dim else None
-        self.action_embedding = (
-            nn.Embedding(layout.slots, encoder_dim) if layout.slots > 1 and input_dim else None
-        )
-        if self.action_embedding is not None:  # as the columns of a linear layer on a one-hot
-            nn.init.uniform_(
-                self.action_embedding.weight, -(layout.slots**-0.5), layout.slots**-0.5
-            )
+        self.action_embedding: nn.Embedding | None = None
+        kinds = layout.choice_types()  # [N, C], None without choices
+        self.register_buffer("kinds", kinds, persistent=False)
+        self.kinds: Tensor | None
+        if layout.slots > 1 and input_dim:
+            n_kinds = layout.slots if kinds is None else int(kinds.max()) + 1
+            self.action_embedding = nn.Embedding(n_kinds, encoder_dim)
+            bound = n_kinds**-0.5  # as the columns of a linear layer on a one-hot
+            nn.init.uniform_(self.action_embedding.weight, -bound, bound)
         self.from_features = (
             nn.Linear(action_feature_dim, encoder_dim, bias=not input_dim)
             if action_feature_dim and layout.slots > 1
@@ -138,7 +190,8 @@ class NodeEncoder(nn.Module):
         if self.from_input is not None:
             terms.append(self.from_input(x).unsqueeze(2))  # [R, N, 1, H]
         if self.action_embedding is not None:
-            terms.append(self.action_embedding.weight)  # [A, H]
+            embedded = self.action_embedding.weight  # [A, H], [N, A, H] where nodes are choices
+            terms.append(embedded if self.kinds is None else embedded[self.kinds])
         if self.from_features is not None and action_features is not None:
             terms.append(self.from_features(action_features))  # [R, N, A, H]
         e = functional.relu(self.node_map.gather(sum(terms[1:], terms[0])))  # [R, P, H]

@@ -17,8 +17,9 @@ from typing_extensions import override
 from modules.action_graph.graph import ActionGraph, empty_context
 from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.base import AgentInputs, AgentSizes
+from modules.choices import Choices, SumOfChoices, last_layer, last_width
 from modules.layers import SequenceGRU, parameter_count
-from utils.errors import refuse
+from utils.errors import outside, refuse, unread
 from utils.registry import AGENTS
 
 
@@ -27,18 +28,22 @@ class AGPAgentConfig:
     """Settings of `agp_agent`."""
 
     recurrent: Literal["pre", "post"] = "post"  # where use_rnn puts the GRU: before graph or head
-    head: Literal["vector", "node"] = "vector"  # node: one score per node, works for any A
+    head: Literal["vector", "additive", "node"] = "vector"  # node: one score per node, for any A;
+    # additive: numbers per choice, where an action is several choices, and their sum per action
+    pair_rank: int = 0  # additive: size of the vectors whose products tie two choices; 0: none
     match_params: bool = False  # without graph: widen the head to the parameter count with graph
     graph: ActionGraphConfig = field(default_factory=ActionGraphConfig)  # the action graph
 
     def __post_init__(self) -> None:
         refuse(
             (
-                self.head == "node" and not (self.graph.enabled and self.graph.nodes == "actions"),
+                self.head == "node" and not (self.graph.enabled and self.graph.nodes != "agents"),
                 "head",
-                "the node head scores action nodes, so it needs graph.enabled=true and "
-                "graph.nodes=actions.",
+                "the node head scores nodes of actions, so it needs graph.enabled=true and "
+                "graph.nodes=actions or factors.",
             ),
+            *outside(self, 0, 1024, "pair_rank"),
+            *unread(self, self.head == "additive", "head=additive", "pair_rank"),
             (
                 self.match_params and self.graph.enabled,
                 "match_params",
@@ -54,12 +59,16 @@ class AGPAgentConfig:
 
 
 class VectorHead(nn.Module):
-    """Q_i = Linear(ReLU(Linear([x_i, kappa_i]))). x: [R, N, F], context: [R, N, d] -> [R, N, A]."""
+    """Q_i = last(ReLU(Linear([x_i, kappa_i]))).
 
-    def __init__(self, input_dim: int, embed_dim: int, hidden_dim: int, n_actions: int):
+    Shapes:
+        x: [R, N, F];  context: [R, N, d];  out: [R, N, A]
+    """
+
+    def __init__(self, input_dim: int, hidden_dim: int, last: nn.Module):
         super().__init__()
-        self.first = nn.Linear(input_dim + embed_dim, hidden_dim)
-        self.last = nn.Linear(hidden_dim, n_actions)
+        self.first = nn.Linear(input_dim, hidden_dim)
+        self.last = last
 
     @override
     def forward(self, x: Tensor, context: Tensor, nodes: Tensor | None) -> Tensor:
@@ -69,21 +78,33 @@ class VectorHead(nn.Module):
 class NodeHead(nn.Module):
     """Q(i, a) = MLP([x_i, kappa_i, h_(i,a)]), the same weights for every action.
 
+    Where nodes are choices, Q(i, a) is the sum over the choices that make the action. A node of a
+    continuous action's number gives a mean and a deviation.
+
     Shapes:
-        x: [R, N, F];  context: [R, N, d];  nodes: [R, N, A, d];  out: [R, N, A]
+        x: [R, N, F];  context: [R, N, d];  nodes: [R, N, A, d];  out: [R, N, outputs x A]
     """
 
-    def __init__(self, agent_dim: int, node_dim: int, hidden_dim: int):
+    def __init__(
+        self,
+        agent_dim: int,
+        node_dim: int,
+        hidden_dim: int,
+        choices: Choices | None,
+        outputs: int,
+    ):
         super().__init__()
         self.from_agent = nn.Linear(agent_dim, hidden_dim)
         self.from_node = nn.Linear(node_dim, hidden_dim, bias=False)
-        self.last = nn.Linear(hidden_dim, 1)
+        self.last = nn.Linear(hidden_dim, outputs)
+        self.sum = None if choices is None else SumOfChoices(choices)
 
     @override
     def forward(self, x: Tensor, context: Tensor, nodes: Tensor | None) -> Tensor:
         assert nodes is not None
         agent = self.from_agent(torch.cat([x, context], dim=-1)).unsqueeze(2)  # [R, N, 1, H]
-        return self.last(functional.relu(agent + self.from_node(nodes))).squeeze(3)
+        scores: Tensor = self.last(functional.relu(agent + self.from_node(nodes)))
+        return scores.transpose(2, 3).flatten(2) if self.sum is None else self.sum(scores)
 
 
 @AGENTS.register("agp_agent", config=AGPAgentConfig)
@@ -115,13 +136,21 @@ class AGPAgent(nn.Module):
             self.pre, self.memory = nn.Linear(width + d, h), SequenceGRU(h, h)
             width, context_dim = h, 0
         if config.head == "node":
-            self.head: nn.Module = NodeHead(width + context_dim, d, h)
+            assert self.graph is not None
+            choices = self.graph.layout.choices
+            self.head: nn.Module = NodeHead(
+                width + context_dim, d, h, choices, sizes.outputs_per_action
+            )
         else:
             hidden = h
             if config.match_params:
                 lost = parameter_count(ActionGraph(config.graph, sizes, graph_width, False))
-                hidden += round(lost / (width + context_dim + 1 + sizes.n_actions))
-            self.head = VectorHead(width, context_dim, hidden, sizes.n_actions)
+                per_unit = (
+                    width + context_dim + 1 + last_width(sizes, config.head, config.pair_rank)
+                )
+                hidden += round(lost / per_unit)
+            last = last_layer(nn.Linear, hidden, sizes, config.head, config.pair_rank)
+            self.head = VectorHead(width + context_dim, hidden, last)
 
     @override
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -14,6 +14,7 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from components.settings import AgentSettings
+from components.spaces import ActionSpace
 from envs.base import EnvInfo
 
 
@@ -58,6 +59,13 @@ class AgentSizes:
     varying_team: bool = False  # agents may be absent
     hidden_dim: int = 64  # H, of the hidden layers
     use_rnn: bool = False  # whether the network has a GRU
+    spaces: tuple[ActionSpace, ...] = ()  # of each agent
+    outputs_per_action: int = 1  # 2: mean and deviation of each number of continuous actions
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that the network gives for each agent."""
+        return self.outputs_per_action * self.n_actions
 
     @classmethod
     def of(cls, info: EnvInfo, input_dim: int, shared: AgentSettings) -> "AgentSizes":
@@ -73,6 +81,8 @@ class AgentSizes:
             varying_team=info.varying_team,
             hidden_dim=shared.hidden_dim,
             use_rnn=shared.remembers(info.episode_limit),
+            spaces=info.spaces,
+            outputs_per_action=2 if info.is_continuous else 1,
         )
 
 
@@ -80,7 +90,7 @@ class AgentNetwork(Protocol):
     """The shape of an agent network."""
 
     def __call__(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Outputs [B, L, N, A] and the next hidden state [B, N, H] (None without memory)."""
+        """Outputs [B, L, N, n_outputs] and the next hidden state [B, N, H] or None."""
         ...
 
 

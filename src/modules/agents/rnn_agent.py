@@ -6,13 +6,16 @@ are a setting.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
 from modules.agents.base import AgentInputs, AgentSizes
+from modules.choices import last_layer
 from modules.layers import AgentwiseGRU, AgentwiseLinear, SequenceGRU
+from utils.errors import outside, refuse, unread
 from utils.registry import AGENTS
 
 
@@ -21,6 +24,15 @@ class RNNAgentConfig:
     """Settings of `rnn_agent`."""
 
     share_parameters: bool = True  # false: separate weights for each agent
+    head: Literal["vector", "additive"] = "vector"  # additive: numbers per choice, where an action
+    # is several choices, and their sum per action
+    pair_rank: int = 0  # additive: size of the vectors whose products tie two choices; 0: none
+
+    def __post_init__(self) -> None:
+        refuse(
+            *outside(self, 0, 1024, "pair_rank"),
+            *unread(self, self.head == "additive", "head=additive", "pair_rank"),
+        )
 
 
 @AGENTS.register("rnn_agent", config=RNNAgentConfig)
@@ -51,7 +63,7 @@ class RNNAgent(nn.Module):
             self.memory = SequenceGRU(h, h)
         else:
             self.memory = AgentwiseGRU(n, h, h)
-        self.last = linear(h, sizes.n_actions)
+        self.last = last_layer(linear, h, sizes, config.head, config.pair_rank)
 
     @override
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:

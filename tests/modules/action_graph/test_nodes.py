@@ -2,7 +2,7 @@ import pytest
 import torch
 from tests.fake_envs import fake_sizes, normal
 
-from modules.action_graph.nodes import NodeEncoder, NodeLayout, NodeMap
+from modules.action_graph.nodes import NodeEncoder, NodeKind, NodeLayout, NodeMap
 from utils.seeding import seeded_initialisation
 
 RAGGED = (4, 2, 3)
@@ -26,7 +26,7 @@ def test_padded_layout_has_every_pair() -> None:
 
 
 def test_one_node_per_agent() -> None:
-    layout = NodeLayout.build(SIZES, per_action=False)
+    layout = NodeLayout.build(SIZES, "agents")
     assert (layout.agent, layout.action, layout.slots) == ((0, 1, 2), (0, 0, 0), 1)
     assert layout.is_dense
 
@@ -59,10 +59,10 @@ def test_scatter_keeps_booleans() -> None:
 
 
 def make_encoder(
-    per_action: bool = True, feature_dim: int = 2, compact: bool = True, encoder_dim: int = D
+    kind: NodeKind = "actions", feature_dim: int = 2, compact: bool = True, encoder_dim: int = D
 ) -> NodeEncoder:
     with seeded_initialisation(0):
-        layout = NodeLayout.build(SIZES, per_action, compact)
+        layout = NodeLayout.build(SIZES, kind, compact)
         return NodeEncoder(NodeMap(layout), 5, feature_dim, D, encoder_dim)
 
 
@@ -90,7 +90,7 @@ def test_encoder_is_an_mlp_on_input_action_and_features(
 
 
 def test_agent_nodes_read_neither_actions_nor_their_features() -> None:
-    encoder = make_encoder(per_action=False)
+    encoder = make_encoder("agents")
     assert encoder.action_embedding is encoder.from_features is None
     x = normal(2, N, 5)
     z = encoder(x, normal(2, N, A, 2, seed=1))

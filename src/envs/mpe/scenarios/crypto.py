@@ -2,12 +2,13 @@
 
 Source: `simple_crypto_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Nobody moves. The message and
 the key are each one of the first two of four symbols, drawn at reset and kept for the episode. All
-three speak at every step; what eve and bob say is their guess.
+three speak at every step; what eve and bob say is their guess. With continuous actions
+a guess is a vector of strengths; it names the loudest symbol.
 
 * observation of eve (4): alice's symbol 4
 * observation of bob (8): key 4, alice's symbol 4
 * observation of alice (8): message 4, key 4
-* reward of eve: -e, with e = |eve's symbol - message|^2: 0 if she is right, else 2
+* reward of eve: -e, with e = |eve's symbol - message|^2: 0 if she is right, else 2; silence costs 0
 * reward of bob and alice: e - b, with b = |bob's symbol - message|^2
 """
 
@@ -62,6 +63,8 @@ class Crypto(Scenario):
     def rewards(self, world: World) -> tuple[Tensor, Tensor]:
         """See the module's text."""
         guesses = world.symbols[:8].view(2, 4, -1)  # of eve and bob
+        if world.actions.is_continuous:
+            return _rewards_of_strengths(guesses, world.signal("message"))
         correct = (guesses * world.signal("message")).sum(dim=1)  # [2, B], 1 or 0
         eve, bob = correct
         good = (bob - eve) * 2
@@ -76,3 +79,12 @@ class Crypto(Scenario):
     def counted(self, events: Tensor, n_steps: int) -> Tensor:
         """As shares."""
         return events / n_steps
+
+
+def _rewards_of_strengths(guesses: Tensor, message: Tensor) -> tuple[Tensor, Tensor]:
+    """What `rewards` returns, of guesses [2, 4, B] that are vectors of strengths."""
+    error = (guesses - message).square().sum(dim=1)  # [2, B]
+    eve, bob = error * guesses.any(dim=1)
+    others = guesses.masked_fill(message.bool(), -1.0).amax(dim=1)
+    correct = ((guesses * message).sum(dim=1) > others).to(guesses.dtype)
+    return torch.stack((-eve, eve - bob, eve - bob)), correct
