@@ -40,7 +40,7 @@ def test_whole_episodes_agree(scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS.names())
 def test_whole_episodes_of_continuous_actions_agree(scenario: str) -> None:
-    record = play_original(scenario, 30, seed=1, continuous=True)
+    record = play_original(scenario, 12, seed=1, continuous=True)
     for way in WAYS:
         found = compare(scenario, record, way)
         assert found.n_left_out <= 0.001 * found.n_steps
