@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from components.spaces import Box
 from envs.base import EnvInfo
-from envs.spaces import Box
 
 
 def bounds_of(info: EnvInfo) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast, runtime_checkable
 import torch
 from torch import Tensor
 
-from envs.spaces import ActionSpace, Box, Discrete
+from components.spaces import ActionSpace, Box, Discrete
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 import torch
 
+from components.spaces import Box
 from envs.base import EnvStep
 from envs.matrix_games.allocation import Allocation, AllocationConfig
-from envs.spaces import Box
 from utils.errors import SettingsError
 
 CPU = torch.device("cpu")

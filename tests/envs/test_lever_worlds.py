@@ -7,12 +7,12 @@ import pytest
 import torch
 from gymnasium import spaces
 
+from components.spaces import Box, Discrete, Factored, combinations
 from envs._check_budget import Budget
 from envs._check_report import report
 from envs.base import EnvStep, make_env
 from envs.python_worlds._env import PythonEnv
 from envs.python_worlds._spaces import actions
-from envs.spaces import Box, Discrete, Factored, combinations
 from utils.errors import UserError
 from utils.registry import ENVS
 

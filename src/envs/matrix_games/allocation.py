@@ -24,9 +24,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from components.spaces import Box
 from envs.matrix_games._one_step import OneStepGame
 from envs.matrix_games._sizes import MOST
-from envs.spaces import Box
 from utils.errors import outside, refuse
 from utils.registry import ENVS
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from components.spaces import ActionSpace, Box
 from envs.mpe._scenario import MOVE_NAMES, MOVES, N_MOVES, Agent
-from envs.spaces import ActionSpace, Box
 
 DT = 0.1  # seconds that a step lasts
 STAY, LEFT, RIGHT, DOWN, UP = range(N_MOVES)

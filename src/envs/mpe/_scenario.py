@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from envs.spaces import Discrete, Factor, Factored
+from components.spaces import Discrete, Factor, Factored
 from utils.registry import Registry
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
+from components.spaces import Box
 from envs.base import EnvInfo
 from envs.python_worlds._arrays import Array
 from envs.python_worlds._settings import PythonEnvSettings
 from envs.python_worlds._world import WorldInfo
-from envs.spaces import Box
 from utils.errors import UserError
 
 ROUNDING = 1e-5  # share of a bound by which an observation may miss it

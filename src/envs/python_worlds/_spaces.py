@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from envs.spaces import ActionSpace, Box, Discrete, Factor, Factored
+from components.spaces import ActionSpace, Box, Discrete, Factor, Factored
 from utils.errors import LARGEST_LAYER, UserError
 
 MASKS = ("action_mask", "action_masks", "avail_actions")  # keys in an info or in an observation
@@ -266,6 +266,6 @@ def _vectors(space: spaces.Box, owner: str) -> Actions:
                 f"an action of {owner} is {vector.tolist()}, outside its bounds {low} to {high}"
             )
         inside = vector.reshape(space.shape).astype(space.dtype)
-        return np.clip(inside, space.low, space.high)  # type: ignore[no-any-return]
+        return np.clip(inside, space.low, space.high)
 
     return Actions(box, decode)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from components.spaces import ActionSpace, Box
 from envs.python_worlds._arrays import Array, Rows
 from envs.python_worlds._spaces import MASKS, Actions, Encoder, actions, encoder, numbers
-from envs.spaces import ActionSpace, Box
 from utils.errors import UserError
 
 Ended = Literal["", "terminated", "truncated"]

@@ -4,10 +4,10 @@ import pytest
 import torch
 from tests.envs.mpe.worlds import CPU, DOWN, LEFT, RIGHT, STAY, UP, build, put, random_actions
 
+from components.spaces import Box
 from envs.base import EnvInfo
 from envs.mpe._scenario import SCENARIOS
 from envs.mpe.mpe import Mpe, MpeConfig
-from envs.spaces import Box
 from utils.errors import UserError
 
 MOVES = ("stay", "left", "right", "down", "up")
