@@ -27,9 +27,10 @@ SRC = Path(__file__).resolve().parents[1] / "src"
 ALGS, ENVS = available("algs"), available("envs")
 EVERYWHERE = ("agp", "qmix")
 DESCRIBED = ("assignment", "capacity", "formation")  # environments with action features
+NUMBERS = ("allocation",)  # environments without discrete actions
 PAIRS = [(alg, "topk") for alg in ALGS if alg != "agp_structured"]
 PAIRS += [("agp_structured", env) for env in DESCRIBED]
-PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env != "topk"]
+PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env not in ("topk", *NUMBERS)]
 # Methods with parts of their own, where agents differ in observations and actions.
 PAIRS += [(alg, env) for alg in ("dcg", "dicg") for env in ("climbing", "mpe_speaker_listener")]
 PAIRS += [(alg, env) for alg in ("fop", "macpf") for env in ("climbing", "mpe_world_comm")]

@@ -1,7 +1,4 @@
-"""What one environment's sizes and steps must look like: the rules of `env_checker.py`.
-
-Each rule states a violation in a full sentence, with the value seen and what to do about it.
-"""
+"""What sizes and steps must look like: rules that name the value seen and what to do about it."""
 
 from typing import Any
 

@@ -1,5 +1,7 @@
 """Every registered environment, and every environment YAML, keeps the contract of envs/base.py."""
 
+import dataclasses
+
 import pytest
 
 from config.load import load_config
@@ -27,6 +29,27 @@ def test_default_settings(name):
     except UserError as error:
         pytest.skip(str(error))  # needs an optional package
     assert_passes(name, component.config())
+
+
+def has_two_kinds(name):
+    """Whether an environment's YAML can ask for actions that are numbers, too."""
+    try:
+        settings = load_config(None, name, []).env_args
+    except UserError:
+        return False  # needs an optional package
+    return any(field.name == "continuous_actions" for field in dataclasses.fields(settings))
+
+
+CONTINUOUS = {
+    **{name: "continuous_actions" for name in available("envs") if has_two_kinds(name)},
+    "pettingzoo": "kwargs.continuous_actions",
+}
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_continuous_actions(name):
+    config = load_config(None, name, [f"env_args.{CONTINUOUS[name]}=true"])
+    assert_passes(config.env, config.env_args)
 
 
 VARYING = {  # every size that may differ from episode to episode does

@@ -37,6 +37,7 @@ VARIANTS = [
     {"scenario": "reference", "local_ratio": 0.2},
     {"scenario": "spread", "local_ratio": 1.0, "max_cycles": 1},
 ]
+CONTINUOUS = [{**settings, "continuous_actions": True} for settings in TASKS]
 TOLERANCE = 1e-4
 
 
@@ -73,7 +74,7 @@ def test_every_scenario_has_its_task() -> None:
 
 
 @pytest.mark.parametrize("state", ["concat", "raw"])
-@pytest.mark.parametrize("settings", TASKS + VARIANTS, ids=name)
+@pytest.mark.parametrize("settings", TASKS + VARIANTS + CONTINUOUS, ids=name)
 def test_same_information(settings: dict[str, Any], state: str) -> None:
     reference, native = both(1, {**settings, "state": state})
     assert reference.info == replace(native.info, computes_on_host=True)
@@ -89,6 +90,11 @@ def test_same_episodes(settings: dict[str, Any], state: str) -> None:
         for _ in range(native.info.episode_limit + 1):  # one beyond the end
             actions = random_actions(native, luck)
             assert_same(reference.step(actions), native.step(actions))
+
+
+@pytest.mark.parametrize("settings", CONTINUOUS, ids=name)
+def test_same_episodes_of_continuous_actions(settings: dict[str, Any]) -> None:
+    test_same_episodes(settings, "raw")
 
 
 def test_observations_and_rewards_are_those_of_mpe2() -> None:
@@ -123,6 +129,8 @@ CONTRACT = [
     *({"scenario": scenario, "max_cycles": 2} for scenario in SCENARIOS.names()),
     {"scenario": "tag", "protocol": "team_vs_fixed", "opponent": "scripted", "max_cycles": 2},
     {**VARIANTS[0], "state": "raw", "max_cycles": 2},
+    {"scenario": "world_comm", "continuous_actions": True, "max_cycles": 2},
+    {**VARIANTS[0], "continuous_actions": True, "max_cycles": 2},
 ]
 
 

@@ -18,6 +18,7 @@ from benchmarks.mpe_equivalence import (
     put,
 )
 
+from envs.mpe._mpe2 import table
 from envs.mpe.mpe import Mpe, MpeConfig
 
 pytestmark = pytest.mark.optional_env
@@ -37,10 +38,21 @@ def test_whole_episodes_agree(scenario: str) -> None:
             assert found.largest < TOLERANCE, way
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("scenario", SCENARIOS.names())
-def test_hundreds_of_episodes_agree(scenario: str) -> None:
-    record = play_original(scenario, 450, seed=2)
+def test_whole_episodes_of_continuous_actions_agree(scenario: str) -> None:
+    record = play_original(scenario, 12, seed=1, continuous=True)
+    for way in WAYS:
+        found = compare(scenario, record, way)
+        assert found.n_left_out <= 0.001 * found.n_steps
+        if way != CHAOTIC:
+            assert found.largest < TOLERANCE, way
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("continuous", [False, True])
+@pytest.mark.parametrize("scenario", SCENARIOS.names())
+def test_hundreds_of_episodes_agree(scenario: str, continuous: bool) -> None:
+    record = play_original(scenario, 100 if continuous else 450, seed=2, continuous=continuous)
     for way in WAYS:
         found = compare(scenario, record, way)
         assert found.n_left_out <= 0.001 * found.n_steps
@@ -58,6 +70,27 @@ def test_the_comparison_notices_a_difference() -> None:
     record = play_original("tag", 6, seed=4)
     record.actions[0, 0, 1] = (record.actions[0, 0, 1] + 1) % 5
     assert compare("tag", record, WAYS[0]).largest > 1e-2
+
+
+def test_the_comparison_notices_another_order_of_numbers() -> None:
+    record = play_original("tag", 6, seed=4, continuous=True)
+    record.actions[:] = record.actions[..., [0, 2, 1, 3, 4]]
+    assert compare("tag", record, WAYS[0]).largest > 1e-2
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_numbers_outside_their_bounds_are_clipped_as_by_mpe2() -> None:
+    theirs = original("reference", continuous=True)
+    theirs.reset(seed=1)
+    env = build("reference", 1, continuous_actions=True)
+    put(env.world, table("reference", theirs.unwrapped.world)[None])
+    luck = np.random.default_rng(1)
+    for _ in range(5):
+        actions = (luck.random((2, 15), dtype=np.float32) * 3 - 1).astype(np.float32)
+        obs, *_ = theirs.step(dict(zip(theirs.possible_agents, actions, strict=True)))
+        step = env.step(torch.as_tensor(actions)[None])
+        for i, name in enumerate(theirs.possible_agents):
+            np.testing.assert_allclose(step.obs[0, i], obs[name], atol=TOLERANCE)
 
 
 def test_forced_collisions_happen() -> None:

@@ -1,6 +1,7 @@
 """Scenes of particle worlds: what is in them, where, and in which colour."""
 
 import pytest
+import torch
 from tests.envs.mpe.worlds import STAY, build, play, put
 
 from envs.mpe._scene import AGENT_COLOURS, KIND_COLOURS, TEAM_COLOURS
@@ -33,6 +34,13 @@ def test_who_cannot_move_has_no_place_and_its_words_are_seen() -> None:
     play(env, 2, STAY)
     speaker, listener = env.scene(0).figures
     assert (speaker.says, listener.says) == (2, None)
+
+
+def test_of_symbols_with_strengths_the_loudest_is_shown() -> None:
+    env = build("crypto", batch_size=1, continuous_actions=True)
+    strengths = torch.tensor([[[0.1, 0.4, 0.2, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0] * 4]])
+    env.step(strengths)
+    assert [figure.says for figure in env.scene(0).figures] == [1, 3, None]
 
 
 def test_landmarks_have_the_colours_that_agents_are_told_and_the_goal_has_its_owners() -> None:

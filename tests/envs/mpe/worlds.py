@@ -29,7 +29,12 @@ def play(env: Mpe, *actions: int) -> EnvStep:
 
 
 def random_actions(env: Mpe, generator: torch.Generator) -> torch.Tensor:
-    counts = torch.tensor(env.info.action_counts)
+    info = env.info
+    counts = torch.tensor(info.action_counts)
+    if info.is_continuous:
+        own = torch.arange(info.n_actions) < counts.unsqueeze(1)  # [N, A]
+        shape = (env.batch_size, info.n_agents, info.n_actions)
+        return torch.rand(shape, generator=generator) * own
     return (torch.rand(env.batch_size, len(counts), generator=generator) * counts).long()
 
 
