@@ -8,9 +8,9 @@ import torch
 
 from config.load import load_config
 from config.schema import RunConfig
+from records.checkpoint import LATEST, load_checkpoint
+from records.metrics import TIMINGS
 from run import Run
-from utils.checkpoint import LATEST, load_checkpoint
-from utils.run_log import TIMINGS
 
 TINY = (
     "t_max=64",

@@ -19,8 +19,8 @@ from torch import nn
 from envs.matrix_games.topk import TopK
 from learners.q_learner import QLearner
 from main import main
-from mongodb.documents import read_record
-from utils.checkpoint import LATEST, load_checkpoint
+from records.checkpoint import LATEST, load_checkpoint
+from records.mongodb.documents import read_record
 from utils.registry import LEARNERS, MIXERS, Component, NoSettings
 
 SRC = Path(__file__).resolve().parents[1] / "src"
@@ -237,7 +237,7 @@ def test_by_default_results_are_those_of_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = tmp_path / "repository"
-    monkeypatch.setattr("utils.run_dir.REPOSITORY", repository)
+    monkeypatch.setattr("records.run_dir.REPOSITORY", repository)
     monkeypatch.chdir(tmp_path)
     assert main([*FLAGS, "with", *TINY, "t_max=8"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["repository"]

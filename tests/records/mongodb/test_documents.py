@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mongodb.documents import read_record, remembered_id
+from records.mongodb.documents import read_record, remembered_id
+from records.run_log import RunLog
 from utils.errors import UserError
 from utils.mongo_url import MONGO_ID
-from utils.run_log import RunLog
 
 SACRED: dict[str, Any] = {
     "experiment": {"name": "agp-topk", "sources": [["main.py", "_sources/main.py"]]},

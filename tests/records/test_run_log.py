@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from records.run_log import COLUMNS, RUN_METRICS, TIMINGS, RunLog, append_evaluation, opponent_label
 from utils.errors import UserError
-from utils.run_log import COLUMNS, RUN_METRICS, TIMINGS, RunLog, append_evaluation, opponent_label
 
 
 def read(path: Path) -> list[list[str]]:
@@ -112,7 +112,7 @@ def test_tensorboard_hides_what_came_after_the_checkpoint(
         purged.append(purge_step)
         return SimpleNamespace(close=lambda: None)
 
-    monkeypatch.setattr("utils.run_log.tensorboard_writer", lambda: writer)
+    monkeypatch.setattr("records.run_log.tensorboard_writer", lambda: writer)
     RunLog(tmp_path, use_tensorboard=True).close()
     RunLog(tmp_path, use_tensorboard=True, position=0, env_steps=64).close()
     assert purged == [None, 65]
