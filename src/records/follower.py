@@ -82,10 +82,11 @@ class Follower:
 
     def _attempt(self, is_last: bool) -> None:
         """Write once; the first of several failures is reported."""
+        expected: tuple[type[Exception], ...] = (UserError, *self.errors)
         try:
             self.write(is_last)
             self.is_complete = is_last
-        except (UserError, self.errors) as error:
+        except expected as error:
             if not self._is_failing:
                 reason = str(error) if isinstance(error, UserError) else self.explain(error)
                 warn(f"{reason} The run goes on, and is recorded in {self.run_dir} as ever.")

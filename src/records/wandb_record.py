@@ -73,8 +73,8 @@ class WandbRecord:
         """What an error of the package means for the user."""
         reason = str(error).strip().split("\n")[0][:300]
         return (
-            f"W&B does not take the record ({reason}). Check the connection, and that `wandb login` "
-            f"or WANDB_API_KEY gives a key."
+            f"W&B does not take the record ({reason}). Check the connection, and that "
+            f"`wandb login` or WANDB_API_KEY gives a key."
         )
 
     def _open(self) -> Any:
@@ -99,6 +99,7 @@ class WandbRecord:
                 disable_git=True,  # Sacred's record has the commit
                 x_disable_stats=True,  # they would be those of this process
                 x_disable_meta=True,
+                x_save_requirements=False,
             ),
         )
 

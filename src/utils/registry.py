@@ -13,6 +13,7 @@ that need it. Components outside the tree are found the same way (`utils/plugins
 import ast
 import difflib
 import importlib
+from collections import ChainMap
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
@@ -267,4 +268,4 @@ REGISTRIES = {
         SELECTORS,
     )
 }  # of the slots: a run has one component of each
-ALL_REGISTRIES = {**REGISTRIES, LOGGERS.slot: LOGGERS}
+ALL_REGISTRIES = ChainMap({LOGGERS.slot: LOGGERS}, REGISTRIES)

@@ -45,9 +45,8 @@ class SacredLogger(Logger):
 
             from records.disk_record import DiskRecord
 
-            experiment = Experiment(
-                run.name, base_dir=str(REPOSITORY), save_git_info=_git_answers()
-            )
+            git = _git_answers()
+            experiment = Experiment(run.name, base_dir=str(REPOSITORY), save_git_info=git)
         self._info = {"changes": list(run.changes)} if run.changes else {}
         self._metrics = MetricsLogger()
         self._record = DiskRecord(run.run_dir / "sacred")

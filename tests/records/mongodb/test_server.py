@@ -161,7 +161,8 @@ def test_a_sync_needs_a_run_and_a_server(
 def test_runs_without_mongodb_never_import_the_driver() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(SRC)!r}); import warnings; "
-        "warnings.simplefilter('ignore'); import main, records.mongodb.recording, records.disk_record; "
+        "warnings.simplefilter('ignore'); import main, records.disk_record; "
+        "import records.mongodb.recording; "
         "assert records.mongodb.recording.checked_server(None, '', '', ()) is None; "
         "sys.exit(any(name in sys.modules for name in ('pymongo', 'bson')))"
     )
