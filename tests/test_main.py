@@ -545,12 +545,13 @@ def test_resume_and_evaluate_exclude_each_other(
     assert snapshot(copied) == before
 
 
-def test_tensorboard_that_is_not_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_a_logger_whose_package_is_not_installed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    argv = bad("use_tensorboard=True", f"results_dir={tmp_path}")
-    refused(capsys, argv, "use_tensorboard=True", "pip install tensorboard")
+    monkeypatch.setitem(sys.modules, name, None)
+    argv = bad(f"loggers=[csv,{name}]", f"results_dir={tmp_path}")
+    refused(capsys, argv, f"the logger '{name}'", f"pip install {name}")
     assert snapshot(tmp_path) == {}
 
 
