@@ -68,7 +68,7 @@ test-mongo: setup  ## run the tests of MongoDB over a real socket; MONGO_PYTHON=
 	@[ -n "$$TEST_MONGO_URL" ] || \
 	  "$(MONGO_VENV)/bin/python" -m pip install --disable-pip-version-check -q 'mongoeco[wire]==4.11.0'
 	@[ -n "$$TEST_MONGO_URL" ] || export TEST_MONGO_PYTHON="$(MONGO_VENV)/bin/python"; \
-	  "$(BIN)/python" -m pytest tests/mongodb $(ARGS)
+	  "$(BIN)/python" -m pytest tests/records/mongodb $(ARGS)
 
 lint: setup  ## check style and formatting, shell scripts and the Dockerfile
 	"$(BIN)/ruff" check .

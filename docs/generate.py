@@ -18,16 +18,16 @@ from config.load import load_config  # noqa: E402
 from config.search_path import available  # noqa: E402
 from envs.base import EnvInfo, make_env  # noqa: E402
 from envs.python_worlds._env import PythonEnv  # noqa: E402
+from records.metrics import COLUMNS, RUN_METRICS  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.registry import ENVS, LEARNERS, RUNNERS, SELECTORS, Registry  # noqa: E402
-from utils.run_log import COLUMNS, RUN_METRICS  # noqa: E402
 
 NOTE = "*Generated from the code by `make docs` (`python docs/generate.py`); do not edit.*"
 METRICS_INTRO = f"""\
 `metrics.csv` is in long form, one row per number, with the columns {", ".join(COLUMNS)}. Rows of
 training metrics come every `log_interval` environment steps, rows of a greedy test (`test_...`)
 every `test_interval`. Descriptions stand where the numbers are made: `RUN_METRICS` in
-`src/utils/run_log.py`, `metric_descriptions` in a component, `EnvInfo.metric_descriptions` in an
+`src/records/metrics.py`, `metric_descriptions` in a component, `EnvInfo.metric_descriptions` in an
 environment."""
 
 EPYMARL_NOTE = (

@@ -17,7 +17,7 @@ from analysis.attention import FILE, FOLDER, AttentionMaps, map_role, numbers_ma
 from components.episode_batch import EpisodeBatch
 from modules.action_graph.nodes import NodeLayout, NodeMap
 from policy import Policy, load_policy
-from utils.checkpoint import find_checkpoint, run_folder
+from records.checkpoint import find_checkpoint, run_folder
 from utils.command import guarded
 from utils.errors import UserError
 from utils.files import reason

@@ -22,17 +22,27 @@ from envs.reward_aggregation import RewardAggregation
 from learners.base import Learner
 from modules.agents.base import ChoosesInOrder
 from modules.critics.base import Critic, CriticSizes
-from runners.batch_runner import BatchRunner
-from utils.checkpoint import (
+from records.checkpoint import (
     find_checkpoint,
     fingerprint,
     load_checkpoint,
     load_into,
     run_folder,
 )
+from records.logger import Logger
+from runners.batch_runner import BatchRunner
 from utils.device import resolve_device
 from utils.errors import UserError
-from utils.registry import BUFFERS, CONTROLLERS, CRITICS, LEARNERS, MIXERS, RUNNERS, SELECTORS
+from utils.registry import (
+    BUFFERS,
+    CONTROLLERS,
+    CRITICS,
+    LEARNERS,
+    LOGGERS,
+    MIXERS,
+    RUNNERS,
+    SELECTORS,
+)
 from utils.seeding import numpy_generator, seeded_initialisation
 
 
@@ -250,6 +260,15 @@ def build_buffer(config: RunConfig, env: RewardAggregation, noise_dim: int) -> E
     stream = numpy_generator(config.seed, "replay")
     buffer: EpisodeBuffer = cls(config.buffer_args, storage, stream, env.info.fixed_length)
     return buffer
+
+
+def build_loggers(config: RunConfig) -> dict[str, Logger]:
+    """The places that metrics are written to; nothing is written yet.
+
+    Raises:
+        UserError: if one of them cannot work, for instance for want of a package.
+    """
+    return {name: LOGGERS.get(name).cls(config.logger_args[name]) for name in config.loggers}
 
 
 def build_trained_controller(

@@ -10,12 +10,12 @@ from components.statistics import Statistics
 from config.load import recorded_settings
 from config.plain_data import changes, to_dict
 from config.schema import HARMLESS, RunConfig
+from records.checkpoint import find_checkpoint, run_folder
+from records.console import result_table
+from records.evaluations import append_evaluation, opponent_label
 from rendering.packages import require_packages
 from runners.batch_runner import BatchRunner
-from utils.checkpoint import find_checkpoint, run_folder
-from utils.console import result_table
 from utils.episodes import write_episodes
-from utils.run_log import append_evaluation, opponent_label
 
 
 def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:

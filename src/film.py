@@ -15,13 +15,13 @@ from controllers.agp_controller import AGPController
 from controllers.basic_controller import BasicController
 from envs.scene import Scene
 from modules.action_graph.graph import ActionGraph
+from records.checkpoint import run_folder
 from rendering.attention import between_agents
 from rendering.camera import Camera
 from rendering.files import new_file, write_file
 from rendering.packages import Format
 from rendering.painter import TRAIL, Frame, Painter
 from rendering.stage import reach
-from utils.checkpoint import run_folder
 from utils.errors import UserError
 
 

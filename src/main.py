@@ -48,10 +48,20 @@ def dispatch(command: Command, signals: StopSignals, words: list[str]) -> int:
         print(describe.list_text(plugins_of(command)))
     elif command.sync_mongo:
         from config.load import recorded_settings
-        from mongodb.recording import sync_run
+        from records.mongodb.recording import sync_run
 
         run_dir = Path(command.sync_mongo)
         print(sync_run(run_dir, command.mongo, recorded_settings(run_dir)))
+    elif command.sync_wandb:
+        from config.load import recorded_settings
+        from config.loggers import recorded_args
+        from records.logger import require_package
+        from records.wandb_record import sync
+
+        require_package("wandb")
+        run_dir = Path(command.sync_wandb)
+        settings = recorded_settings(run_dir)
+        print(sync(run_dir, recorded_args("wandb", settings), settings))
     else:
         config = resolve(command)
         if command.action == "print_config":
@@ -118,12 +128,12 @@ def resolve(command: Command) -> RunConfig:
             f"cannot be changed to {given['seed']}. Leave out seed, or start a new run."
         )
     if given.get("resume") or given.get("evaluate", "").lower() in ("true", "yes", "on"):
-        from utils.checkpoint import run_folder
+        from records.checkpoint import run_folder
 
         place = given.get("resume") or given.get("checkpoint_path", "")
         if place and not named:
             # A run that was itself resumed has recorded from where.
-            config = load_recorded(run_folder(place), ["resume=", *command.overrides])
+            config = load_recorded(run_folder(place), ["resume=", *command.overrides], say)
             check_combination(config)
             return as_of_today(config)
     missing = missing_files(command)

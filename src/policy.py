@@ -22,8 +22,8 @@ from envs.base import EnvInfo, EnvStep
 from envs.reward_aggregation import RewardAggregation
 from modules.action_graph.graph import ActionGraph
 from modules.action_graph.nodes import NodeLayout
+from records.checkpoint import find_checkpoint, run_folder
 from runners.batch_runner import Rollout
-from utils.checkpoint import find_checkpoint, run_folder
 from utils.errors import UserError
 from utils.seeding import torch_generator
 

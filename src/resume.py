@@ -15,9 +15,9 @@ from config.history import changes_with
 from config.load import load_recorded
 from config.plain_data import changes, to_dict
 from config.schema import BESIDE_LEARNING, RunConfig
-from utils.checkpoint import all_checkpoints, find_checkpoint, load_checkpoint, run_folder
+from records.checkpoint import all_checkpoints, find_checkpoint, load_checkpoint, run_folder
+from records.run_dir import folder_of_runs, locked, require_writable, sacred_records, task_name
 from utils.errors import UserError
-from utils.run_dir import folder_of_runs, locked, require_writable, sacred_records, task_name
 
 AUTO = "auto"
 

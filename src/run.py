@@ -4,7 +4,6 @@ Every clock counts environment steps. No branch names an algorithm: what differs
 configuration's slots.
 """
 
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from build import (
     build_controller,
     build_env,
     build_learner,
+    build_loggers,
     build_runner,
     build_test_runner,
     plan_graphs,
@@ -25,11 +25,12 @@ from build import (
 from components.counters import Counters
 from components.schedules import Progress
 from components.statistics import Statistics
-from config.history import record_settings
+from config.history import changes_with, record_settings
+from config.plain_data import to_dict
 from config.schema import RunConfig
 from evaluate import greedy_test
 from learners.base import Learner
-from utils.checkpoint import (
+from records.checkpoint import (
     BEST,
     LATEST,
     PREVIOUS,
@@ -39,12 +40,11 @@ from utils.checkpoint import (
     resumption,
     save_checkpoint,
 )
-from utils.console import RunConsole, duration
+from records.console import RunConsole, duration
+from records.logger import RunStart
+from records.run_log import RunLog
 from utils.device import resolve_device, use_device
 from utils.interruption import Interrupted, StopSignals, farewell
-from utils.run_log import RunLog, tensorboard_writer
-
-Scalar = Callable[[str, float, int], Any]
 
 
 class Run:
@@ -65,8 +65,7 @@ class Run:
     def __init__(self, config: RunConfig):
         torch.set_num_threads(config.threads)
         use_device(resolve_device(config.device))
-        if config.use_tensorboard:
-            tensorboard_writer()  # is it there?
+        self._loggers = build_loggers(config)
         self.config = config
         env = build_env(config, config.batch_size_run, "train_env")
         self.controller = build_controller(config, env.info)
@@ -103,14 +102,11 @@ class Run:
         if self._graphs.training:
             self.learner.capture(self.learner.batch_memory(self.buffer))
 
-    def train(
-        self, run_dir: Path, scalar: Scalar | None = None, signals: StopSignals | None = None
-    ) -> dict[str, float]:
+    def train(self, run_dir: Path, signals: StopSignals | None = None) -> dict[str, float]:
         """Run until `t_max` environment steps, recording everything in `run_dir`.
 
         Args:
             run_dir: the run's folder.
-            scalar: receives every metric besides `metrics.csv`, such as Sacred's log_scalar.
             signals: once one is received, the run saves after the step under way and ends.
 
         Returns:
@@ -126,7 +122,7 @@ class Run:
         with (
             closing(self.runner.env),
             closing(self.test_runner.env),
-            closing(self._open_log(run_dir, scalar)) as self.log,
+            self._open_log(run_dir) as self.log,
             RunConsole(config.t_max, counters.env_steps, config.show_progress) as console,
         ):
             changed = record_settings(run_dir, config, counters.env_steps)
@@ -155,9 +151,17 @@ class Run:
             console.say(f"Finished. Everything is in {run_dir}")
         return self._last_test
 
-    def _open_log(self, run_dir: Path, scalar: Scalar | None) -> RunLog:
-        place = (self._log_position, self.counters.env_steps)
-        return RunLog(run_dir, self.config.use_tensorboard, scalar, *place)
+    def _open_log(self, run_dir: Path) -> RunLog:
+        config, env_steps = self.config, self.counters.env_steps
+        start = RunStart(
+            run_dir=run_dir,
+            name=f"{config.alg_name}-{config.env_name}",
+            settings=to_dict(config),
+            env_steps=env_steps,
+            position=self._log_position,
+            changes=tuple(c._asdict() for c in changes_with(run_dir, config, env_steps)),
+        )
+        return RunLog(self._loggers, start)
 
     def advance(self) -> None:
         """Collect an episode in each copy of the environment; train as often as that calls for."""
@@ -183,7 +187,7 @@ class Run:
     def _test(self, console: RunConsole) -> None:
         started = perf_counter()
         metrics = greedy_test(self.test_runner, self.config.test_nepisode, self.counters.env_steps)
-        self._last_test = metrics
+        self._last_test = self.log.result = metrics
         self.counters.seconds += perf_counter() - started
         self._write(metrics)
         shown = {

@@ -20,6 +20,7 @@ from config.search_space import Search
 from config.suite_blocks import texts
 from config.suite_file import Job, Study, Suite, read_suite
 from engines.engine import Engine, add_arguments
+from records.run_dir import locked, results_root
 from suite import engine_of, settings_of
 from suites.schedule import Schedule
 from suites.trials import Pruning, Trials
@@ -27,7 +28,6 @@ from utils.command import guarded
 from utils.errors import ConfigError, UserError
 from utils.interruption import StopSignals
 from utils.invocation import as_typed
-from utils.run_dir import locked, results_root
 
 LOOK_SECONDS = 2.0  # between looks at the tests of a trial under way
 

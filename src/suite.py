@@ -17,13 +17,13 @@ from contextlib import closing
 from config.search_path import available
 from config.suite_file import Job, read_suite
 from engines.engine import OnDemand, add_arguments, open_engine, read_options
+from records.run_dir import results_root
 from suites.jobs import next_step
 from suites.schedule import Schedule
 from utils.command import guarded
 from utils.errors import UserError
 from utils.interruption import StopSignals
 from utils.invocation import as_typed
-from utils.run_dir import results_root
 
 
 def settings_of(given: argparse.Namespace, program: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Tiny runs, and what the tests of whole runs read from their folders."""
 
 import csv
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,9 @@ import torch
 
 from config.load import load_config
 from config.schema import RunConfig
+from records.checkpoint import LATEST, load_checkpoint
+from records.metrics import TIMINGS
 from run import Run
-from utils.checkpoint import LATEST, load_checkpoint
-from utils.run_log import TIMINGS
 
 TINY = (
     "t_max=64",
@@ -44,7 +45,7 @@ def tiny_settings(alg: str) -> list[str]:
 def train(config: RunConfig, run_dir: Path) -> Path:
     """Train in this process, without Sacred; returns the run's folder."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    Run(config).train(run_dir)
+    Run(dataclasses.replace(config, loggers=("csv",))).train(run_dir)
     return run_dir
 
 

@@ -13,7 +13,7 @@ LONGER: dict[str, str] = {}  # file: why it may be longer
 
 # Room -> rooms it may import besides itself.
 LEARNING = {"utils", "components", "envs", "modules", "controllers"}
-BUILD = LEARNING | {"learners", "runners", "config"}
+BUILD = LEARNING | {"learners", "runners", "config", "records"}
 ARROWS = {
     "__init__": set(),  # of the installed package
     "utils": set(),
@@ -24,8 +24,8 @@ ARROWS = {
     "controllers": {"utils", "components", "envs", "modules"},
     "learners": LEARNING,
     "runners": LEARNING,
-    "analysis": {"utils", "config"},
-    "mongodb": {"utils"},
+    "analysis": {"utils", "config", "records"},
+    "records": {"utils"},
     "rendering": {"utils", "components", "envs"},
     "build": BUILD,
     "film": BUILD | {"build", "rendering"},
@@ -33,14 +33,14 @@ ARROWS = {
     "run": BUILD | {"build", "evaluate"},
     "policy": BUILD | {"build"},
     "attention": BUILD | {"policy", "analysis"},
-    "resume": {"utils", "config"},
-    "training": {"utils", "config", "run", "resume", "mongodb"},
-    "main": BUILD | {"build", "evaluate", "training", "policy", "mongodb"},
+    "resume": {"utils", "config", "records"},
+    "training": {"utils", "config", "run", "resume", "records"},
+    "main": BUILD | {"build", "evaluate", "training", "policy"},
     "engines": {"utils"},
     # They start main.py in separate processes.
-    "suites": {"utils", "analysis", "config", "resume", "engines"},
-    "suite": {"utils", "config", "engines", "suites"},
-    "search": {"utils", "analysis", "config", "engines", "suites", "suite"},
+    "suites": {"utils", "analysis", "config", "records", "resume", "engines"},
+    "suite": {"utils", "config", "records", "engines", "suites"},
+    "search": {"utils", "analysis", "config", "records", "engines", "suites", "suite"},
     "report": {"utils", "analysis"},
 }
 # Single modules that a room may import although the whole room is out of its reach.

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from tests.runs import TINY, rows
 
-import utils.disk_record
+import records.disk_record
 from main import main
+from records.checkpoint import LATEST, load_checkpoint
 from runners.batch_runner import BatchRunner
-from utils.checkpoint import LATEST, load_checkpoint
 
 FLAGS = ["--config=vdn", "--env-config=topk", "with", *TINY, "checkpoint_interval=8"]
 
@@ -137,7 +137,7 @@ class Full:
 
     def __init__(self, after: int) -> None:
         self.left = after
-        self.replacing = utils.disk_record.replacing
+        self.replacing = records.disk_record.replacing
 
     def __call__(self, path: Path) -> Any:
         self.left -= 1
@@ -152,7 +152,7 @@ def test_sacreds_record_that_cannot_be_written_stops_the_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(utils.disk_record, "replacing", Full(after=2))
+    monkeypatch.setattr(records.disk_record, "replacing", Full(after=2))
 
     def beat() -> None:
         """What Sacred's own thread does every ten seconds."""
@@ -172,7 +172,7 @@ def test_sacreds_record_that_cannot_be_ended_is_told(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(utils.disk_record, "replacing", Full(after=2))
+    monkeypatch.setattr(records.disk_record, "replacing", Full(after=2))
     assert main([*FLAGS, f"results_dir={tmp_path}"]) == 2
     said(capsys, "Sacred's record")
     assert rows(run_dir(tmp_path)) == rows(whole)

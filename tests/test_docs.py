@@ -1,5 +1,6 @@
 """The documentation works as printed: commands, tutorial, example, links, generated pages."""
 
+import json
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import pytest
 import torch
 from docs import generate
 from tests.fake_envs import fake_info
+from tests.runs import TINY
 
 import report
 import suite
@@ -20,7 +22,7 @@ from config.cli import parse
 from config.load import load_config
 from config.plain_data import to_dict
 from config.schema import RunConfig
-from main import resolve
+from main import main, resolve
 from utils import plugins
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,6 +141,22 @@ def test_the_learner_of_the_tutorial_weighs_errors_by_their_sign(tutorial):
         learner = build_learner(config, build_controller(config, fake_info()))
         errors = torch.tensor([-2.0, 2.0])  # Q below and above its target
         assert learner.error_loss(errors).tolist() == [4.0, 1.0]
+    finally:
+        plugins.use_folder("")
+
+
+def test_the_logger_of_the_page_records_a_run(tmp_path):
+    for name, code in FILE.findall(text_of("logging.md")):
+        (tmp_path / Path(name).name).write_text(code, encoding="utf-8")
+    flags = ["--config=vdn", "--env-config=topk", "with", *TINY, f"results_dir={tmp_path}"]
+    try:
+        assert main([*flags, f"plugins={tmp_path}", "loggers=[csv,progress_file]"]) == 0
+        run_dir = tmp_path / "topk" / "vdn" / "vdn_seed1_1"
+        written = json.loads((run_dir / "progress.json").read_text())
+        assert written["finished"]
+        assert "test_return_mean" in written
+        assert not (run_dir / "sacred").exists()
+        assert main(["with", f"resume={run_dir}", "t_max=72"]) == 0  # it finds the logger again
     finally:
         plugins.use_folder("")
 

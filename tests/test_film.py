@@ -15,8 +15,8 @@ from build import build_test_runner, build_trained_controller
 from config.load import load_recorded
 from config.schema import FILM_SETTINGS
 from main import main
+from records.checkpoint import find_checkpoint
 from rendering.painter import Frame
-from utils.checkpoint import find_checkpoint
 
 SHORT = ("env_args.max_cycles=4", "agent_args.graph.layers=2", "t_max=16", "test_interval=16")
 

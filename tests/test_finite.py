@@ -7,8 +7,8 @@ import torch
 from tests.runs import tiny
 
 from envs.base import EnvStep
+from records.checkpoint import LATEST, load_checkpoint
 from run import Run
-from utils.checkpoint import LATEST, load_checkpoint
 from utils.errors import NumericalError
 
 

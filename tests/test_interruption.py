@@ -13,9 +13,9 @@ from tests.runs import TINY, differences, final_state, rows
 import run as run_module
 from learners.base import Learner
 from main import main
+from records.checkpoint import LATEST, load_checkpoint
+from records.disk_record import DiskRecord
 from runners.batch_runner import BatchRunner
-from utils.checkpoint import LATEST, load_checkpoint
-from utils.disk_record import DiskRecord
 
 FLAGS = ["--config=agp", "--env-config=topk", "with", *TINY]
 

@@ -19,8 +19,8 @@ from torch import nn
 from envs.matrix_games.topk import TopK
 from learners.q_learner import QLearner
 from main import main
-from mongodb.documents import read_record
-from utils.checkpoint import LATEST, load_checkpoint
+from records.checkpoint import LATEST, load_checkpoint
+from records.mongodb.documents import read_record
 from utils.registry import LEARNERS, MIXERS, Component, NoSettings
 
 SRC = Path(__file__).resolve().parents[1] / "src"
@@ -237,7 +237,7 @@ def test_by_default_results_are_those_of_the_repository(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = tmp_path / "repository"
-    monkeypatch.setattr("utils.run_dir.REPOSITORY", repository)
+    monkeypatch.setattr("records.run_dir.REPOSITORY", repository)
     monkeypatch.chdir(tmp_path)
     assert main([*FLAGS, "with", *TINY, "t_max=8"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["repository"]
@@ -545,12 +545,13 @@ def test_resume_and_evaluate_exclude_each_other(
     assert snapshot(copied) == before
 
 
-def test_tensorboard_that_is_not_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+def test_a_logger_whose_package_is_not_installed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    argv = bad("use_tensorboard=True", f"results_dir={tmp_path}")
-    refused(capsys, argv, "use_tensorboard=True", "pip install tensorboard")
+    monkeypatch.setitem(sys.modules, name, None)
+    argv = bad(f"loggers=[csv,{name}]", f"results_dir={tmp_path}")
+    refused(capsys, argv, f"the logger '{name}'", f"pip install {name}")
     assert snapshot(tmp_path) == {}
 
 

@@ -19,8 +19,8 @@ from envs.mpe.mpe import Mpe
 from evaluate import evaluate
 from main import main
 from policy import load_policy
+from records.checkpoint import LATEST, find_checkpoint, load_checkpoint
 from report import markdown
-from utils.checkpoint import LATEST, find_checkpoint, load_checkpoint
 from utils.errors import ConfigError
 
 SHORT = (

@@ -10,8 +10,8 @@ from tests.runs import differences, tiny, train
 import policy as policy_module
 from evaluate import greedy_test
 from policy import Policy, load_policy
+from records.checkpoint import LATEST
 from run import Run
-from utils.checkpoint import LATEST
 from utils.errors import UserError
 
 

@@ -11,7 +11,7 @@ import report
 from analysis.figures import costs, learning_curves, seed_dots
 from analysis.results import curves_on_grid, find_runs
 from analysis.tables import tables
-from utils.checkpoint import LATEST, save_checkpoint
+from records.checkpoint import LATEST, save_checkpoint
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from tests.runs import differences, final_state, rows, tiny, train
 from config.history import Change, read_changes
 from config.load import load_recorded
 from config.schema import RunConfig
+from records.checkpoint import LATEST, find_checkpoint, load_checkpoint
 from run import Run
-from utils.checkpoint import LATEST, find_checkpoint, load_checkpoint
 
 AGP = (
     "agent_args.recurrent=post",

@@ -8,8 +8,8 @@ import pytest
 from tests.runs import TINY, differences, final_state, rows, snapshot
 
 from main import main
-from utils.checkpoint import LATEST, PREVIOUS, load_checkpoint, save_checkpoint
-from utils.run_dir import locked, sacred_records
+from records.checkpoint import LATEST, PREVIOUS, load_checkpoint, save_checkpoint
+from records.run_dir import locked, sacred_records
 
 # Four checkpoints, and a little left to do after each.
 AUTO = ["--config=vdn", "--env-config=topk", "with", *TINY, "seed=3", "checkpoint_interval=16"]

@@ -11,8 +11,8 @@ import search
 from config.search_space import Range, Search
 from config.suite_file import Study
 from main import main as train
+from records.run_dir import locked
 from suites.trials import STARTUP_TRIALS, Pruning, Trials
-from utils.run_dir import locked
 
 pytest.importorskip("optuna", reason="optuna is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -14,13 +14,13 @@ from config.suite_file import Job, Suite, read_suite
 from engines.local import Local
 from engines.process import Process
 from main import main as train
+from records.run_dir import locked
 from suites import schedule
 from suites.jobs import command_of, next_step
 from suites.progress import read_progress
 from suites.schedule import Schedule
 from suites.table import table
 from utils.interruption import Interrupted, StopSignals
-from utils.run_dir import locked
 
 SMALL = dict(setting.split("=") for setting in TINY)
 

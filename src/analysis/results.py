@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+from records.evaluations import opponent_label
+from records.run_dir import sacred_records, task_name
 from utils.errors import UserError
 from utils.files import reason
-from utils.run_dir import sacred_records, task_name
-from utils.run_log import opponent_label
 
 Curve = tuple[np.ndarray, np.ndarray]  # environment steps [n], values [n]
 NEEDED = ("alg_name", "env_name", "env", "name", "seed", "t_max")  # settings that a report reads
@@ -169,7 +169,7 @@ def n_weights(run: RunRecord) -> int:
     Raises:
         UserError: if the latest checkpoint is missing or damaged.
     """
-    from utils.checkpoint import LATEST, load_checkpoint  # imports PyTorch
+    from records.checkpoint import LATEST, load_checkpoint  # imports PyTorch
 
     online = load_checkpoint(run.path / "checkpoints" / LATEST)["learner"]["online"]
     return sum(weights.numel() for weights in online.values())

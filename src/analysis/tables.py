@@ -16,7 +16,7 @@ from utils.errors import UserError
 
 # Settings that make numbers of different methods incomparable: a row that deviates says so.
 PROTOCOL = ("t_max", "reward_aggregation", "env_args")
-# Shown in a column, see `utils.run_log.opponent_label`.
+# Shown in a column, see `records.evaluations.opponent_label`.
 OPPONENT = tuple(f"env_args.{x}" for x in ("opponent", "opponent_path", "protocol", "learners"))
 # The first of these that the greedy tests of a task measure is the task's metric.
 METRICS = ("test_success_mean", "test_value_ratio", "test_return_mean")

@@ -14,9 +14,13 @@ VALUE_FLAGS = {
     "--env-config": "--env-config=<name>; `--list` shows the names",
     "--mongo": "--mongo=mongodb://<host>:27017",
     "--sync-mongo": "--sync-mongo=<folder of a run>",
+    "--sync-wandb": "--sync-wandb=<folder of a run>",
 }
 HELP_FLAGS = ("--help", "-h")
-SYNC_FLAGS = {"--sync-mongo", "--mongo"}
+SYNC_FLAGS = {  # flag -> those that it goes with, and what to say otherwise
+    "--sync-mongo": ({"--mongo"}, "goes with --mongo only"),
+    "--sync-wandb": (set[str](), "stands alone"),
+}
 ACTION_FLAGS: dict[str, Action] = {
     **dict.fromkeys(HELP_FLAGS, "help"),
     "--list": "list",
@@ -35,6 +39,7 @@ class Command:
     action: Action = "run"
     mongo: str | None = field(default=None, repr=False)  # URL given to --mongo
     sync_mongo: str | None = None  # run folder given to --sync-mongo
+    sync_wandb: str | None = None  # run folder given to --sync-wandb
     topic: str | None = None  # what --help is asked about
 
 
@@ -78,13 +83,14 @@ def parse(argv: list[str]) -> Command:
             problems.append(_stray(word))
     if len(set(actions)) > 1:
         problems.append(f"{' and '.join(sorted(set(actions)))} exclude each other. Ask for one.")
-    if "--sync-mongo" in values and (actions or after_with or values.keys() - SYNC_FLAGS):
-        problems.append("--sync-mongo goes with --mongo only: it reads the run's own settings.")
+    for flag, (others, rule) in SYNC_FLAGS.items():
+        if flag in values and (actions or after_with or values.keys() - {flag, *others}):
+            problems.append(f"{flag} {rule}: it reads the run's own settings.")
     if problems:
         raise ConfigError(f"command line: {problem}" for problem in problems)
-    alg, env, mongo, sync_mongo = (values.get(flag) for flag in VALUE_FLAGS)
+    alg, env, mongo, sync_mongo, sync_wandb = (values.get(flag) for flag in VALUE_FLAGS)
     action = actions[0] if actions else "run"
-    return Command(alg, env, tuple(overrides), action, mongo, sync_mongo, topic)
+    return Command(alg, env, tuple(overrides), action, mongo, sync_mongo, sync_wandb, topic)
 
 
 def missing_files(command: Command) -> list[str]:

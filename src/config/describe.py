@@ -16,7 +16,7 @@ from config.schema import RunConfig
 from utils import plugins
 from utils.errors import UserError
 from utils.invocation import as_typed
-from utils.registry import REGISTRIES
+from utils.registry import ALL_REGISTRIES, REGISTRIES
 
 USAGE = """\
 Usage: python src/main.py --config=<algorithm> --env-config=<environment> [with key=value ...]
@@ -26,6 +26,7 @@ Usage: python src/main.py --config=<algorithm> --env-config=<environment> [with 
   with            settings that come over both files; dots reach inside: env_args.n_agents=8
   --mongo         record to the MongoDB server at this URL, too (docs/mongodb.md)
   --sync-mongo    complete the record of a run's folder there and stop
+  --sync-wandb    complete the record of a run's folder in W&B and stop (docs/logging.md)
   --print-config  show the complete configuration and stop
   --check-env     check the environment against its contract and stop
   --list          show all components, algorithms and environments
@@ -68,7 +69,7 @@ def configuration_markdown() -> str:
     ]
     for heading, settings in run_wide():
         parts += [f"### {heading}", _table(settings)]
-    for slot, registry in REGISTRIES.items():
+    for slot, registry in ALL_REGISTRIES.items():
         parts.append(f"## `{slot}`")
         for name in registry.built_in_names():
             parts += [f"### `{slot}: {name}`", registry.summary(name)]
@@ -109,7 +110,7 @@ def list_text(folder: str = "") -> str:
     plugins.use_folder(folder)
     search_path.require_folders()
     lines: list[str] = []
-    for slot, registry in REGISTRIES.items():
+    for slot, registry in ALL_REGISTRIES.items():
         _section(lines, slot, ((name, registry.summary(name)) for name in registry.names()))
     for folder, flag in (("algs", "--config"), ("envs", "--env-config")):
         names = search_path.available(folder)

@@ -17,7 +17,8 @@ class Counterpart(NamedTuple):
 
 ALWAYS_SAVED = "Checkpoints are always written: `latest.pt`, `previous.pt`, `best.pt`."
 GREEDY = "Tests always play greedily."
-WANDB = "Weights & Biases is not supported. Metrics go to metrics.csv, Sacred and TensorBoard."
+LOGGERS = "True and False are understood here, too, for now."
+WANDB = "It belongs to the logger `wandb`, which records offline by default (docs/logging.md)."
 ABSENT = "PAC is not here."
 CRITIC = f"{ABSENT} The critics that are here have no such setting."
 MADDPG = "It belongs to `--config=maddpg`."
@@ -123,10 +124,12 @@ SETTINGS = {
         "", "`--config=dcg` always keeps the best joint action of all rounds."
     ),
     "msg_normalized": Counterpart("", "`--config=dcg` always normalises messages."),
-    **dict.fromkeys(
-        ("use_wandb", "wandb_team", "wandb_project", "wandb_mode", "wandb_save_model"),
-        Counterpart("", WANDB),
-    ),
+    "use_tensorboard": Counterpart("loggers=[csv,sacred,tensorboard]", LOGGERS),
+    "use_wandb": Counterpart("loggers=[csv,sacred,wandb]", LOGGERS),
+    "wandb_team": Counterpart("loggers=[csv,sacred,wandb] logger_args.wandb.entity=<team>", WANDB),
+    "wandb_project": Counterpart("loggers=[csv,sacred,wandb] logger_args.wandb.project=agp", WANDB),
+    "wandb_mode": Counterpart("loggers=[csv,sacred,wandb] logger_args.wandb.mode=offline", WANDB),
+    "wandb_save_model": Counterpart("", ALWAYS_SAVED),
     **dict.fromkeys(CRITICS_ONLY.split(), Counterpart("", CRITIC)),
     "reg": Counterpart("learner_args.logit_penalty=0.001", MADDPG),
     "opt_loss": Counterpart("learner_args.opt_weight=1", QTRAN),

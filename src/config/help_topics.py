@@ -6,7 +6,7 @@ from config import epymarl, search_path
 from config.describe import Setting, describe_settings, first_comment, run_wide, settings_lines
 from config.hints import did_you_mean
 from utils.errors import ConfigError, UserError
-from utils.registry import REGISTRIES, Registry
+from utils.registry import ALL_REGISTRIES, Registry
 
 
 def about(topic: str) -> str:
@@ -23,7 +23,7 @@ def about(topic: str) -> str:
     if not found:
         found = [f"{topic}: {text}" for text in [epymarl.answer("setting", topic)] if text]
     if not found:
-        names = [*REGISTRIES, *(name for r in REGISTRIES.values() for name in r.names())]
+        names = [*ALL_REGISTRIES, *(name for r in ALL_REGISTRIES.values() for name in r.names())]
         names += [*search_path.available("algs"), *search_path.available("envs")]
         names += [setting.name for _, settings in run_wide() for setting in settings]
         raise ConfigError(
@@ -36,20 +36,20 @@ def about(topic: str) -> str:
 
 
 def _slots(topic: str) -> Iterator[str]:
-    registry = REGISTRIES.get(topic.removesuffix("_args"))
+    registry = ALL_REGISTRIES.get(topic.removesuffix("_args"))
     if registry is not None:
         for name in registry.names():
             yield _component(registry, name)
 
 
 def _components(topic: str) -> Iterator[str]:
-    for registry in REGISTRIES.values():
+    for registry in ALL_REGISTRIES.values():
         if topic in registry.names():
             yield _component(registry, topic)
 
 
 def _component(registry: Registry, name: str) -> str:
-    head = f"{registry.slot}={name}  {registry.summary(name)}"
+    head = f"{registry.choice(name)}  {registry.summary(name)}"
     try:
         settings = _settings_of(registry, name)
     except UserError as error:
@@ -60,7 +60,7 @@ def _component(registry: Registry, name: str) -> str:
 def _settings_of(registry: Registry, name: str) -> list[Setting]:
     """The settings of a component under the names that they have after `with`."""
     settings = describe_settings(registry.get(name).config)
-    return [s._replace(name=f"{registry.slot}_args.{s.name}") for s in settings]
+    return [s._replace(name=f"{registry.settings_path(name)}.{s.name}") for s in settings]
 
 
 def _files(topic: str) -> Iterator[str]:
@@ -81,11 +81,11 @@ def _settings(topic: str) -> Iterator[str]:
     for heading, settings in run_wide():
         if meant(settings):
             yield "\n".join([f"{heading}:", *settings_lines(meant(settings))])
-    for registry in REGISTRIES.values():
+    for registry in ALL_REGISTRIES.values():
         for name in registry.names():
             try:
                 settings = meant(_settings_of(registry, name))
             except UserError:  # it needs a package that is not installed
                 continue
             if settings:
-                yield "\n".join([f"{registry.slot}={name}:", *settings_lines(settings)])
+                yield "\n".join([f"{registry.choice(name)}:", *settings_lines(settings)])

@@ -10,6 +10,8 @@ import yaml
 
 from config.coerce import Problem
 from config.hints import join, shown
+from config.old_names import translate
+from config.schema import RunConfig
 from utils.errors import ConfigError
 from utils.registry import REGISTRIES
 
@@ -145,14 +147,14 @@ class Merged:
     Attributes:
         data: the merged plain data.
         origin: dotted path of every value and mapping -> label of the last layer that set it.
-        left_out: a sentence for each layer's args of a component that a later layer replaces.
+        notes: a sentence for each part of a layer that is left out or has a new name.
     """
 
     def __init__(self) -> None:
         self.data: dict[str, Any] = {}
         self.origin: dict[str, str] = {}
         self.labels: list[str] = []
-        self.left_out: list[str] = []
+        self.notes: list[str] = []
 
     def add_all(self, stack: Iterable[Layer]) -> None:
         """Merge layers, each over the ones before.
@@ -166,6 +168,8 @@ class Merged:
         for layer in stack:
             data = dict(layer.data)
             named |= {slot: data[slot] for slot in _slots(data)}
+            renamed = translate(data, self.data.get("loggers", RunConfig.loggers))
+            self.notes += [f"{layer.label}: {sentence}" for sentence in renamed]
             for slot in REGISTRIES:
                 args = f"{slot}_args"
                 if args not in data:
@@ -174,7 +178,7 @@ class Merged:
                     del data[args]
                 elif named.get(slot, chosen.get(slot)) != chosen.get(slot):
                     belong = f"belong to {slot}={named[slot]}, but the {slot} is {chosen[slot]}"
-                    self.left_out.append(
+                    self.notes.append(
                         f"{layer.label}: {args}={shown(data.pop(args))} {belong}; left out."
                     )
             self.labels.append(layer.label)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from config import epymarl, layers, plugins, search_path
+from config import epymarl, layers, loggers, plugins, search_path
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
 from config.layers import Layer, Merged
@@ -73,7 +73,7 @@ def load_config(
     if "config_files" in merged.data:
         problems.append(merged.sentence(Problem("config_files", RECORDED)))
     config = _resolve(merged, problems, for_all)
-    for sentence in [*search_path.hidden(chosen.values()), *merged.left_out]:
+    for sentence in [*search_path.hidden(chosen.values()), *merged.notes]:
         say(sentence)
     used = {key: search_path.recorded(path) for key, path in chosen.items()}
     return dataclasses.replace(config, preset=preset, config_files=used)
@@ -96,7 +96,11 @@ def _named_files(
     return found
 
 
-def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
+def load_recorded(
+    run_dir: str | Path,
+    overrides: list[str],
+    say: Callable[[str], None] = lambda sentence: None,
+) -> RunConfig:
     """The configuration that a run recorded in its folder, with overrides on top.
 
     Of components outside the tree it holds the hashes that were recorded (`plugins.as_of_today`).
@@ -104,6 +108,7 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     Args:
         run_dir: folder of the run, which holds the `config.yaml` that `dump` wrote.
         overrides: the arguments after `with`.
+        say: receives a sentence for each of them that has a new name.
 
     Raises:
         ConfigError: if the file is missing, damaged or incomplete, or a setting is wrong.
@@ -127,6 +132,9 @@ def load_recorded(run_dir: str | Path, overrides: list[str]) -> RunConfig:
     merged = Merged()
     merged.add_all([recorded, with_layer])
     config = _resolve(merged, problems, for_all={recorded.label})
+    for sentence in merged.notes:
+        if sentence.startswith(layers.COMMAND_LINE):
+            say(sentence)
     others = {s for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
     config = plugins.as_recorded(config, hashes, others)
     optional = {f"{s}_args" for s in others} | MAY_BE_MISSING
@@ -186,13 +194,15 @@ def _resolve(merged: Merged, problems: list[str], for_all: set[str]) -> RunConfi
     found: list[Problem] = []
     plugins.use_folder(merged.data)
     components = {slot: _component(slot, merged.data, found) for slot in REGISTRIES}
-    plugins.record(merged.data, components.items(), found)
+    chosen = loggers.chosen(merged.data, found)
+    plugins.record(merged.data, components.items(), chosen, found)
     config = _run_wide(merged.data, components, found)
     args = {
         f"{slot}_args": _component_settings(slot, component, merged.data, found)
         for slot, component in components.items()
         if component is not None
     }
+    args[loggers.ARGS] = loggers.settings_of(chosen, merged, found)
     if not found:
         config = dataclasses.replace(config, **args)
         given = {path for path, label in merged.origin.items() if label not in for_all}
@@ -235,7 +245,7 @@ def _run_wide(
     for key in data:
         if key not in known:
             problems.append(Problem(key, _unknown_at_top(key, components)))
-    elsewhere = {f"{slot}_args" for slot in REGISTRIES}
+    elsewhere = {loggers.ARGS, *(f"{slot}_args" for slot in REGISTRIES)}
     elsewhere |= {slot for slot in REGISTRIES if data.get(slot, "") is None}  # see `_component`
     top = {key: value for key, value in data.items() if key in known and key not in elsewhere}
     return coerce_settings(top, RunConfig, "", problems)

@@ -29,17 +29,22 @@ def use_folder(data: dict[str, Any]) -> None:
 
 
 def record(
-    data: dict[str, Any], components: Iterable[tuple[str, Component | None]], found: list[Problem]
+    data: dict[str, Any],
+    components: Iterable[tuple[str, Component | None]],
+    loggers: Iterable[Component],
+    found: list[Problem],
 ) -> None:
     """Write the folder and the hashes of today's files into merged settings.
 
     Args:
         data: the settings.
         components: slot and component; None where there is none.
+        loggers: the loggers, which change no number and need no hash.
         found: receives what is wrong with hashes that were given.
     """
     outside = {slot: c.outside for slot, c in components if c is not None and c.outside}
-    if any(path.is_relative_to(plugins.folder().resolve()) for path in outside.values()):
+    paths = [*outside.values(), *(logger.outside for logger in loggers if logger.outside)]
+    if any(path.is_relative_to(plugins.folder().resolve()) for path in paths):
         data["plugins"] = str(plugins.folder())
     today = {slot: plugins.fingerprint(path) for slot, path in outside.items()}
     if data.get("plugin_files", today) != today:

@@ -14,6 +14,7 @@ from components.settings import (
     ExplorationSettings,
     TrainingSettings,
 )
+from config.old_names import OLD_FLAGS
 from utils.errors import outside, refuse
 from utils.mongo_url import holds_secret
 
@@ -21,6 +22,7 @@ from utils.mongo_url import holds_secret
 FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer")
 EVALUATION_SETTINGS = ("write_episodes", *FILM_SETTINGS)
 MONGO_SETTINGS = ("mongo_url", "mongo_db")
+LOGGER_SETTINGS = ("loggers", "logger_args")
 SPEED_SETTINGS = ("compile",)  # the same mathematics, faster; a run's record may lack them too
 # Older records have none; a run without components outside the tree needs none.
 PLUGIN_SETTINGS = ("plugins", "plugin_files")
@@ -32,6 +34,7 @@ MAY_BE_MISSING = frozenset(
         *FILE_SETTINGS,
         *EVALUATION_SETTINGS,
         *MONGO_SETTINGS,
+        *LOGGER_SETTINGS,
         *SPEED_SETTINGS,
         *PLUGIN_SETTINGS,
         *EXPERIENCE_SLOTS,
@@ -43,7 +46,6 @@ BESIDE_LEARNING = (
     "resume",
     "results_dir",
     "show_progress",
-    "use_tensorboard",
     "checkpoint_interval",
     "checkpoint_seconds",
     "checkpoint_replay",
@@ -51,6 +53,8 @@ BESIDE_LEARNING = (
     "plugins",  # where components stand; `plugin_files` tells whether they have changed
     *EVALUATION_SETTINGS,
     *MONGO_SETTINGS,
+    *LOGGER_SETTINGS,
+    *OLD_FLAGS,  # in older records
     *SPEED_SETTINGS,
 )
 
@@ -67,8 +71,24 @@ HARMLESS = (
     "show_progress",
     *EVALUATION_SETTINGS,
     *MONGO_SETTINGS,
+    *LOGGER_SETTINGS,
     *SPEED_SETTINGS,
 )
+
+
+def logger_problems(loggers: tuple[str, ...]) -> list[tuple[bool, str, str]]:
+    """Cases for `refuse`: what is wrong with a list of loggers, whose names are checked apart."""
+    listed = ", ".join(loggers)
+    twice = [name for name in dict.fromkeys(loggers) if loggers.count(name) > 1]
+    return [
+        (
+            "csv" not in loggers,
+            "loggers",
+            f"[{listed}] lacks csv. Resuming, reports and suites read metrics.csv, so every run "
+            f"writes it. Write loggers=[{', '.join(['csv', *loggers])}].",
+        ),
+        (bool(twice), "loggers", f"[{listed}] names {', '.join(twice)} twice. Keep one."),
+    ]
 
 
 @dataclass(frozen=True)
@@ -141,7 +161,11 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
         ""  # folder that receives the run's folder; empty: results/ of the repository, or of the
         # current folder where the package is installed
     )
-    use_tensorboard: bool = False  # write TensorBoard events too (pip install tensorboard)
+    loggers: tuple[str, ...] = (
+        "csv",
+        "sacred",
+    )  # where metrics are recorded: csv, always, and any of the others (docs/logging.md)
+    logger_args: dict[str, Any] = field(default_factory=dict)  # {logger: its settings}
     show_progress: bool = True  # progress bar when the console is a terminal
 
     # MongoDB, besides the disk
@@ -212,6 +236,13 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
                 self.render_attention and self.render == "none",
                 "render_attention",
                 "there is no film to draw it in; add render=gif or render=mp4.",
+            ),
+            *logger_problems(self.loggers),
+            (
+                "sacred" not in self.loggers and bool(self.mongo_url),
+                "mongo_url",
+                "the record in MongoDB is made from Sacred's. Add sacred to loggers, or leave "
+                "mongo_url out.",
             ),
             (
                 holds_secret(self.mongo_url),

@@ -239,7 +239,7 @@ def _duplicates(jobs: list[tuple[str, Job]]) -> Iterable[str]:
     for place, job in jobs:
         named = to_dict(job.config)
         for key in BESIDE_LEARNING if job.has_given_name else (*BESIDE_LEARNING, "name"):
-            named.pop(key)
+            named.pop(key, None)  # some are those of older records
         identity = json.dumps([named, job.config.results_dir])
         if identity in seen:
             yield (

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.tables import METRICS
-from utils.console import duration
-from utils.run_log import COLUMNS
+from records.console import duration
+from records.metrics import COLUMNS
 
 TAIL = 2**16  # bytes read from the end of the file; several tests fit in
 SLACK = 2.0  # seconds by which the clocks of two machines may differ

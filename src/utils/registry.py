@@ -13,6 +13,7 @@ that need it. Components outside the tree are found the same way (`utils/plugins
 import ast
 import difflib
 import importlib
+from collections import ChainMap
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
@@ -54,10 +55,12 @@ class Registry:
         slot: the key in YAML, such as `mixer`; its settings stand under `<slot>_args`.
         place: folder or single file below `src`, such as `modules/mixers`.
         skip: names of files (without `.py`) and folders in that folder that hold no component.
+        several: a run has a list of them, not one; each has its settings under its own name.
     """
 
-    def __init__(self, slot: str, place: str, skip: tuple[str, ...] = ()):
+    def __init__(self, slot: str, place: str, skip: tuple[str, ...] = (), several: bool = False):
         self.slot = slot
+        self.several = several
         self.place = plugins.SOURCE / place
         self.skip = {"__init__", *skip}
         self._known: dict[str, Component] = {}
@@ -119,6 +122,14 @@ class Registry:
         component = self._known[name]
         self._require_one(component)
         return component
+
+    def choice(self, name: str) -> str:
+        """How a component is chosen, as it is written after `with`."""
+        return f"{self.slot}s=[..., {name}]" if self.several else f"{self.slot}={name}"
+
+    def settings_path(self, name: str) -> str:
+        """The setting that holds those of a component."""
+        return f"{self.slot}_args.{name}" if self.several else f"{self.slot}_args"
 
     def built_in_names(self) -> list[str]:
         """The names of the framework's own components, sorted."""
@@ -248,6 +259,7 @@ LEARNERS = Registry("learner", "learners", skip=("base",))
 BUFFERS = Registry("buffer", "components/buffers", skip=("base",))
 RUNNERS = Registry("runner", "runners")
 SELECTORS = Registry("action_selector", "components/action_selectors")
+LOGGERS = Registry("logger", "records/loggers", several=True)
 
 REGISTRIES = {
     r.slot: r
@@ -262,4 +274,5 @@ REGISTRIES = {
         RUNNERS,
         SELECTORS,
     )
-}
+}  # of the slots: a run has one component of each
+ALL_REGISTRIES = ChainMap({LOGGERS.slot: LOGGERS}, REGISTRIES)

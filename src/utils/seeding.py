@@ -5,6 +5,7 @@ is derived from the run's seed and that name by NumPy's `SeedSequence`, so strea
 names, and of runs with different seeds, never overlap, whatever else runs at the same time.
 """
 
+import random
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,16 @@ def torch_generator(
 def numpy_generator(seed: int, *name: str | int) -> np.random.Generator:
     """A NumPy generator for the stream `name`."""
     return np.random.default_rng(seed_sequence(seed, *name))
+
+
+def seed_libraries(seed: int) -> None:
+    """Seed the generators that a whole process shares.
+
+    Nothing here draws from them; an environment of another library may.
+    """
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
 
 
 @contextmanager

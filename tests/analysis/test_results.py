@@ -6,7 +6,7 @@ import torch
 from tests.analysis.run_folders import evaluate_run, make_run
 
 from analysis.results import cpu_seconds, curves_on_grid, find_runs, n_weights, reached, read_run
-from utils.checkpoint import LATEST, save_checkpoint
+from records.checkpoint import LATEST, save_checkpoint
 from utils.errors import UserError
 
 

@@ -28,6 +28,7 @@ from utils.errors import ConfigError
         ("--config=agp --print-config", Command(alg="agp", action="print_config")),
         ("--mongo=mongodb://ann:pw@host", Command(mongo="mongodb://ann:pw@host")),
         ("--sync-mongo results/a --mongo b", Command(mongo="b", sync_mongo="results/a")),
+        ("--sync-wandb results/a", Command(sync_wandb="results/a")),
     ],
 )
 def test_parse(line: str, command: Command) -> None:
@@ -35,8 +36,8 @@ def test_parse(line: str, command: Command) -> None:
 
 
 FLAGS = (
-    "Flags: --config, --env-config, --mongo, --sync-mongo, --help, -h, --list, --check-env, "
-    "--print-config."
+    "Flags: --config, --env-config, --mongo, --sync-mongo, --sync-wandb, --help, -h, --list, "
+    "--check-env, --print-config."
 )
 URL = "mongodb://ann:pw@host"
 
@@ -64,6 +65,10 @@ URL = "mongodb://ann:pw@host"
         (
             "--sync-mongo=a with mongo_db=b",
             "--sync-mongo goes with --mongo only: it reads the run's own settings.",
+        ),
+        (
+            "--sync-wandb=a --mongo=b",
+            "--sync-wandb stands alone: it reads the run's own settings.",
         ),
         (
             f"--mongo={URL} --mongo={URL}",

@@ -16,7 +16,7 @@ from config.schema import RunConfig
 from config.search_path import available
 from main import resolve
 from utils.errors import ConfigError
-from utils.registry import REGISTRIES
+from utils.registry import LOGGERS, REGISTRIES
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "coming_from_epymarl.md"
 
@@ -60,6 +60,9 @@ def all_paths() -> set[str]:
         for name in REGISTRIES[slot].names():
             config = REGISTRIES[slot].get(name).config
             paths |= {f"{slot}_args.{path}" for path in setting_paths(config)}
+    for name in LOGGERS.names():
+        config = LOGGERS.get(name).config
+        paths |= {f"logger_args.{name}.{path}" for path in setting_paths(config)}
     return paths
 
 

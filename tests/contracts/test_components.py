@@ -42,26 +42,26 @@ from utils import plugins
 from utils.errors import UserError
 from utils.registry import (
     AGENTS,
+    ALL_REGISTRIES,
     BUFFERS,
     CONTROLLERS,
     CRITICS,
     LEARNERS,
     MIXERS,
-    REGISTRIES,
     RUNNERS,
     SELECTORS,
     Component,
 )
 from utils.seeding import seeded_initialisation
 
-EVERY = [(slot, name) for slot, registry in REGISTRIES.items() for name in registry.names()]
+EVERY = [(slot, name) for slot, registry in ALL_REGISTRIES.items() for name in registry.names()]
 INFO = fake_info(**RICH)
 B, T, N, A = 4, 6, 3, 4
 
 
 def component(slot: str, name: str) -> Component:
     try:
-        return REGISTRIES[slot].get(name)
+        return ALL_REGISTRIES[slot].get(name)
     except UserError as error:
         if "is not installed" not in str(error):
             raise
@@ -70,7 +70,7 @@ def component(slot: str, name: str) -> Component:
 
 @pytest.mark.parametrize(("slot", "name"), EVERY)
 def test_each_file_registers_its_own_stem(slot: str, name: str) -> None:
-    found, registry = component(slot, name), REGISTRIES[slot]
+    found, registry = component(slot, name), ALL_REGISTRIES[slot]
     assert found.name == name
     stem = found.cls.__module__.rsplit(".", 1)[-1]
     one_file = registry.place.is_file() and not found.outside
@@ -88,12 +88,12 @@ def test_settings_are_a_frozen_dataclass_of_defaults(slot: str, name: str) -> No
 
 @pytest.mark.parametrize(("slot", "name"), EVERY)
 def test_each_has_a_summary(slot: str, name: str) -> None:
-    summary = REGISTRIES[slot].summary(name)
+    summary = ALL_REGISTRIES[slot].summary(name)
     assert summary.endswith((".", "!", "?", ";", ":")) or len(summary) > 20, summary
 
 
 def test_every_slot_has_components() -> None:
-    assert {slot for slot, _ in EVERY} == REGISTRIES.keys()
+    assert {slot for slot, _ in EVERY} == set(ALL_REGISTRIES)
     assert Path(AGENTS.place, "agp_agent.py").is_file()
 
 

@@ -13,8 +13,8 @@ from typing import Any
 from tests.envs.fake_worlds import HERE
 from tests.runs import differences, final_state, rows
 
-from utils.checkpoint import LATEST, fingerprint, load_checkpoint
-from utils.run_log import COLUMNS
+from records.checkpoint import LATEST, fingerprint, load_checkpoint
+from records.metrics import COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = (

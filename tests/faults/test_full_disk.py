@@ -14,7 +14,7 @@ from tests.runs import TINY, rows
 pytestmark = pytest.mark.faults
 COMMAND = [sys.executable, "src/main.py", "--config=agp", "--env-config=topk", "with", *TINY]
 COMMAND += ["checkpoint_interval=8", "log_interval=8", "t_max=256"]
-COMMAND += ["use_tensorboard=True"] * (find_spec("tensorboard") is not None)
+COMMAND += ["loggers=[csv,sacred,tensorboard]"] * (find_spec("tensorboard") is not None)
 
 
 def in_namespace(script: str, *words: str) -> subprocess.CompletedProcess[str]:

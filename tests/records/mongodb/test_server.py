@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 from pymongo.errors import DocumentTooLarge, OperationFailure
-from tests.mongodb.servers import free_port
+from tests.records.mongodb.servers import free_port
 from tests.runs import TINY
 
 from main import main
-from mongodb import server as server_module
-from mongodb.server import find_server
+from records.mongodb import server as server_module
+from records.mongodb.server import find_server
 from utils.errors import UserError
 
-SRC = Path(__file__).resolve().parents[2] / "src"
+SRC = Path(__file__).resolve().parents[3] / "src"
 TRAIN = ["--config=agp", "--env-config=topk"]
 
 
@@ -161,8 +161,9 @@ def test_a_sync_needs_a_run_and_a_server(
 def test_runs_without_mongodb_never_import_the_driver() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(SRC)!r}); import warnings; "
-        "warnings.simplefilter('ignore'); import main, mongodb.recording, utils.disk_record; "
-        "assert mongodb.recording.checked_server(None, '', '') is None; "
+        "warnings.simplefilter('ignore'); import main, records.disk_record; "
+        "import records.mongodb.recording; "
+        "assert records.mongodb.recording.checked_server(None, '', '', ()) is None; "
         "sys.exit(any(name in sys.modules for name in ('pymongo', 'bson')))"
     )
     environment = {"PATH": ""}

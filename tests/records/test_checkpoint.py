@@ -11,7 +11,7 @@ import torch
 from tests.runs import differences
 from torch import nn
 
-from utils.checkpoint import (
+from records.checkpoint import (
     BEST,
     LATEST,
     PREVIOUS,
@@ -88,7 +88,7 @@ def test_a_process_that_dies_while_saving_leaves_the_old_file(path: Path) -> Non
     save_checkpoint(path, STATE)
     code = (
         "import os, sys, pathlib; sys.path.insert(0, sys.argv[1]); import torch\n"
-        "from utils.checkpoint import save_checkpoint\n"
+        "from records.checkpoint import save_checkpoint\n"
         "def die(state, file): file.write(b'half'); file.flush(); os._exit(9)\n"
         "torch.save = die\n"
         "save_checkpoint(pathlib.Path(sys.argv[2]), {'learner': {}})\n"

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
-from tests.mongodb.servers import URL_VARIABLE, Proxy, StandIn, stand_in_python
+from tests.records.mongodb.servers import URL_VARIABLE, Proxy, StandIn, stand_in_python
 
-from mongodb import mirror
-from mongodb.server import Server, find_server
+from records import follower
+from records.mongodb import mirror
+from records.mongodb.server import Server, find_server
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +75,7 @@ def guarded(_python: str) -> Iterator[StandIn]:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write often, and wait only briefly for a server that is silent."""
-    monkeypatch.setattr(mirror, "FIRST_SECONDS", 0.02)
-    monkeypatch.setattr(mirror, "PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr(mirror, "MAX_SHARE", 1.0)
+    monkeypatch.setattr(follower, "FIRST_SECONDS", 0.02)
+    monkeypatch.setattr(follower, "PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(follower, "MAX_SHARE", 1.0)
     monkeypatch.setattr(mirror, "WRITE_SECONDS", 4.0)

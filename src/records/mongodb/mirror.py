@@ -5,36 +5,28 @@ remembered between two writings: a server may be away for a while, forget everyt
 one; the next writing that succeeds makes the record complete, and one more changes nothing.
 """
 
-import shlex
-import sys
-import threading
-import time
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import pymongo
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from mongodb.documents import OPTIONAL, Record, read_record, remembered_id
-from mongodb.server import ERRORS, Server
+from records.follower import Follower, remembered_id
+from records.mongodb.documents import OPTIONAL, Record, read_record
+from records.mongodb.server import ERRORS, Server
 from utils.errors import UserError
-from utils.invocation import main_command
+from utils.mongo_url import MONGO_ID
 
-FIRST_SECONDS = 1.0  # from the start of a run to the first writing
-PAUSE_SECONDS = 10.0  # between two writings
-MAX_SHARE = 0.02  # of the processor that writing may take: larger records are written less often
 WRITE_SECONDS = 5.0  # that a live run gives to one writing
 SYNC_SECONDS = 60.0  # the same for `--sync-mongo`
 
 
-class Mirror:
+class Mirror(Follower):
     """Context manager: while a run goes on, its record in MongoDB follows the one in its folder.
 
-    A thread does all of it, so that a server that is gone never holds up training; only at the end
-    the run waits for it: 4 seconds if the server is gone, never more than twice `WRITE_SECONDS`.
+    At the end the run waits 4 seconds if the server is gone, never more than twice `WRITE_SECONDS`.
 
     Args:
         server: where to.
@@ -44,59 +36,31 @@ class Mirror:
         UserError: if the folder cannot be written.
     """
 
+    sync_flag = "--sync-mongo"
+    errors = ERRORS
+
     def __init__(self, server: Server, run_dir: Path):
-        self._server, self._run_dir = server, run_dir
-        self._stop = threading.Event()
-        self._is_complete, self._is_failing = False, False
-        self._thread = threading.Thread(target=self._follow, name="mongodb", daemon=True)
-        remembered_id(run_dir)
+        self.label, self.end_seconds = f"MongoDB at {server.hosts}", 2 * WRITE_SECONDS
+        super().__init__(run_dir)
+        self._server = server
+        self._client: pymongo.MongoClient[Any]
+        self._number: int | None = None
+        remembered_id(run_dir, MONGO_ID, "MongoDB")
 
-    def __enter__(self) -> "Mirror":
-        self._thread.start()
-        return self
+    def follow(self) -> None:
+        """Write until the run has ended, with one client."""
+        with self._server.client() as self._client:
+            super().follow()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join(2 * WRITE_SECONDS)
-        if not self._is_complete:
-            _warn(
-                f"the record in MongoDB is not complete; the one in {self._run_dir} is. Once the "
-                f"server answers: {main_command()} --sync-mongo={shlex.quote(str(self._run_dir))}"
-            )
+    def write(self, is_last: bool) -> None:
+        """Write the whole record, once Sacred has begun one."""
+        record = read_record(self.run_dir)
+        if record is not None:
+            self._number = write(self._server, self._client, record, WRITE_SECONDS, self._number)
 
-    def _follow(self) -> None:
-        pause, number, is_last = FIRST_SECONDS, None, False
-        with self._server.client() as client:
-            while not is_last:
-                is_last = self._stop.wait(pause)
-                busy_before = time.thread_time()
-                number = self._attempt(client, number, is_last)
-                pause = max(PAUSE_SECONDS, (time.thread_time() - busy_before) / MAX_SHARE)
-
-    def _attempt(
-        self, client: pymongo.MongoClient[Any], number: int | None, is_last: bool
-    ) -> int | None:
-        """Write the record once; returns its number. The first of several failures is told."""
-        try:
-            record = read_record(self._run_dir)
-            if record is not None:
-                number = write(self._server, client, record, WRITE_SECONDS, number)
-            self._is_complete = is_last
-        except (UserError, *ERRORS) as error:
-            if not self._is_failing:
-                reason = str(error) if isinstance(error, UserError) else self._server.explain(error)
-                _warn(f"{reason} The run goes on, and is recorded in {self._run_dir} as ever.")
-            self._is_failing = True
-        else:
-            if self._is_failing:
-                _warn(f"MongoDB at {self._server.hosts} has the whole record again.")
-            self._is_failing = False
-        return number
+    def explain(self, error: Exception) -> str:
+        """What an error of the driver means for the user."""
+        return self._server.explain(error)
 
 
 def sync(server: Server, run_dir: Path) -> str:
@@ -175,7 +139,3 @@ def _number(database: Database[Any], record: Record, number: int | None) -> int:
         free = 1 if last is None else int(last["_id"]) + 1
         with suppress(DuplicateKeyError):  # another run was quicker
             runs.insert_one({**record.run, "_id": free, "status": "RUNNING"})
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from utils.errors import UserError
-from utils.run_dir import (
+from records.run_dir import (
     create_run_dir,
     locked,
     remove_unfinished,
     require_writable,
     task_name,
 )
+from utils.errors import UserError
 
 
 def make(results: str) -> Path:
@@ -35,7 +35,7 @@ def test_ids_count_on_over_what_is_there(tmp_path: Path) -> None:
 def test_runs_that_start_at_once_get_different_folders(tmp_path: Path) -> None:
     # 16 tasks in processes that race; `fork` would copy this process with its threads.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["utils.run_dir"])
+    context.set_forkserver_preload(["records.run_dir"])
     with context.Pool(4) as pool:
         paths = pool.map(make, [str(tmp_path)] * 16, chunksize=1)
         # The server may block SIGTERM (environment workers start it so); `terminate` would wait.
@@ -91,7 +91,7 @@ def test_a_folder_is_locked_for_one_at_a_time(tmp_path: Path) -> None:
 def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
     code = (
         "import os, sys, pathlib; sys.path.insert(0, sys.argv[1])\n"
-        "from utils.run_dir import locked\n"
+        "from records.run_dir import locked\n"
         "with locked(pathlib.Path(sys.argv[2])):\n"
         "    print('locked', flush=True)\n"
         "    sys.stdin.read()\n"
@@ -115,7 +115,7 @@ def test_a_file_system_without_locks_is_told(
     def none(*_: object) -> None:
         raise OSError(38, "Function not implemented")
 
-    monkeypatch.setattr("utils.run_dir.fcntl.flock", none)
+    monkeypatch.setattr("records.run_dir.fcntl.flock", none)
     with locked(tmp_path):
         assert "cannot be locked (Function not implemented)" in capsys.readouterr().err
 

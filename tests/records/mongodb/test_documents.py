@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
-from mongodb.documents import read_record, remembered_id
+from records.follower import remembered_id
+from records.logger import RunEnd, RunStart
+from records.loggers.csv import CsvLogger
+from records.mongodb.documents import read_record
 from utils.errors import UserError
 from utils.mongo_url import MONGO_ID
-from utils.run_log import RunLog
+from utils.registry import NoSettings
 
 SACRED: dict[str, Any] = {
     "experiment": {"name": "agp-topk", "sources": [["main.py", "_sources/main.py"]]},
@@ -32,10 +35,11 @@ def sacred(run_dir: Path, number: int = 1, **changes: Any) -> None:
 
 def test_rows_become_lists_by_key(tmp_path: Path) -> None:
     sacred(tmp_path)
-    log = RunLog(tmp_path)
-    log.write((8, 8, 1), 1.5, {"loss": 0.5, "lr": float("nan")})
-    log.write((2**40, 16, 2), 2.25, {"loss": float("inf")})
-    log.close()
+    log = CsvLogger(NoSettings())
+    log.start(RunStart(tmp_path, "agp-topk", {}))
+    log.log((8, 8, 1), 1.5, {"loss": 0.5, "lr": float("nan")})
+    log.log((2**40, 16, 2), 2.25, {"loss": float("inf")})
+    log.close(RunEnd({}))
     record = read_record(tmp_path)
     assert record is not None
     loss, lr = record.metrics
@@ -76,16 +80,18 @@ def test_before_sacred_has_begun_there_is_no_record(tmp_path: Path) -> None:
 
 
 def test_the_id_is_made_once(tmp_path: Path) -> None:
-    first = remembered_id(tmp_path)
-    assert remembered_id(tmp_path) == first == (tmp_path / MONGO_ID).read_text()
+    first = remembered_id(tmp_path, MONGO_ID, "MongoDB")
+    assert (
+        remembered_id(tmp_path, MONGO_ID, "MongoDB") == first == (tmp_path / MONGO_ID).read_text()
+    )
 
 
 def test_a_damaged_id(tmp_path: Path) -> None:
     (tmp_path / MONGO_ID).write_text("not one of ours")
     with pytest.raises(UserError, match=rf"{MONGO_ID}.*delete a damaged file"):
-        remembered_id(tmp_path)
+        remembered_id(tmp_path, MONGO_ID, "MongoDB")
     with pytest.raises(UserError, match="Make the folder writable"):
-        remembered_id(tmp_path / "gone")
+        remembered_id(tmp_path / "gone", MONGO_ID, "MongoDB")
 
 
 @pytest.mark.parametrize(
@@ -93,9 +99,10 @@ def test_a_damaged_id(tmp_path: Path) -> None:
 )
 def test_a_damaged_row(row: str, tmp_path: Path) -> None:
     sacred(tmp_path)
-    log = RunLog(tmp_path)
-    log.write((8, 8, 1), 1.5, {"loss": 0.5})
-    log.close()
+    log = CsvLogger(NoSettings())
+    log.start(RunStart(tmp_path, "agp-topk", {}))
+    log.log((8, 8, 1), 1.5, {"loss": 0.5})
+    log.close(RunEnd({}))
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write(f"{row}\n")
     with pytest.raises(UserError, match=r"metrics\.csv, line 3: cannot be read"):

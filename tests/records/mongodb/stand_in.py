@@ -4,7 +4,7 @@ Started by the tests with an interpreter that has `mongoeco[wire]`; it keeps eve
 and forgets it when it ends. Users: `ann` with the password `pass/word` may write, `reader` with the
 same password may only read. Without `--login` nobody has to log in.
 
-python tests/mongodb/stand_in.py <port> [--login]
+python tests/records/mongodb/stand_in.py <port> [--login]
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from utils.files import reason, replacing
 
 
 class DiskRecord(FileStorageObserver):
-    """Sacred's own observer, which Sacred would only warn about and drop once the disk is full.
+    """Sacred's observer of the disk, which remembers that something could not be written.
 
     Attributes:
         failure: why the record is incomplete, None while it is not.
@@ -25,7 +25,6 @@ class DiskRecord(FileStorageObserver):
         try:
             return super().started_event(*args, **kwargs)
         except OSError as error:
-            self.run_entry = {}  # Sacred will want to add to it that the run failed
             raise self._failed(error) from error
 
     def save_json(self, obj: Any, filename: str) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from utils.console import RunConsole, duration
+from records.console import RunConsole, duration
 
 
 @pytest.mark.parametrize(

@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
-from tests.mongodb.servers import StandIn, complete, until
+from tests.records.mongodb.servers import StandIn, complete, until
 from tests.runs import TINY, rows
 
 from main import main
-from mongodb.server import Server, find_server
+from records.mongodb.server import Server, find_server
 from run import Run
 
-MAIN = Path(__file__).resolve().parents[2] / "src" / "main.py"
+MAIN = Path(__file__).resolve().parents[3] / "src" / "main.py"
 FLAGS = ["--config=agp", "--env-config=topk"]
 LOGIN = "?authMechanism=SCRAM-SHA-256"
 

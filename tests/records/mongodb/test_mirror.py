@@ -14,14 +14,22 @@ from typing import Any
 import pymongo
 import pytest
 from pymongo.database import Database
-from tests.mongodb.servers import Proxy, StandIn, complete, rows_in_database, rows_on_disk, until
+from tests.records.mongodb.servers import (
+    Proxy,
+    StandIn,
+    complete,
+    rows_in_database,
+    rows_on_disk,
+    until,
+)
 from tests.runs import TINY
 
 from main import main
-from mongodb import mirror
-from mongodb.mirror import Mirror, sync
-from mongodb.server import Server, find_server
+from records.follower import remembered_id
+from records.mongodb.mirror import Mirror, sync
+from records.mongodb.server import Server, find_server
 from utils.errors import UserError
+from utils.mongo_url import MONGO_ID
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +162,7 @@ def test_runs_that_begin_at_the_same_moment_get_numbers_of_their_own(
         sync(server, folder)
 
     for folder in folders:
-        mirror.remembered_id(folder)
+        remembered_id(folder, MONGO_ID, "MongoDB")
     threads = [threading.Thread(target=start, args=[f]) for f in [*folders, *folders]]
     for thread in threads:
         thread.start()

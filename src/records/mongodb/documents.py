@@ -9,8 +9,6 @@ Sacred 0.8.7: values are as exact as in `metrics.csv`; the time of a row is the 
 import csv
 import hashlib
 import json
-import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,9 +16,11 @@ from typing import Any
 
 from bson import ObjectId
 
+from records.follower import remembered_id
+from records.metrics import METRICS, read_rows
+from records.run_dir import sacred_records
 from utils.errors import UserError
 from utils.mongo_url import MONGO_ID
-from utils.run_dir import sacred_records
 
 FORMAT = "MongoObserver-0.7.0"  # that of Sacred 0.8.7
 OPTIONAL = ("stop_time", "result", "fail_trace")  # absent until a run has come that far
@@ -59,8 +59,8 @@ def read_record(run_dir: Path) -> Record | None:
     oldest, newest = records[0], records[-1]
     sacred = _read_json(newest / "run.json")
     start = datetime.fromisoformat(_read_json(oldest / "run.json")["start_time"])
-    mongo_id = remembered_id(run_dir)
-    metrics = _metrics(run_dir / "metrics.csv", start, mongo_id)
+    mongo_id = remembered_id(run_dir, MONGO_ID, "MongoDB")
+    metrics = _metrics(run_dir / METRICS, start, mongo_id)
     times = {key: sacred.get(key) for key in ("heartbeat", "stop_time")}
     plain = {
         **{key: sacred[key] for key in ("command", "host", "meta", "status")},
@@ -95,33 +95,10 @@ def _changes(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def remembered_id(run_dir: Path) -> str:
-    """The id of a run's record in any database, made up when it is first asked for.
-
-    Raises:
-        UserError: if it cannot be kept in the run's folder.
-    """
-    path = run_dir / MONGO_ID
-    try:
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(uuid.uuid4().hex)
-        except FileExistsError:
-            pass
-        text = path.read_text(encoding="utf-8")
-        return uuid.UUID(text).hex
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}, which tells the run's record in MongoDB from others, cannot be used "
-            f"({error}). Make the folder writable, or delete a damaged file; a new record is made "
-            f"then."
-        ) from error
-
-
 def _metrics(path: Path, start: datetime, mongo_id: str) -> list[dict[str, Any]]:
     """A document for each key, in the order in which they appear."""
     found: dict[str, dict[str, Any]] = {}
-    for step, seconds, key, value in _rows(path):
+    for step, _, _, seconds, key, value in read_rows(path)[0]:
         if key not in found:
             # The same run and key have the same id everywhere, so that nothing is stored twice.
             digest = hashlib.sha256(f"{mongo_id} {key}".encode()).digest()
@@ -131,21 +108,6 @@ def _metrics(path: Path, start: datetime, mongo_id: str) -> list[dict[str, Any]]
         found[key]["values"].append(value)
         found[key]["timestamps"].append(start + timedelta(seconds=seconds))
     return list(found.values())
-
-
-def _rows(path: Path) -> Iterator[tuple[int, float, str, float]]:
-    """Steps, seconds, key and value of every whole row of a `metrics.csv`, which may be growing."""
-    line = 1
-    try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""  # a run just begun
-        for line, row in enumerate(csv.reader(text[: text.rfind("\n") + 1].splitlines()), 1):
-            env_steps, _, _, seconds, key, value = row
-            if line > 1:
-                yield int(env_steps), float(seconds), key, float(value)
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(
-            f"{path}, line {line}: cannot be read ({error}). Restore the file."
-        ) from error
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pymongo.uri_parser import parse_uri
 
 from utils.mongo_url import MONGO_ID
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PYTHON_VARIABLE, URL_VARIABLE = "TEST_MONGO_PYTHON", "TEST_MONGO_URL"
 STAND_IN = Path(__file__).with_name("stand_in.py")
 
