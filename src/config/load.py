@@ -12,10 +12,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from config import epymarl, layers, loggers, plugins, search_path
 from config.coerce import BAD, Problem, coerce, coerce_settings
-from config.hints import did_you_mean, join, setting_names, setting_paths, unknown_setting
+from config.hints import join, setting_names
 from config.layers import Layer, Merged
 from config.plain_data import leaves, to_dict
 from config.schema import MAY_BE_MISSING, RunConfig
+from config.unknown_settings import unknown_arg, unknown_at_top
 from utils.errors import ConfigError, UserError
 from utils.registry import REGISTRIES, Component
 
@@ -244,7 +245,7 @@ def _run_wide(
     known = setting_names(RunConfig)
     for key in data:
         if key not in known:
-            problems.append(Problem(key, _unknown_at_top(key, components)))
+            problems.append(Problem(key, unknown_at_top(key, components)))
     elsewhere = {loggers.ARGS, *(f"{slot}_args" for slot in REGISTRIES)}
     elsewhere |= {slot for slot in REGISTRIES if data.get(slot, "") is None}  # see `_component`
     top = {key: value for key, value in data.items() if key in known and key not in elsewhere}
@@ -261,46 +262,9 @@ def _component_settings(
     if isinstance(given, dict):
         for key in given:
             if key not in known:
-                problems.append(Problem(join(path, key), _unknown_arg(key, slot, component)))
+                problems.append(Problem(join(path, key), unknown_arg(key, slot, component)))
         given = {key: value for key, value in given.items() if key in known}
         theirs = epymarl.key_answer(str(given.get("key", ""))) if slot == "env" else ""
         if theirs:
             problems.append(Problem("env_args.key", theirs))
     return coerce_settings(given, cls, path, problems)
-
-
-def _unknown_at_top(key: str, components: dict[str, Component | None]) -> str:
-    """What to say of an unknown setting at the top level; it may be meant for a component."""
-    paths = setting_paths(RunConfig)
-    for slot, component in components.items():
-        if component is not None:
-            paths += [f"{slot}_args.{path}" for path in setting_paths(component.config)]
-    theirs = epymarl.answer("setting", key)
-    if theirs:
-        return f"no such setting. {theirs}"
-    return f"no such setting.{did_you_mean(key, paths)} `--help` lists the run-wide settings."
-
-
-def _unknown_arg(key: str, slot: str, component: Component) -> str:
-    """What to say of a setting that a component lacks and another of the slot may have."""
-    theirs = epymarl.answer(f"{slot}_args", key)
-    if theirs:
-        return f"no such setting. {theirs}"
-    others = [name for name in REGISTRIES[slot].names() if name != component.name]
-    owners = [name for name in others if key in _settings_of(slot, name)]
-    if not owners:
-        return unknown_setting(key, component.config, component.name)
-    have = " and ".join(f"`{name}`" for name in owners) + (" does" if len(owners) == 1 else " do")
-    meant = did_you_mean(key, setting_paths(component.config))
-    return (
-        f"`{component.name}` takes no `{key}`; {have}: to switch {slot} write "
-        f"`with {slot}={owners[0]}`.{meant}"
-    )
-
-
-def _settings_of(slot: str, name: str) -> list[str]:
-    """Names of the settings of a component; none if its file cannot be imported."""
-    try:
-        return setting_names(REGISTRIES[slot].get(name).config)
-    except Exception:  # this is about another component's mistake, which must not hide the user's
-        return []
