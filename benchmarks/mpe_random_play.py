@@ -1,6 +1,7 @@
 """What random play earns in the particle tasks, on both backends of `mpe`.
 
-    python benchmarks/mpe_random_play.py [--native 4000] [--pettingzoo 400] [--scenarios tag push]
+    python benchmarks/mpe_random_play.py [--native 4000] [--pettingzoo 400] [--continuous]
+        [--scenarios tag push]
 
 Episodes of uniformly random actions under every protocol with every opponent. Columns: mean return
 of an episode, summed over the learners, with its standard error: `BEFORE`, on native worlds, on
@@ -42,14 +43,19 @@ def returns(settings: dict[str, Any], episodes: int, seed: int = 0) -> Tensor:
     batch_size = episodes if is_native else min(episodes, COPIES)
     env = Mpe(MpeConfig(**settings), batch_size, torch.device("cpu"), seed, "random_play")
     counts = torch.tensor(env.info.action_counts)
+    own = torch.arange(env.info.n_actions) < counts.unsqueeze(1)  # [N, A]
     luck = torch.Generator().manual_seed(seed)
     played = []
     for _ in range(0, episodes, batch_size):
         env.reset()
         earned = torch.zeros(batch_size, len(counts))
         for _ in range(env.info.episode_limit):
-            actions = (torch.rand(batch_size, len(counts), generator=luck) * counts).long()
-            earned += env.step(actions).reward
+            if env.info.is_continuous:
+                drawn = torch.rand(batch_size, *own.shape, generator=luck)
+                earned += env.step(drawn * own).reward
+            else:
+                drawn = torch.rand(batch_size, len(counts), generator=luck)
+                earned += env.step((drawn * counts).long()).reward
         played.append(earned)
     env.close()
     return torch.cat(played)[:episodes]
@@ -77,7 +83,7 @@ def row(label: str, settings: dict[str, Any], n_native: int, n_pettingzoo: int) 
     reference = returns({**settings, "backend": "pettingzoo"}, n_pettingzoo).sum(dim=1)
     theirs, their_error = mean_and_error(reference)
     before = ""
-    if label in BEFORE:
+    if label in BEFORE and not settings.get("continuous_actions"):
         mean, spread = BEFORE[label]
         before = f"{mean:.1f} ± {spread / math.sqrt(N_BEFORE):.1f}"
     return [
@@ -96,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--native", type=int, default=4000, help="episodes")
     parser.add_argument("--pettingzoo", type=int, default=400, help="episodes")
+    parser.add_argument("--continuous", action="store_true", help="mpe2's continuous actions")
     parser.add_argument("--scenarios", nargs="+", default=SCENARIOS.names())
     args = parser.parse_args()
     columns = ("before", "native", "`pettingzoo`", "apart", "spread", "each learner")
@@ -103,7 +110,8 @@ def main() -> None:
     print("| task, opponent | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
     for scenario in args.scenarios:
-        for label, settings in protocols(scenario):
+        for label, played in protocols(scenario):
+            settings = {**played, "continuous_actions": args.continuous}
             print(f"| {' | '.join(row(label, settings, args.native, args.pettingzoo))} |")
             sys.stdout.flush()
 

@@ -1,6 +1,7 @@
 """Environment steps per CPU second of the native particle tasks with random actions, beside mpe2.
 
     python benchmarks/mpe_throughput.py [--seconds 1] [--repeats 3] [--scenarios tag push]
+    python benchmarks/mpe_throughput.py --continuous
     python benchmarks/mpe_throughput.py --profile tag --worlds 1024
 
 A step of B worlds counts B times; resets are included. One thread, CPU time of this process, best
@@ -23,8 +24,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
-from benchmarks.mpe_equivalence import STEPS, original
+from benchmarks.mpe_equivalence import STEPS, original, random_action
 
+from envs._check_numbers import choose_numbers
 from envs.mpe._scenario import SCENARIOS
 from envs.mpe.mpe import Mpe, MpeConfig
 
@@ -32,13 +34,20 @@ WORLDS = (1, 32, 256, 1024)
 VMAS = {name: f"simple_{name}" for name in SCENARIOS.names()}
 
 
-def native(scenario: str, batch_size: int, precision: Any) -> Callable[[], int]:
+def native(
+    scenario: str, batch_size: int, precision: Any, continuous: bool = False
+) -> Callable[[], int]:
     """A function that plays one episode in every world; returns the number of steps."""
-    config = MpeConfig(scenario=scenario, precision=precision)
+    config = MpeConfig(scenario=scenario, precision=precision, continuous_actions=continuous)
     env = Mpe(config, batch_size, torch.device("cpu"), 0, "throughput")
     counts = torch.tensor(env.info.action_counts)
-    luck = torch.rand(STEPS, batch_size, len(counts), generator=torch.Generator().manual_seed(0))
-    actions = (luck * counts).long()
+    generator = torch.Generator().manual_seed(0)
+    if continuous:
+        luck = torch.rand(STEPS, batch_size, len(counts), env.info.n_actions, generator=generator)
+        actions = choose_numbers(env.info, luck.flatten(0, 1)).view_as(luck)
+    else:
+        luck = torch.rand(STEPS, batch_size, len(counts), generator=generator)
+        actions = (luck * counts).long()
 
     def episode() -> int:
         with torch.inference_mode():
@@ -50,12 +59,12 @@ def native(scenario: str, batch_size: int, precision: Any) -> Callable[[], int]:
     return episode
 
 
-def reference(scenario: str) -> Callable[[], int]:
+def reference(scenario: str, continuous: bool = False) -> Callable[[], int]:
     """The same for one world of mpe2."""
-    env, rng = original(scenario), np.random.default_rng(0)
+    env, rng = original(scenario, continuous), np.random.default_rng(0)
     names = env.possible_agents
     actions = [
-        {name: int(rng.integers(env.action_space(name).n)) for name in names} for _ in range(STEPS)
+        {name: random_action(env.action_space(name), rng) for name in names} for _ in range(STEPS)
     ]
 
     def episode() -> int:
@@ -67,11 +76,11 @@ def reference(scenario: str) -> Callable[[], int]:
     return episode
 
 
-def vmas(scenario: str, batch_size: int) -> Callable[[], int] | None:
+def vmas(scenario: str, batch_size: int, continuous: bool = False) -> Callable[[], int] | None:
     """The same for VMAS, if it is installed and has the scenario."""
     try:
         make = importlib.import_module("vmas").make_env
-        settings = {"num_envs": batch_size, "device": "cpu", "continuous_actions": False}
+        settings = {"num_envs": batch_size, "device": "cpu", "continuous_actions": continuous}
         env = make(scenario=VMAS[scenario], max_steps=None, **settings)
     except Exception:  # whatever keeps it from running, there is no number
         return None
@@ -114,6 +123,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scenarios", nargs="+", default=SCENARIOS.names())
     parser.add_argument("--precision", default="float64", choices=("float64", "float32"))
+    parser.add_argument("--continuous", action="store_true", help="continuous actions")
     parser.add_argument("--profile", help="a scenario: print where its time goes instead")
     parser.add_argument("--worlds", type=int, nargs="+", default=list(WORLDS))
     args = parser.parse_args()
@@ -126,8 +136,9 @@ def main() -> None:
     print("| scenario | " + " | ".join(columns) + " |")
     print("|---" * (len(columns) + 1) + "|")
     for scenario in args.scenarios:
-        episodes = [native(scenario, worlds, args.precision) for worlds in args.worlds]
-        players = [*episodes, reference(scenario), vmas(scenario, args.worlds[-1])]
+        kind = args.continuous
+        episodes = [native(scenario, worlds, args.precision, kind) for worlds in args.worlds]
+        players = [*episodes, reference(scenario, kind), vmas(scenario, args.worlds[-1], kind)]
         cells = [
             f"{rate(episode, args.seconds, args.repeats):,.0f}" if episode else "-"
             for episode in players

@@ -18,6 +18,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from config.load import load_config
+from envs._check_numbers import choose_numbers
 from envs.base import BatchedEnv, make_env
 
 
@@ -31,7 +32,10 @@ def play(env: BatchedEnv, seconds: float, generator: torch.Generator) -> float:
             spent += time.process_time() - started
             while not (step.terminated | step.truncated).all():
                 luck = torch.rand(step.avail.shape, generator=generator)
-                actions = luck.masked_fill(~step.avail, -1.0).argmax(dim=2)
+                if env.info.is_continuous:
+                    actions = choose_numbers(env.info, luck)
+                else:
+                    actions = luck.masked_fill(~step.avail, -1.0).argmax(dim=2)
                 n_steps += int((~(step.terminated | step.truncated)).sum())
                 started = time.process_time()
                 step = env.step(actions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,13 +10,16 @@ from tests.host_reads import host_reads
 from tests.runs import tiny
 
 from config.schema import RunConfig
+from envs.base import make_env
 from run import Run
+from utils.registry import ENVS as ENVIRONMENTS
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = sorted(path.stem for path in (ROOT / "src/config/algs").glob("*.yaml"))
 # Python environments are of other libraries, and compute on the host.
 NATIVE = [p for p in (ROOT / "src/config/envs").glob("*.yaml") if "env: gymma" not in p.read_text()]
-ENVS = sorted(path.stem for path in NATIVE if path.stem != "pettingzoo")
+NUMBERS = ("allocation",)  # their actions are continuous
+ENVS = sorted(path.stem for path in NATIVE if path.stem not in ("pettingzoo", *NUMBERS))
 FEATURES = ("agp_structured",)  # methods that need an environment with action features
 SCALED = ("reward_scaling=meanstd", "env_args.max_cycles=4", "lr_schedule=linear")
 
@@ -59,6 +63,32 @@ def test_no_environment_asks_unless_it_says_so(env: str) -> None:
     run = warm(tiny("vdn", env, *settings))
     asked = host_reads(lambda: (run.advance(), run.test_runner.collect(0, greedy=True)))
     assert (asked == {}) == run.runner.env.info.stays_on_device
+
+
+TEAM = {"protocol": "team_vs_fixed", "max_cycles": 3}
+CONTINUOUS = [
+    ("allocation", {}),
+    ("mpe", {"scenario": "reference", "protocol": "all_common", "max_cycles": 3}),
+    ("mpe", {"scenario": "crypto", "opponent": "scripted", **TEAM}),
+    ("mpe", {"scenario": "world_comm", "opponent": "scripted", **TEAM}),
+    ("mpe", {"scenario": "push", "opponent": "random", **TEAM}),
+]
+
+
+@pytest.mark.parametrize(("name", "settings"), CONTINUOUS)
+def test_no_continuous_environment_asks(name: str, settings: dict[str, Any]) -> None:
+    kind = {"continuous_actions": True} if name == "mpe" else {}
+    config = ENVIRONMENTS.get(name).config(**settings, **kind)
+    env = make_env(name, config, 4, torch.device("cpu"), 1, "test")
+    actions = torch.rand(4, env.info.n_agents, env.info.n_actions)
+
+    def episode() -> None:
+        env.reset()
+        for _ in range(env.info.episode_limit + 1):
+            env.step(actions)
+
+    episode()
+    assert host_reads(episode) == {}
 
 
 def test_what_the_count_finds() -> None:

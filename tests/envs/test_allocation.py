@@ -79,6 +79,14 @@ def test_what_is_seen_and_what_can_be_done() -> None:
     assert set(end.metrics) == set(env.info.metric_descriptions)
 
 
+def test_uniform_efforts_earn_what_the_bounds_say() -> None:
+    """The lower bound of `analysis/bounds.yaml`."""
+    env = Allocation(AllocationConfig(), 100_000, CPU, 1, "test")
+    env.reset()
+    efforts = torch.rand(100_000, 6, 1, generator=torch.Generator().manual_seed(2))
+    assert env.step(efforts).reward.mean().item() == pytest.approx(-0.5968, abs=0.02)
+
+
 @pytest.mark.parametrize(
     ("settings", "text"),
     [

@@ -141,10 +141,12 @@ def test_contract(settings: dict[str, Any]) -> None:
     assert text.startswith("mpe passes all checks."), text
 
 
-def test_episodes_do_not_depend_on_the_number_of_workers() -> None:
+@pytest.mark.parametrize("continuous", [False, True])
+def test_episodes_do_not_depend_on_the_number_of_workers(continuous: bool) -> None:
     played = []
     for n_workers in (0, 2):
-        env = Mpe(MpeConfig("crypto", n_workers=n_workers, **ON_MPE2), 3, CPU, 1, "test")
+        config = MpeConfig("crypto", n_workers=n_workers, continuous_actions=continuous, **ON_MPE2)
+        env = Mpe(config, 3, CPU, 1, "test")
         luck = torch.Generator().manual_seed(3)
         shown = [env.reset(), *(env.step(random_actions(env, luck)) for _ in range(25))]
         played.append(shown)
