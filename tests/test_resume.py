@@ -47,6 +47,8 @@ CASES = {
     "maddpg": ("maddpg", ("agent_args.share_parameters=False", "reward_scaling=meanstd")),
     "mat": ("mat", ("batch_size=16", "agent_args.heads=2", "obs_last_action=True")),
     "coma": ("coma", ("batch_size=16", "learner_args.critic_epochs=2", "env_args.n_agents=4")),
+    "continuous": ("agp_pg", ("env=allocation", "batch_size=16", "agent_args.head=node")),
+    "continuous_maddpg": ("maddpg", ("env=allocation",)),
     # The row at 40 tells of the update at 24; the checkpoint at 32 lies between.
     "row_of_an_older_update": ("vdn", ("log_interval=40", "train_every_episodes=24")),
 }

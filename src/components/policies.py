@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from envs.base import EnvInfo
 
 LOG_STD_RANGE = (-5.0, 1.0)  # of `SquashedNormal`, before tanh
+MEAN_RANGE = 5.0  # its means lie between this and its negative, tanh(5) = 0.9999
 QUADRATURE_POINTS = 32  # of its entropy
 
 
@@ -216,10 +217,12 @@ class Bounds:
 class SquashedNormal:
     """Policies over vectors: low + half (1 + tanh z), z normal with a mean and deviation by number.
 
-    The mode is the image of the mean of z. An action on a bound counts as one just inside.
+    The mode is the image of the mean of z. Means are kept within `MEAN_RANGE` by another tanh:
+    nearer to a bound float32 could not tell z from the action, and ratios of densities would
+    overflow. An action on a bound counts as one just inside.
 
     Args:
-        outputs: [..., N, 2 A], means of z and then logarithms of its deviations.
+        outputs: [..., N, 2 A], means of z before they are limited, logarithms of its deviations.
         avail: [..., N, A] bool, the numbers that an agent has.
         bounds: of the N agents.
 
@@ -230,7 +233,8 @@ class SquashedNormal:
     label: ClassVar[str] = "continuous policies"
 
     def __init__(self, outputs: Tensor, avail: Tensor, bounds: Bounds):
-        self.mean, log_std = outputs.chunk(2, dim=-1)
+        mean, log_std = outputs.chunk(2, dim=-1)
+        self.mean = MEAN_RANGE * (mean / MEAN_RANGE).tanh()
         self.log_std = log_std.clamp(*LOG_STD_RANGE)
         self.avail, self.bounds = avail, bounds
 

@@ -5,6 +5,7 @@ import torch
 from tests.fake_envs import CPU, normal, rng
 
 from components.policies import (
+    MEAN_RANGE,
     Bounds,
     SquashedNormal,
     entropy,
@@ -78,7 +79,8 @@ HAVE = torch.tensor([[True, True], [True, False]])
 
 def squashed(mean: float, log_std: float) -> SquashedNormal:
     """Two agents, the second one with one number only; [N, 2 A]."""
-    outputs = torch.tensor([mean, mean, log_std, log_std]).expand(2, 4)
+    raw = MEAN_RANGE * math.atanh(mean / MEAN_RANGE)
+    outputs = torch.tensor([raw, raw, log_std, log_std]).expand(2, 4)
     return SquashedNormal(outputs, HAVE, BOUNDS)
 
 
@@ -102,7 +104,8 @@ def test_densities_and_entropies_of_squashed_normals(mean: float, log_std: float
 
 
 def test_squashed_samples_lie_within_bounds_and_average_as_they_should() -> None:
-    outputs = torch.tensor([0.5, 0.5, -0.5, -0.5]).expand(20_000, 2, 4)
+    raw = MEAN_RANGE * math.atanh(0.5 / MEAN_RANGE)
+    outputs = torch.tensor([raw, raw, -0.5, -0.5]).expand(20_000, 2, 4)
     policy = SquashedNormal(outputs, HAVE.expand(20_000, 2, 2), BOUNDS)
     actions = policy.sample(rng())
     assert actions.shape == (20_000, 2, 2)
@@ -123,3 +126,16 @@ def test_actions_on_a_bound_have_finite_densities_and_gradients() -> None:
     assert outputs.grad is not None
     assert outputs.grad.isfinite().all()
     assert not outputs.grad[1, [1, 3]].any()  # a number that the agent does not have
+
+
+def test_a_policy_near_a_bound_knows_the_densities_of_its_own_samples() -> None:
+    n = 1000
+    outputs = torch.tensor([50.0, 50.0, -5.0, -5.0]).expand(n, 2, 4)  # as far and narrow as it goes
+    policy = SquashedNormal(outputs, HAVE.expand(n, 2, 2), BOUNDS)
+    noise = policy.noise(rng())
+    found = policy.log_prob(policy.vector_sample(noise))
+    z = policy.mean + policy.log_std.exp() * noise
+    exact = torch.distributions.Normal(policy.mean, policy.log_std.exp()).log_prob(z)
+    exact = exact + 2 * z.cosh().log() - BOUNDS.half.log()
+    wanted = torch.where(HAVE, exact, 0.0).sum(dim=2)
+    torch.testing.assert_close(found, wanted, atol=1.0, rtol=0)
