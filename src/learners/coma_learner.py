@@ -21,7 +21,6 @@ from typing_extensions import override
 from components.action_selectors import greedy_actions
 from components.episode_batch import EpisodeBatch
 from components.masking import of_present, taken
-from components.policies import log_policy
 from components.returns import lambda_returns
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
 from learners.base import Details
@@ -86,7 +85,7 @@ class COMALearner(OnPolicyLearner):
         actions = batch.actions
         if has_next:  # where no action was taken a sampled one stands for it
             avail = batch.avail
-            log_pi = log_policy(self.controller.outputs(batch, t + 1), avail)
+            log_pi = self.log_policies(self.agent_inputs(batch, t + 1))
             sampled = greedy_actions(log_pi + self.noise(log_pi.shape), avail)  # [B, T+1, N]
             was_taken, past = (functional.pad(x, (0, 0, 0, 1)) for x in (batch.valid, actions))
             actions = torch.where(was_taken, past, sampled)
@@ -108,7 +107,7 @@ class COMALearner(OnPolicyLearner):
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
         """- mean A log pi - weight x entropy + value_coef x squared TD error, of `prepare`'s."""
         assert isinstance(batch, TargetedBatch)
-        log_pi = self.log_policies(batch)  # [B, T, N, A]
+        log_pi = self.log_policies(self.agent_inputs(batch, batch.n_steps))  # [B, T, N, A]
         q = self._values(self.critic, batch, batch.actions)  # [B, T, N, A]
         q_taken = taken(q, batch.actions)  # [B, T, N]
         advantage = (q_taken - (log_pi.exp() * q).sum(dim=3)).detach()  # [B, T, N]

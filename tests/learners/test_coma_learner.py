@@ -68,7 +68,7 @@ def test_loss_equals_the_slow_loop(rich: bool) -> None:
         steps = range(one.n_steps)
         taken = [one.actions[0, t].tolist() for t in steps]
         old = [value_of(learner.target["critic"], learner, one, t, taken[t]) for t in steps]
-        log_pi = learner.log_policies(one)[0].detach()
+        log_pi = learner.log_policies(learner.agent_inputs(one, one.n_steps))[0].detach()
         for t in steps:
             for i in range(info.n_agents):
                 if one.is_active is not None and not one.is_active[0, t, i]:

@@ -203,7 +203,7 @@ def test_one_epoch_and_one_minibatch_are_the_advantage_actor_critic(critic: str)
     assert prepared.old_log_prob.requires_grad is False
     ours = gradients(learner, prepared)
     learner.online.zero_grad()
-    log_pi = learner.log_policies(batch)
+    log_pi = learner.log_policies(learner.agent_inputs(batch, batch.n_steps))
     gain = prepared.advantage * learner.log_prob(log_pi, batch)
     bonus = 0.3 * learner.mean(entropy(log_pi), batch)
     own = learner.controller.agent_inputs(batch, batch.n_steps).x
