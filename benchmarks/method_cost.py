@@ -7,7 +7,8 @@ Methods are names of files in `config/algs`, by default all. Each is built as a 
 the environment's own protocol, in this process and on one thread. The methods are measured in
 turns, `--repeats` times, because machines drift: a row gives medians of CPU milliseconds, and the
 median of the ratios to QMIX measured in the same turn. Acting is what it takes to choose the
-actions of one round of collected episodes, without the environment's and the replay's work.
+actions of one round of collected episodes, without the environment's and the replay's work. The
+column `episodes` says how many a gradient step takes and how many act at once, by the preset.
 """
 
 import argparse
@@ -98,8 +99,8 @@ def table(algs: list[str], env: str, repeats: int) -> str:
         for method in methods.values():
             method.measure()
     rows = [
-        "| method | gradient step, ms | of qmix's | acting, ms | of qmix's | weights |",
-        "|---|---|---|---|---|---|",
+        "| method | gradient step, ms | of qmix's | acting, ms | of qmix's | episodes | weights |",
+        "|---|---|---|---|---|---|---|",
     ]
     yardstick = methods[YARDSTICK]
     for alg, method in methods.items():
@@ -111,10 +112,9 @@ def table(algs: list[str], env: str, repeats: int) -> str:
             ratio = statistics.median(a / b for a, b in zip(mine, other, strict=True))
             cells += [f"{statistics.median(mine):.2f}", f"{ratio:.2f}"]
         weights = sum(p.numel() for p in method.run.learner.online.parameters())
-        rows.append(f"| {alg} | {' | '.join(cells)} | {weights:,} |")
-    config = yardstick.run.config
-    sizes = f"{config.batch_size} episodes in a gradient step, {config.batch_size_run} acting"
-    return "\n".join([f"{env}: {sizes}", "", *rows, *refused])
+        episodes = f"{method.batch.n_episodes} / {method.run.runner.env.batch_size}"
+        rows.append(f"| {alg} | {' | '.join(cells)} | {episodes} | {weights:,} |")
+    return "\n".join([f"{env}:", "", *rows, *refused])
 
 
 def main() -> None:

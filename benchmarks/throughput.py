@@ -2,10 +2,12 @@
 
     python benchmarks/throughput.py
     python benchmarks/throughput.py --env mpe_spread --algos iql with train_every_episodes=1
+    python benchmarks/throughput.py --env mpe_spread --algos mappo mat
     python benchmarks/throughput.py --algos vdn qmix --beside 'python x.py --algo {algo}'
 
-Equal work: 8 environments, one gradient step on 32 episodes for each 8 collected unless a setting
-says otherwise, one thread; agents of 64 units, as the environment's YAML makes them. The framework
+Equal work: 8 environments, one gradient step on 32 episodes for each 8 collected, and for on-policy
+methods 32 environments whose episodes are one batch, unless a setting says otherwise; one thread;
+agents of 64 units, as the environment's YAML makes them. The framework
 and the yardstick run in turns, each in a process of its own; a row gives medians and the median of
 the ratios of neighbouring runs, because machines drift. The default yardstick, `bare_loop.py`,
 knows Top-K and no graphs. Any command is one that prints a last line of JSON with
@@ -24,15 +26,16 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SETTINGS = [  # later ones win, so that a setting on the command line does
-    "batch_size_run=8",
-    "batch_size=32",
-    "train_every_episodes=8",
     "obs_agent_id=True",
     "t_max=1000000000",
     "test_interval=1000000000",
     "checkpoint_interval=1000000000",
     "show_progress=False",
 ]
+WORK = {  # by the method's buffer
+    "replay": ["batch_size_run=8", "batch_size=32", "train_every_episodes=8"],
+    "rollout": ["batch_size_run=32", "batch_size=32"],
+}
 PHASES = ("act", "env", "store", "train")
 
 
@@ -42,9 +45,10 @@ def measure(algo: str, env: str, settings: list[str], seconds: float) -> dict[st
     from config.load import load_config
     from run import Run
 
-    config = load_config(algo, env, [*SETTINGS, *settings])
+    work = WORK[load_config(algo, env, settings).buffer]
+    config = load_config(algo, env, [*SETTINGS, *work, *settings])
     run = Run(config)
-    while run.buffer.n_episodes < config.batch_size:
+    while run.learner.updates == 0:
         run.advance()
     end = time.perf_counter() + seconds / 2
     while time.perf_counter() < end:

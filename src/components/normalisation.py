@@ -5,6 +5,7 @@ layer); Yu et al., arXiv 2103.01955. The moments follow the targets as the polic
 has the weight 1/n of the n-th batch, but at least `LEAST_WEIGHT`.
 """
 
+import sys
 from typing import Any
 
 import torch
@@ -86,14 +87,17 @@ class AdvantageScaler:
         self.deviation.copy_(masked_mean(centred.square(), mask).sqrt())
         return centred / self.deviation.clamp(min=LEAST_DEVIATION) if self.enabled else advantage
 
-    def warning(self, deviation: float) -> str:
-        """What to say, once, if this deviation is so small that noise is amplified."""
-        if not self.enabled or deviation >= LEAST_DEVIATION or self._has_warned:
-            return ""
+    def last_deviation(self) -> Tensor:
+        """A copy of `deviation`; warns, once, if it is so small that noise is amplified."""
+        deviation = self.deviation.clone()
+        if not self.enabled or self._has_warned or deviation >= LEAST_DEVIATION:
+            return deviation
         self._has_warned = True
-        return (
+        print(
             f"warning: the advantages' deviation is {deviation:.2g}, below {LEAST_DEVIATION}: all "
             f"actions seem equally good, and normalising amplifies noise. If the policy has not "
             f"learnt yet, use learner_args.normalise_advantage=False and a larger "
-            f"learner_args.entropy_start."
+            f"learner_args.entropy_start.",
+            file=sys.stderr,
         )
+        return deviation

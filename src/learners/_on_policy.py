@@ -24,7 +24,7 @@ from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._sampling import SamplingLearner
 from learners.base import Details, Learner
-from modules.agents.base import ChoosesInOrder
+from modules.agents.base import AgentInputs, ChoosesInOrder
 from modules.critics.base import Critic, CriticInputs
 from modules.initialisation import orthogonal_weights
 from utils.errors import refuse
@@ -164,25 +164,33 @@ class OnPolicyLearner(SamplingLearner):
             f"collected"
         )
 
-    def state_values(self, batch: EpisodeBatch, n_steps: int) -> Tensor:
-        """The critic's values of the first L = `n_steps` states, [B, L, C]; 0 of absent agents."""
+    def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
+        """What policies and critic see of the first L = `n_steps` steps.
+
+        A critic that reads the policies' encoder shares its one pass with them.
+        """
         inputs = self.controller.agent_inputs(batch, n_steps)
+        if self.critic.needs_encoder:
+            inputs.encoded = cast(ChoosesInOrder, self.controller.agent).encode(inputs)
+        return inputs
+
+    def state_values(self, batch: EpisodeBatch, inputs: AgentInputs) -> Tensor:
+        """The critic's values of the states of L steps, [B, L, C]; 0 of absent agents."""
+        steps = slice(0, inputs.x.shape[1])
         seen = CriticInputs(
-            state=batch.state[:, :n_steps],
+            state=batch.state[:, steps],
             own=inputs.x,
             is_active=inputs.is_active,
+            encoded=inputs.encoded,
             avail=inputs.avail,
             action_features=inputs.action_features,
         )
-        if self.critic.needs_encoder:
-            seen.encoded = cast(ChoosesInOrder, self.controller.agent).encode(inputs)
         values: Tensor = self.critic(seen)
-        return of_present(values, batch, slice(0, n_steps)) if values.shape[2] > 1 else values
+        return of_present(values, batch, steps) if values.shape[2] > 1 else values
 
-    def policies(self, batch: EpisodeBatch) -> Policy:
-        """The agents' policies at steps [B, T, N]."""
-        t = batch.n_steps
-        return self.controller.policy(self.controller.outputs(batch, t), batch.avail[:, :t])
+    def policies(self, inputs: AgentInputs) -> Policy:
+        """The agents' policies at steps and agents [B, L, N]."""
+        return self.controller.policy(self.controller.agent(inputs, None)[0], inputs.avail)
 
     def log_prob(self, policy: Policy, batch: EpisodeBatch) -> Tensor:
         """Of the actions that were taken, [B, T, N]; 0 of agents that take no part."""

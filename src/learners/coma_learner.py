@@ -84,8 +84,7 @@ class COMALearner(OnPolicyLearner):
         t, has_next = batch.n_steps, self.controller.info.truncates
         actions = batch.actions
         if has_next:  # where no action was taken a sampled one stands for it
-            avail = batch.avail
-            policy = Categorical(self.controller.outputs(batch, t + 1), avail)
+            policy = self.policies(self.agent_inputs(batch, t + 1))
             sampled = policy.sample(self.generator)  # [B, T+1, N]
             was_taken, past = (functional.pad(x, (0, 0, 0, 1)) for x in (batch.valid, actions))
             actions = torch.where(was_taken, past, sampled)
@@ -107,7 +106,7 @@ class COMALearner(OnPolicyLearner):
     def loss(self, batch: EpisodeBatch) -> tuple[Tensor, Details]:
         """- mean A log pi - weight x entropy + value_coef x squared TD error, of `prepare`'s."""
         assert isinstance(batch, TargetedBatch)
-        policy = self.policies(batch)
+        policy = self.policies(self.agent_inputs(batch, batch.n_steps))
         assert isinstance(policy, Categorical)
         q = self._values(self.critic, batch, batch.actions)  # [B, T, N, A]
         q_taken = taken(q, batch.actions)  # [B, T, N]

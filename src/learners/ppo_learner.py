@@ -9,7 +9,6 @@ recomputed rather than stored; minibatches are of whole episodes, so that memori
 time limits are bootstrapped; padding and absent agents enter nothing; values are not clipped.
 """
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -116,8 +115,10 @@ class PPOLearner(OnPolicyLearner):
     @torch.no_grad()
     def prepare(self, batch: EpisodeBatch) -> PPOBatch:
         """Old log-probabilities, advantages and the critic's targets. Moves the value moments."""
-        old_log_prob = self.log_prob(self.policies(batch), batch)  # [B, T, N]
-        values = self.state_values(batch, batch.n_steps + self.controller.info.truncates)
+        t = batch.n_steps
+        inputs = self.agent_inputs(batch, t + self.controller.info.truncates)
+        old_log_prob = self.log_prob(self.policies(inputs.window(0, t)), batch)  # [B, T, N]
+        values = self.state_values(batch, inputs)  # [B, T or T+1, C]
         reward = self.reward_scaler.scale(batch.reward)
         mask = self.mask(values, batch)
         advantage, target = self.advantages.estimate(batch, reward, values, mask)  # [B, T, C]
@@ -128,27 +129,19 @@ class PPOLearner(OnPolicyLearner):
         """- surrogate - weight x entropy + value_coef x error of the critic, of `prepare`'s."""
         assert isinstance(batch, PPOBatch)
         clip, advantage = self.config.clip, batch.advantage
-        policy = self.policies(batch)
+        inputs = self.agent_inputs(batch, batch.n_steps)
+        policy = self.policies(inputs)
         change = self.log_prob(policy, batch) - batch.old_log_prob  # [B, T, N]
         if self.config.ratio == "joint":
             change = change.sum(dim=2, keepdim=True)  # [B, T, 1]
         ratio = change.exp()
         clipped = ratio.clamp(1 - clip, 1 + clip)
         policy_loss = -self.mean(torch.minimum(ratio * advantage, clipped * advantage), batch)
-        value_error = self.state_values(batch, batch.n_steps) - batch.target  # [B, T, C]
-        value_loss = self.mean(value_error.square(), batch)
+        value_loss = self.mean((self.state_values(batch, inputs) - batch.target).square(), batch)
         loss, details = self.sum_of_losses(policy_loss, value_loss, policy, batch)
         ratio, change = ratio.detach(), change.detach()
         return loss, details | {
             "clip_fraction": lambda: self.mean(((ratio - 1).abs() > clip).float(), batch),
             "approx_kl": lambda: self.mean(ratio - 1 - change, batch),
-            "advantage_sd": self.advantages.scaler.deviation.clone,
+            "advantage_sd": self.advantages.scaler.last_deviation,
         }
-
-    def metrics(self) -> dict[str, float]:
-        """The learner's metrics; warns once if normalising advantages only amplifies noise."""
-        row = super().metrics()
-        warning = self.advantages.scaler.warning(row["advantage_sd"]) if row else ""
-        if warning:
-            print(warning, file=sys.stderr)
-        return row

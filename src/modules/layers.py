@@ -23,7 +23,7 @@ class SequenceGRU(nn.Module):
     def __init__(self, input_dim: int, hidden_dim: int):
         super().__init__()
         self.hidden_dim = hidden_dim
-        self.gru = nn.GRU(input_dim, hidden_dim, batch_first=True)
+        self.gru = nn.GRU(input_dim, hidden_dim)
 
     def forward(
         self, x: Tensor, hidden: Tensor | None, resets: Tensor | None = None
@@ -43,10 +43,10 @@ class SequenceGRU(nn.Module):
             return self._with_resets(x, hidden, resets)
         if length == 1:
             return self._one_step(x, hidden)
-        rows = x.transpose(1, 2).reshape(b * n, length, f)
+        rows = x.transpose(0, 1).reshape(length, b * n, f)
         start = None if hidden is None else hidden.reshape(1, b * n, self.hidden_dim)
         out, last = self.gru(rows, start)
-        return out.view(b, n, length, -1).transpose(1, 2), last.view(b, n, -1)
+        return out.view(length, b, n, -1).transpose(0, 1), last.view(b, n, -1)
 
     def _with_resets(
         self, x: Tensor, hidden: Tensor | None, resets: Tensor

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from build import build_controller, build_learner
 from components.action_selectors import CategoricalConfig, PolicySampler, greedy_actions
-from components.policies import log_policy
+from components.policies import Categorical, log_policy
 from components.settings import ExplorationSettings
 from config.load import load_config
 from envs.base import EnvInfo
@@ -86,7 +86,7 @@ def test_act_gives_what_greedy_agents_choose_by() -> None:
 
 def test_the_critics_loss_trains_the_encoder_and_not_the_decoder() -> None:
     learner, batch = make(), fake_batch(INFO)
-    learner.state_values(batch, 7).square().sum().backward()
+    learner.state_values(batch, learner.agent_inputs(batch, 7)).square().sum().backward()
     agent = learner.controller.agent
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in agent.encoder.parameters())
     assert all(p.grad is None for p in agent.decoder.parameters())
@@ -96,14 +96,35 @@ def test_values_know_all_observations_and_no_actions() -> None:
     info = fake_info()
     learner, batch = make(info, "obs_last_action=False"), fake_batch(info)
     with torch.no_grad():
-        values = learner.state_values(batch, 7)
+        values = learner.state_values(batch, learner.agent_inputs(batch, 7))
         assert values.shape == (4, 7, 3)
         actions = batch.actions
         batch.actions = 3 - actions
-        assert torch.equal(learner.state_values(batch, 7), values)
+        assert torch.equal(learner.state_values(batch, learner.agent_inputs(batch, 7)), values)
         batch.actions = actions
         batch.obs[:, :, 0] += 1.0
-        assert ((learner.state_values(batch, 7) - values).abs().amax(dim=(0, 1)) > 1e-4).all()
+        assert (
+            (learner.state_values(batch, learner.agent_inputs(batch, 7)) - values)
+            .abs()
+            .amax(dim=(0, 1))
+            > 1e-4
+        ).all()
+
+
+def test_a_gradient_step_runs_the_encoder_once() -> None:
+    learner, batch = make(), fake_batch(INFO)
+    prepared = learner.prepare(batch)
+    agent, calls = learner.controller.agent, []
+    agent.encoder.register_forward_hook(lambda *_: calls.append(1))
+    learner.loss(prepared)[0].backward()
+    assert len(calls) == 1
+    with torch.no_grad():
+        inputs = learner.agent_inputs(batch, batch.n_steps)
+        alone = learner.controller.agent_inputs(batch, batch.n_steps)  # the policies encode
+        first, second = learner.policies(inputs), learner.policies(alone)
+        assert isinstance(first, Categorical)
+        assert isinstance(second, Categorical)
+        assert torch.equal(first.log_probs, second.log_probs)
 
 
 def test_another_critic_reads_the_state() -> None:

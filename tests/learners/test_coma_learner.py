@@ -68,7 +68,8 @@ def test_loss_equals_the_slow_loop(rich: bool) -> None:
         steps = range(one.n_steps)
         taken = [one.actions[0, t].tolist() for t in steps]
         old = [value_of(learner.target["critic"], learner, one, t, taken[t]) for t in steps]
-        log_pi = learner.policies(one).log_probs[0].detach()
+        inputs = learner.agent_inputs(one, one.n_steps)
+        log_pi = learner.policies(inputs).log_probs[0].detach()
         for t in steps:
             for i in range(info.n_agents):
                 if one.is_active is not None and not one.is_active[0, t, i]:

@@ -202,7 +202,7 @@ def test_one_epoch_and_one_minibatch_are_the_advantage_actor_critic(critic: str)
     assert prepared.old_log_prob.requires_grad is False
     ours = gradients(learner, prepared)
     learner.online.zero_grad()
-    policy = learner.policies(batch)
+    policy = learner.policies(learner.agent_inputs(batch, batch.n_steps))
     gain = prepared.advantage * learner.log_prob(policy, batch)
     bonus = 0.3 * learner.mean(policy.entropy(), batch)
     own = learner.controller.agent_inputs(batch, batch.n_steps).x

@@ -28,6 +28,7 @@ class AgentInputs:
     is_active: Tensor | None = None  # [B, L, N] bool
     actions: Tensor | None = None  # [B, L, N] int64, taken ones, for agents that choose in order
     resets: Tensor | None = None  # [B, L] bool, the memory is zero before such steps; None: nowhere
+    encoded: Tensor | None = None  # [B, L, N, d], of `ChoosesInOrder.encode`, if it is known
 
     def window(self, start: int, stop: int) -> "AgentInputs":
         """Views of steps `start` to `stop - 1`."""
@@ -42,6 +43,7 @@ class AgentInputs:
             cut(self.is_active),
             cut(self.actions),
             cut(self.resets),
+            cut(self.encoded),
         )
 
 

@@ -87,8 +87,8 @@ class MATAgent(nn.Module):
         assert inputs.actions is not None, "the order needs actions: use mat_controller"
         check(inputs.actions, "B L N", check(inputs.x, "B L N F"))
         tokens = self._tokens(inputs.actions, inputs.is_active).flatten(0, 1)
-        encoded = self.encode(inputs).flatten(0, 1)
-        logits, _ = self.decoder(tokens, encoded, self._causal(inputs.is_active))
+        encoded = self.encode(inputs) if inputs.encoded is None else inputs.encoded
+        logits, _ = self.decoder(tokens, encoded.flatten(0, 1), self._causal(inputs.is_active))
         return logits.unflatten(0, inputs.x.shape[:2]), hidden
 
     def encode(self, inputs: AgentInputs) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from components.settings import AgentSettings
 from envs.base import EnvInfo
 from modules.agents.base import AgentSizes
+from utils.errors import outside, refuse
 
 
 @dataclass(slots=True)
@@ -23,6 +24,16 @@ class CriticInputs:
     encoded: Tensor | None = None  # [B, L, N, d], by the policies' encoder, if it reads that
     avail: Tensor | None = None  # [B, L, N, A] bool, actions that are available
     action_features: Tensor | None = None  # [B, L, N, A, F'], what the actions are
+
+
+@dataclass(frozen=True)
+class MLPCriticConfig:
+    """Settings of critics that are one network of linear layers."""
+
+    hidden_layers: int = 2  # hidden layers of `hidden_dim` units, at least 1
+
+    def __post_init__(self) -> None:
+        refuse(*outside(self, 1, 100, "hidden_layers"))
 
 
 @dataclass(frozen=True)

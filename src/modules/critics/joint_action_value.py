@@ -9,21 +9,16 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from modules.critics.base import Critic, CriticInputs, CriticSizes
+from modules.critics.base import Critic, CriticInputs, CriticSizes, MLPCriticConfig
 from modules.layers import mlp
-from utils.errors import outside, refuse
 from utils.registry import CRITICS
 
 
 @dataclass(frozen=True)
-class JointActionValueConfig:
+class JointActionValueConfig(MLPCriticConfig):
     """Settings of `joint_action_value`."""
 
     share_parameters: bool = True  # false: separate weights for each agent, as in the paper
-    hidden_layers: int = 2  # hidden layers of `hidden_dim` units, at least 1
-
-    def __post_init__(self) -> None:
-        refuse(*outside(self, 1, 100, "hidden_layers"))
 
 
 @CRITICS.register("joint_action_value", config=JointActionValueConfig)

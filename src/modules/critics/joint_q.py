@@ -12,21 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from modules.critics.base import Critic, CriticInputs, CriticSizes
+from modules.critics.base import Critic, CriticInputs, CriticSizes, MLPCriticConfig
 from modules.initialisation import orthogonal_mlp
-from utils.errors import outside, refuse
 from utils.registry import CRITICS
 from utils.shapes import check
 
 
 @dataclass(frozen=True)
-class JointQConfig:
+class JointQConfig(MLPCriticConfig):
     """Settings of `joint_q`."""
-
-    hidden_layers: int = 2  # hidden layers of `hidden_dim` units, at least 1
-
-    def __post_init__(self) -> None:
-        refuse(*outside(self, 1, 100, "hidden_layers"))
 
 
 @CRITICS.register("joint_q", config=JointQConfig)

@@ -9,21 +9,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from modules.critics.base import Critic, CriticInputs, CriticSizes
+from modules.critics.base import Critic, CriticInputs, CriticSizes, MLPCriticConfig
 from modules.initialisation import orthogonal_mlp
-from utils.errors import outside, refuse
 from utils.registry import CRITICS
 from utils.shapes import check
 
 
 @dataclass(frozen=True)
-class OwnValueConfig:
+class OwnValueConfig(MLPCriticConfig):
     """Settings of `own_value`."""
-
-    hidden_layers: int = 2  # hidden layers of `hidden_dim` units, at least 1
-
-    def __post_init__(self) -> None:
-        refuse(*outside(self, 1, 100, "hidden_layers"))
 
 
 @CRITICS.register("own_value", config=OwnValueConfig)
