@@ -11,7 +11,7 @@ from torch import nn
 from components.action_selectors import ActionSelector
 from components.buffers.base import EpisodeBuffer, require_memory
 from components.episode_batch import EpisodeBatch
-from components.policies import SquashedNormal
+from components.squashed_normal import SquashedNormal
 from config.load import load_recorded
 from config.plugins import as_of_today
 from config.schema import RunConfig

@@ -7,8 +7,8 @@ import torch
 from tests.host_reads import host_reads
 from tests.runs import rows, tiny, train
 
-from components.policies import SquashedNormal
 from components.spaces import Box
+from components.squashed_normal import SquashedNormal
 from config.load import load_config, load_recorded
 from config.search_path import available
 from evaluate import evaluate

@@ -11,12 +11,12 @@ from components.policies import (
     Categorical,
     JointAction,
     PolicyMaker,
-    SquashedNormal,
     greedy_actions,
     log_policy,
 )
 from components.schedules import LinearSchedule, Number
 from components.settings import ExplorationSettings
+from components.squashed_normal import SquashedNormal
 from utils.errors import outside, refuse
 from utils.registry import SELECTORS
 

@@ -28,9 +28,10 @@ from torch.nn import functional
 
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries
-from components.policies import Categorical, Policy, SquashedNormal
+from components.policies import Categorical, Policy
 from components.returns import lambda_returns
 from components.settings import TrainingSettings
+from components.squashed_normal import SquashedNormal
 from controllers.basic_controller import BasicController
 from learners._sampling import SamplingLearner
 from learners.base import Details, Learner

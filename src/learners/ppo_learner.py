@@ -19,8 +19,9 @@ from typing_extensions import override
 
 from components.advantages import AdvantageEstimator, AdvantageSettings
 from components.episode_batch import EpisodeBatch
-from components.policies import Categorical, SquashedNormal
+from components.policies import Categorical
 from components.settings import ExperienceSettings, TrainingSettings
+from components.squashed_normal import SquashedNormal
 from controllers.basic_controller import BasicController
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
 from learners.base import Details

@@ -12,8 +12,9 @@ from torch.nn import functional
 
 from build import build_controller, build_learner
 from components.episode_batch import EpisodeBatch
-from components.policies import ActionValues, Categorical, JointAction, SquashedNormal
+from components.policies import ActionValues, Categorical, JointAction
 from components.schedules import LinearSchedule
+from components.squashed_normal import SquashedNormal
 from config.combinations import check_combination
 from config.load import load_config
 from config.search_path import available
