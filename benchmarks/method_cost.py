@@ -2,8 +2,9 @@
 
     python benchmarks/method_cost.py
     python benchmarks/method_cost.py dcg dicg --envs topk mpe_world_comm --repeats 7
+    python benchmarks/method_cost.py agp agp,agent_args.graph.nodes=factors --envs mpe_reference
 
-Methods are names of files in `config/algs`, by default all. Each is built as a run builds it, with
+Methods are names of files in `config/algs`, by default all; settings may follow after commas. Each is built as a run builds it, with
 the environment's own protocol, in this process and on one thread. The methods are measured in
 turns, `--repeats` times, because machines drift: a row gives medians of CPU milliseconds, and the
 median of the ratios to QMIX measured in the same turn. Acting is what it takes to choose the
@@ -50,7 +51,8 @@ class Method:
     """
 
     def __init__(self, alg: str, env: str):
-        config = load_config(alg, env, ["show_progress=False", "threads=1"])
+        name, *settings = alg.split(",")
+        config = load_config(name, env, ["show_progress=False", "threads=1", *settings])
         check_combination(config)
         self.run, self.updates, self.acting = Run(config), list[float](), list[float]()
         while self.run.buffer.n_episodes < config.batch_size:
