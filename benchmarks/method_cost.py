@@ -4,9 +4,10 @@
     python benchmarks/method_cost.py dcg dicg --envs topk mpe_world_comm --repeats 7
     python benchmarks/method_cost.py agp agp,agent_args.graph.nodes=factors --envs mpe_reference
 
-Methods are names of files in `config/algs`, by default all; settings may follow after commas. Each is built as a run builds it, with
-the environment's own protocol, in this process and on one thread. The methods are measured in
-turns, `--repeats` times, because machines drift: a row gives medians of CPU milliseconds, and the
+Methods are names of files in `config/algs`, by default all; settings may follow after commas. Each
+is built as a run builds it, with the environment's own protocol, in this process and on one thread.
+The methods are measured in turns, `--repeats` times, because machines drift: a row gives medians of
+CPU milliseconds, and the
 median of the ratios to QMIX measured in the same turn. Acting is what it takes to choose the
 actions of one round of collected episodes, without the environment's and the replay's work. The
 column `episodes` says how many a gradient step takes and how many act at once, by the preset.

@@ -86,3 +86,20 @@ def test_means_and_deviations_both_learn(alg: str) -> None:
     assert gradient is not None
     for half in gradient.chunk(2):
         assert half.abs().sum() > 0
+
+
+def test_a_trained_opponent_acts_in_numbers(tmp_path: Path) -> None:
+    short = ("env_args.max_cycles=4", "t_max=128")
+    numbers = "env_args.continuous_actions=True"
+    rivals = ("env_args.protocol=two_team", "env_args.opponent=none")
+    both = train(
+        tiny("ippo", "mpe_push", *short, numbers, *rivals, "reward_aggregation=individual"),
+        tmp_path / "both",
+    )
+    seat = (
+        *("env_args.protocol=team_vs_fixed", "env_args.opponent=path"),
+        f"env_args.opponent_path={both}",
+    )
+    train(tiny("mappo", "mpe_push", *short, numbers, *seat), tmp_path / "team")
+    with pytest.raises(UserError, match="continuous_actions"):
+        Run(tiny("vdn", "mpe_push", *short, *seat))
