@@ -37,7 +37,6 @@ from records.checkpoint import (
     find_checkpoint,
     load_checkpoint,
     load_into,
-    require_resumable,
     resumption,
     save_checkpoint,
 )
@@ -85,7 +84,6 @@ class Run:
         if config.resume:
             path = find_checkpoint(config.resume)
             state = load_checkpoint(path)
-            require_resumable(path, state)
             load_into(self, state, path)
             self.counters.set_intervals(
                 test=config.test_interval,

@@ -123,20 +123,6 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()[:16]
 
 
-def require_resumable(path: Path, state: dict[str, Any]) -> None:
-    """A checkpoint that a run goes on from must hold more than a policy.
-
-    Raises:
-        UserError: if it was written by `src/export.py`.
-    """
-    if "optimizer" not in state["learner"]:
-        raise UserError(
-            f"{path} holds a policy only (src/export.py wrote it), so no run can go on from it. "
-            f"Test it with evaluate=True checkpoint_path={path}, or start from its weights with "
-            f"checkpoint_path={path} alone."
-        )
-
-
 def load_into(target: Any, state: dict[str, Any], path: Path, how: str = "load_state_dict") -> None:
     """`target.load_state_dict(state)`, with a readable error for another architecture.
 

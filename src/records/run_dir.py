@@ -98,10 +98,15 @@ def require_writable(run_dir: Path) -> Path:
     """
     for path in (run_dir, run_dir / "metrics.csv"):
         if not os.access(path, os.W_OK):
-            what = "cannot be written" if path.exists() else "does not exist"
+            if not path.exists():
+                raise UserError(
+                    f"{path} does not exist, so this run cannot go on. Give the folder of a run; "
+                    f"one that src/export.py wrote holds a policy only, which "
+                    f"checkpoint_path=<folder> starts from."
+                )
             raise UserError(
-                f"{path} {what}, so this run cannot go on. Make it writable, or copy the run's "
-                f"folder and resume the copy with `with resume=<folder>`."
+                f"{path} cannot be written, so this run cannot go on. Make it writable, or copy "
+                f"the run's folder and resume the copy with `with resume=<folder>`."
             )
     return run_dir
 
