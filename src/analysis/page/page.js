@@ -21,7 +21,7 @@
     // Each method is three series: mean (with its line), highest and lowest seed (bounds of the band).
     const shown = chart.series.map(() => true);
     const buttons = chart.series.map((s, i) => {
-      const button = element("button", { type: "button", className: s.colour, textContent: s.label }, legend);
+      const button = element("button", { type: "button", className: s.colour + (s.dash.length ? " dashed" : ""), textContent: s.label }, legend);
       button.setAttribute("aria-pressed", "true");
       button.addEventListener("click", () => {
         shown[i] = !shown[i];

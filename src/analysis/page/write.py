@@ -88,7 +88,7 @@ def page(
 </head>
 <body>
 <header><h1>{escape(title)}</h1>
-<p>{len(full)} tasks, {n_runs} runs</p><nav>{links}</nav></header>
+<p>{_count(len(full), "task")}, {_count(n_runs, "run")}</p><nav>{links}</nav></header>
 <main>
 {chr(10).join(parts)}
 </main>
@@ -138,3 +138,8 @@ def _data(charts: list[dict[str, Any]]) -> str:
 
 def _file(name: str) -> str:
     return (HERE / name).read_text(encoding="utf-8").strip()
+
+
+def _count(n: int, name: str) -> str:
+    """`1 task`, `2 tasks`."""
+    return f"{n} {name}" if n == 1 else f"{n} {name}s"
