@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.aggregate import Aggregate
 from analysis.attention import AttentionMaps, numbers_markdown, read_maps
+from analysis.groups import SHORT, group_of
 from analysis.looks import Look, axis_label
 from analysis.page.colours import colour_class
 from analysis.page.curves import N_IN_TABLE, common_grid, curves_at
@@ -84,7 +85,8 @@ def results(shown_table: Table, looks: list[Look]) -> str:
         values = [float(x) for x in last]
         strips.append((order, Strip(row.full_label, colour, values, mean, interval)))
         seconds = cpu_seconds(row.runs)
-        cells: list[Cell] = [row.full_label, str(len(last)), number(mean), span(*interval)]
+        group = SHORT[group_of(row.runs[0].config)]
+        cells: list[Cell] = [row.full_label, group, str(len(last)), number(mean), span(*interval)]
         cells.append(span(float(last.min()), float(last.max())))
         if key != "test_return_mean":
             cells.append(_return(row))
@@ -92,7 +94,7 @@ def results(shown_table: Table, looks: list[Look]) -> str:
         cells.append("-" if math.isnan(seconds) else f"{seconds:,.0f}")
         rows.append((order, cells))
     by_score = [strip for _, strip in sorted(strips, key=lambda pair: -pair[0])]
-    head = ["method", "seeds", key, "95 % interval", "range"]
+    head = ["method", "acts on", "seeds", key, "95 % interval", "range"]
     head += [*["return"] * (key != "test_return_mean"), "weights", "CPU s"]
     body = table(head, [cells for _, cells in sorted(rows, key=lambda pair: -pair[0])])
     return (
