@@ -8,7 +8,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from config.hints import did_you_mean, shown
+from config.hints import shown
 from config.suite_blocks import (
     GIVEN,
     GIVEN_TO_EVALUATIONS,
@@ -70,28 +70,6 @@ def read_budgets(data: Any, place: str, problems: list[str]) -> dict[str, Budget
         )
         return {}
     return {name: _read(value, f"{place}: {name}", problems) for name, value in data.items()}
-
-
-def chosen(
-    budgets: dict[str, Budget], name: str | None, label: str, problems: list[str]
-) -> Budget | None:
-    """The budget of a name; None without budgets, or if there is something wrong.
-
-    Args:
-        budgets: those of one file.
-        name: what the command line asks for; None: nothing.
-        label: of the file.
-        problems: receives what is wrong.
-    """
-    if name in budgets:
-        return budgets[name]
-    names = ", ".join(budgets)
-    if budgets and name is None:
-        problems.append(f"{label}: budgets: choose one of {names} by --budget.")
-    elif budgets:
-        hint = did_you_mean(str(name), list(budgets))
-        problems.append(f"--budget {name}: {label} has no such budget.{hint} It has {names}.")
-    return None
 
 
 def _read(data: Any, place: str, problems: list[str]) -> Budget:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from config.hints import did_you_mean
 from config.layers import read_file
 from config.search_path import find_yaml
 from config.suite_blocks import (
@@ -14,7 +15,7 @@ from config.suite_blocks import (
     read_settings,
     unknown,
 )
-from config.suite_budgets import Budget, chosen, read_budgets
+from config.suite_budgets import Budget, read_budgets
 from config.suite_report import Report, merged, read_report
 from utils.errors import ConfigError
 
@@ -68,26 +69,44 @@ def read_part(name: str, budget: str | None, problems: list[str]) -> Part:
     Raises:
         ConfigError: if the file cannot be found or read.
     """
-    part = _Reader(budget, problems).read(name, "suite", ())
-    if budget is not None and not part.budgets:
+    reader = _Reader(budget, problems)
+    part = reader.read(name, "suite", (), is_covered=False)
+    names = ", ".join(part.budgets)
+    if part.budgets and budget is None:
+        problems.append(f"{part.label}: budgets: choose one of {names} by --budget.")
+    elif budget is not None and not part.budgets:
         problems.append(f"--budget {budget}: {part.label} has no budgets. Leave it out.")
+    elif budget is not None and reader.lacking:
+        hint = did_you_mean(budget, list(part.budgets))
+        lacking = ", ".join(reader.lacking)
+        problems.append(f"--budget {budget}: none of this name in {lacking}.{hint} Any of {names}.")
     return part
 
 
 class _Reader:
-    """Reads files that include each other, each of them once."""
+    """Reads files that include each other, each of them once.
+
+    Args:
+        budget: the name of a budget; None: none is asked for.
+        problems: receives what is wrong.
+
+    Attributes:
+        lacking: labels of the files with runs for which there is no budget of that name.
+    """
 
     def __init__(self, budget: str | None, problems: list[str]):
         self.budget, self.problems = budget, problems
+        self.lacking: list[str] = []
         self.seen: set[Path] = set()
 
-    def read(self, name: str, flag: str, above: tuple[Path, ...]) -> Part:
+    def read(self, name: str, flag: str, above: tuple[Path, ...], is_covered: bool) -> Part:
         """A file and what it includes.
 
         Args:
             name: a suite's name, or a path.
             flag: what asks for it, for messages.
             above: the files whose `include` led here.
+            is_covered: the budget of one of these holds for this file's runs.
         """
         problems = self.problems
         label, path = find_yaml(name, "suites", flag)
@@ -98,12 +117,14 @@ class _Reader:
         self.seen.add(path.resolve())
         data = read_file(path, label, problems).data
         problems += unknown(data, SUITE_KEYS, label)
-        parts = self._included(data, label, (*above, path.resolve()))
+        budgets = read_budgets(data.get("budgets"), f"{label}: budgets", problems)
+        own = budgets.get(self.budget or "")
+        is_covered = is_covered or own is not None
+        parts = self._included(data, label, (*above, path.resolve()), is_covered)
         blocks = [block for part in parts for block in part.blocks]
         if "runs" in data or "include" not in data:
             blocks += read_blocks(data.get("runs"), label, problems)
-        budgets = read_budgets(data.get("budgets"), f"{label}: budgets", problems)
-        own = chosen(budgets, self.budget, label, problems)
+            self.lacking += [] if is_covered else [label]
         names = tuple(budgets) or next((part.budgets for part in parts if part.budgets), ())
         if own is not None:
             blocks = [own.apply(block, problems) for block in blocks]
@@ -118,7 +139,9 @@ class _Reader:
             (own and own.banner) or banners,
         )
 
-    def _included(self, data: dict[str, Any], label: str, above: tuple[Path, ...]) -> list[Part]:
+    def _included(
+        self, data: dict[str, Any], label: str, above: tuple[Path, ...], is_covered: bool
+    ) -> list[Part]:
         """The files that a file includes; what is wrong with their names is noted."""
         if "include" not in data:
             return []
@@ -128,7 +151,7 @@ class _Reader:
             try:
                 found = find_yaml(name, "suites", place)[1].resolve()
                 if found in above or found not in self.seen:
-                    parts.append(self.read(name, place, above))
+                    parts.append(self.read(name, place, above, is_covered))
             except ConfigError as error:
                 self.problems += error.problems
         return parts
