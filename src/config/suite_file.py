@@ -79,7 +79,8 @@ class Study:
             ConfigError: if the settings do not fit together.
         """
         own = [*self.settings, *texts(chosen)]
-        return _jobs(self.alg, self.env, own, folder_name(chosen), seeds)
+        config = _resolved(self.alg, self.env, own)
+        return _jobs(self.alg, self.env, own, config, folder_name(chosen), seeds)
 
 
 @dataclass(frozen=True)
@@ -127,15 +128,14 @@ def read_suite(name: str, settings: list[str], budget: str | None = None) -> Sui
     for block in blocks:
         for env in block.envs:
             for alg in block.algs:
-                found = list(_check(block, alg, env, settings, part, search))
-                problems += found
+                config = _check(block, alg, env, settings, part, search, problems)
                 own = [*texts(block.settings), *settings]
                 studies.append(Study(alg, env, tuple(own), block.seeds))
-                if not found:
+                if config is not None:
                     siblings = [b for b in blocks if alg in b.algs and env in b.envs]
                     name = name_of(block, siblings)
                     place = f"{block.place} ({alg} on {env})"
-                    made = _jobs(alg, env, own, name, block.seeds)
+                    made = _jobs(alg, env, own, config, name, block.seeds)
                     jobs += [_Placed(job, place, block.label) for job in made]
     unique = _unique(jobs, problems)
     problems += _without_run(part, unique)
@@ -153,20 +153,22 @@ class _Placed(NamedTuple):
     label: str
 
 
-def _jobs(alg: str, env: str, own: list[str], name: str, seeds: Iterable[int]) -> list[Job]:
+def _jobs(
+    alg: str, env: str, own: list[str], config: RunConfig, name: str, seeds: Iterable[int]
+) -> list[Job]:
     """A job for each seed.
 
     Args:
         alg: the method.
         env: the task.
         own: what follows `with`.
+        config: the configuration that follows from these.
         name: of the runs, unless one is given among these settings.
         seeds: the seeds.
     """
     has_name = any(text.partition("=")[0] == "name" for text in own)
     if name and not has_name:
-        own = [*own, f"name={name}"]
-    config = _resolved(alg, env, own)
+        own, config = [*own, f"name={name}"], dataclasses.replace(config, name=name)
     return [
         Job(alg, env, tuple(own), dataclasses.replace(config, seed=seed), has_name)
         for seed in seeds
@@ -186,17 +188,21 @@ def _check(
     settings: list[str],
     part: Part,
     search: Search | None,
-) -> Iterable[str]:
-    """What is wrong with a method on a task, each problem with the place that causes it."""
-    job = f"{block.place} ({alg} on {env})"
+    problems: list[str],
+) -> RunConfig | None:
+    """The configuration of a method on a task; None, and further `problems`, if it is wrong.
+
+    Every problem is told with the place that causes it.
+    """
+    known, job = len(problems), f"{block.place} ({alg} on {env})"
     given = {text.partition("=")[0] for text in settings}
     places = {key: place for key, place in block.places.items() if key not in given}
     own = [*texts(block.settings), *settings]
     try:
-        _resolved(alg, env, own)
+        config = _resolved(alg, env, own)
     except ConfigError as error:
-        yield from _placed(error, job, places)
-        return
+        problems += _placed(error, job, places)
+        return None
     further = []
     if part.evaluation is not None:
         test = ["evaluate=True", "checkpoint_path=the run", *texts(part.evaluation.settings)]
@@ -207,7 +213,8 @@ def _check(
         try:
             _resolved(alg, env, [*own, *more])
         except ConfigError as error:
-            yield from _placed(error, job, places)
+            problems += _placed(error, job, places)
+    return config if len(problems) == known else None
 
 
 def _placed(error: ConfigError, job: str, places: dict[str, str]) -> Iterable[str]:

@@ -77,7 +77,7 @@ def read_part(name: str, budget: str | None, problems: list[str]) -> Part:
     elif budget is not None and not part.budgets:
         problems.append(f"--budget {budget}: {part.label} has no budgets. Leave it out.")
     elif budget is not None and reader.lacking:
-        hint = did_you_mean(budget, list(part.budgets))
+        hint = "" if budget in part.budgets else did_you_mean(budget, list(part.budgets))
         lacking = ", ".join(reader.lacking)
         problems.append(f"--budget {budget}: none of this name in {lacking}.{hint} Any of {names}.")
     return part
