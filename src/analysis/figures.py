@@ -20,7 +20,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-LETTERS_PER_INCH = 9  # of a banner
+LETTERS_PER_INCH = 11  # of a banner
+BANNER_GAP = 0.12  # inches between a figure and its banner
 BANNER_BOX = {"facecolor": "#FFE08A", "edgecolor": "#7F0000", "boxstyle": "square,pad=0.5"}
 
 
@@ -207,7 +208,9 @@ def save_figure(figure: Figure, path: Path, banner: str = "") -> None:
     options: dict[str, Any] = {"metadata": {"Date": None} if path.suffix == ".svg" else None}
     if banner:
         text = textwrap.fill(banner, int(LETTERS_PER_INCH * figure.get_figwidth()))
-        figure.text(0.5, 1.0, text, ha="center", va="bottom", fontweight="bold", bbox=BANNER_BOX)
+        above = 1 + BANNER_GAP / figure.get_figheight()
+        style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontweight": "bold"}
+        figure.text(0.5, above, text, bbox=BANNER_BOX, **style)
         options["bbox_inches"] = "tight"
     try:
         figure.savefig(path, **options)

@@ -33,6 +33,7 @@ class Layout(NamedTuple):
     algs: tuple[str, ...]
 
 
+SUCCESS = "test_success_mean"
 GAMES = (
     ("topk", "(a) Top-K Selection"),
     ("topk_anticoord", "(b) Top-K with anti-coordination penalty"),
@@ -46,8 +47,8 @@ PARTICLES = (
     ("mpe_tag", "Tag"),
 )
 LAYOUTS = {
-    2: Layout(GAMES, 2, "test_success_mean", ("agp", *BASELINES)),
-    3: Layout(GAMES, 2, "test_success_mean", ("agp", "agp_within_agent", "agp_no_graph", "agp_pg")),
+    2: Layout(GAMES, 2, SUCCESS, ("agp", *BASELINES)),
+    3: Layout(GAMES, 2, SUCCESS, ("agp", "agp_within_agent", "agp_no_graph", "agp_pg")),
     4: Layout(PARTICLES, 3, "test_return_mean", ("agp", *BASELINES)),
 }
 
@@ -78,6 +79,8 @@ def paper_figure(number: int, tables: list[Table], path: Path, banner: str = "")
     for axis, (task, title) in zip(axes.flat, layout.panels, strict=True):
         axis.set(title=title, xlabel="environment steps", ylabel=axis_label(layout.key))
         axis.grid(alpha=0.3)
+        if layout.key == SUCCESS:
+            axis.set_ylim(-0.02, 1.02)
         if task in found:
             _panel(axis, title, found[task], layout.algs)
         legend |= {str(line.get_label()): line for line in axis.get_lines()}
