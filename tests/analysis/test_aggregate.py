@@ -63,7 +63,7 @@ def test_a_file_of_bounds_that_cannot_be_used(text, tmp_path):
 
 def test_the_comparison_as_text(root):
     text = aggregate_markdown(compared(root))
-    assert "| agp | 4 | " in text
+    assert "| agp | - | 4 | " in text
     assert "A run of agp scores higher than one of vdn with probability 1.00" in text
 
 

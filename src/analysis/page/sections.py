@@ -24,11 +24,14 @@ MOST_NODES = 48  # of a map on the page; larger ones are shown between roles
 
 def overview(tables: list[Table], compared: Aggregate, colours: dict[str, str]) -> str:
     """Every method on every task, and the comparison over tasks where there is one."""
-    methods = list(dict.fromkeys(row.label for t in tables for row in t.rows))
+    methods = {row.label: SHORT[group_of(row.runs[0].config)] for t in tables for row in t.rows}
     parts = ["<p>Mean of the last greedy test or evaluation over seeds; the best is bold.</p>"]
     columns = [_overview_column(t) for t in tables]
-    head = ["method", *(f"{t.task}: {axis_label(t.key)}" for t in tables)]
-    rows: list[list[Cell]] = [[m, *(column.get(m, "-") for column in columns)] for m in methods]
+    head = ["method", "acts on", *(f"{t.task}: {axis_label(t.key)}" for t in tables)]
+    rows: list[list[Cell]] = [
+        [method, group, *(column.get(method, "-") for column in columns)]
+        for method, group in methods.items()
+    ]
     parts.append(table(head, rows))
     if len(compared.tasks) > 1 and compared.scores:
         parts.append(_over_tasks(compared, colours))
@@ -63,8 +66,9 @@ def _over_tasks(compared: Aggregate, colours: dict[str, str]) -> str:
             for o in methods
         ]
         low, high = iqm.interval
-        rows.append([method, f"{iqm.value:.3f}", f"{low:.3f} to {high:.3f}", *cells])
-    head = ["method", "IQM", "95 % interval", *(f"P(> {m})" for m in methods)]
+        what = compared.acts_on[method]
+        rows.append([method, what, f"{iqm.value:.3f}", f"{low:.3f} to {high:.3f}", *cells])
+    head = ["method", "acts on", "IQM", "95 % interval", *(f"P(> {m})" for m in methods)]
     return (
         f"<h3>Over {len(compared.tasks)} tasks</h3><p>Scores are 0 at the lower and 1 at the upper "
         f"bound of a task: {escape(bounds)}. IQM: interquartile mean, with a stratified bootstrap "
