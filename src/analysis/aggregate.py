@@ -119,9 +119,14 @@ def aggregate(tables: list[Table], bounds: Bounds) -> Aggregate:
             found.setdefault(row.label, {})[task] = scores
             acts_on[row.label] = SHORT[group_of(row.runs[0].config)]
     complete = {label: s for label, s in found.items() if s.keys() == tasks.keys()}
-    for label in found.keys() - complete.keys():
-        lacking = ", ".join(task for task in tasks if task not in found[label])
-        notes.append(f"{label} has no run on {lacking}, so it is not compared over tasks.")
+    lacking: dict[str, list[str]] = {}
+    for label in sorted(found.keys() - complete.keys()):
+        without = ", ".join(task for task in tasks if task not in found[label])
+        lacking.setdefault(without, []).append(label)
+    for without, labels in lacking.items():
+        verb, they = ("has", "it is") if len(labels) == 1 else ("have", "they are")
+        names = ", ".join(labels)
+        notes.append(f"{names} {verb} no run on {without}, so {they} not compared over tasks.")
     every = {label: [s[task] for task in tasks] for label, s in complete.items()}
     order = sorted(every, key=lambda label: (-interquartile_mean(every[label]), label))
     return Aggregate(tasks, {label: every[label] for label in order}, acts_on, sorted(notes))
@@ -154,15 +159,22 @@ def aggregate_markdown(compared: Aggregate) -> str:
         "|---|---|---|---|---|",
     ]
     for method, scores in compared.scores.items():
-        value, (low, high) = (iqm := compared.iqm(method)).value, iqm.interval
+        iqm = compared.iqm(method)
         n = sum(map(len, scores))
         what = compared.acts_on[method]
-        lines.append(f"| {method} | {what} | {n} | {value:.3f} | {low:.3f} to {high:.3f} |")
+        lines.append(f"| {method} | {what} | {n} | {iqm.value:.3f} | {_ends(iqm.interval, 3)} |")
     for other in others:
         p = compared.improvement(best, other)
         lines.append("")
         lines.append(
             f"A run of {best} scores higher than one of {other} with probability {p.value:.2f} "
-            f"({p.interval.low:.2f} to {p.interval.high:.2f})."
+            f"({_ends(p.interval, 2)})."
         )
     return "\n".join(lines)
+
+
+def _ends(interval: Interval, digits: int) -> str:
+    """An interval; a dash where one seed for each task gives none."""
+    if np.isnan(interval.low):
+        return "-"
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"

@@ -11,7 +11,7 @@ HEADINGS: dict[Group, str] = {
     "shared": "Methods that share observations or messages at execution",
     "unknown": "Methods of which it is not known what they act on",
 }
-SHORT: dict[Group, str] = {"own": "own history", "shared": "others', too", "unknown": "-"}
+SHORT: dict[Group, str] = {"own": "own history", "shared": "shared", "unknown": "-"}
 SHARING = ("dcg_controller", "mat_controller")  # controllers
 KNOWN = ("basic_controller", "agp_controller", "macpf_controller", *SHARING)
 

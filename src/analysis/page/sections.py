@@ -67,7 +67,8 @@ def _over_tasks(compared: Aggregate, colours: dict[str, str]) -> str:
         ]
         low, high = iqm.interval
         what = compared.acts_on[method]
-        rows.append([method, what, f"{iqm.value:.3f}", f"{low:.3f} to {high:.3f}", *cells])
+        ends = "-" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
+        rows.append([method, what, f"{iqm.value:.3f}", ends, *cells])
     head = ["method", "acts on", "IQM", "95 % interval", *(f"P(> {m})" for m in methods)]
     return (
         f"<h3>Over {len(compared.tasks)} tasks</h3><p>Scores are 0 at the lower and 1 at the upper "
