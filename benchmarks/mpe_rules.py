@@ -1,13 +1,18 @@
-"""What hand-written rules earn on Speaker-Listener and Reference, to read learning curves by.
+"""What hand-written rules earn on particle tasks, to read learning curves by.
 
     python benchmarks/mpe_rules.py
 
-Every moving agent goes to a place and stops there: to its goal, which no single agent is told
-(*informed*: what perfect communication would allow, with this simple steering), or to the point
-between the landmarks that is best without being told (*uninformed*: their mean). No symbols are
-used.
-Mean return, summed over the agents, and its standard error. Rules bound nothing strictly: they
-steer greedily.
+Speaker-Listener and Reference: every moving agent goes to a place and stops there: to its goal,
+which no single agent is told (*informed*: what perfect communication would allow, with this simple
+steering), or to the point between the landmarks that is best without being told (*uninformed*:
+their mean). No symbols are used.
+
+Teams against the scripted opponent: in Push the agent goes to its goal. In Tag and World-Comm every
+predator goes straight to the nearest prey, wherever that is. In Crypto alice says message and key
+combined, and bob, who has the key, takes it off again.
+
+Mean return, summed over the learners, and its standard error. Rules bound nothing strictly: they
+steer greedily, and predators that only chase do not encircle.
 """
 
 import sys
@@ -17,6 +22,7 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
+from envs.mpe._scenario import GOOD
 from envs.mpe.mpe import Mpe, MpeConfig
 
 EPISODES = 4000
@@ -54,8 +60,44 @@ def play(scenario: str, informed: bool) -> Tensor:
     return total
 
 
+def nearest(env: Mpe, targets: Tensor) -> Tensor:
+    """The moves that bring each learner nearest to one of the targets.
+
+    Shapes:
+        targets: [2, targets, B];  out: [n, B]
+    """
+    places = env.world.within_reach(env.scenario.team(env.scenario.learners))  # [2, moves, n, B]
+    away = places.unsqueeze(3) - targets[:, None, None]  # [2, moves, n, targets, B]
+    return torch.hypot(away[0], away[1]).amin(dim=2).argmin(dim=0)
+
+
+def team_actions(env: Mpe) -> Tensor:
+    """What the team does by its rule, [n, B]."""
+    world, scenario = env.world, env.scenario
+    if env.config.scenario == "crypto":
+        message, key = (world.signal(name)[:2].argmax(dim=0) for name in ("message", "key"))
+        word = world.symbol(2)[:2].argmax(dim=0)  # of alice, one step ago
+        return torch.stack(((word + key) % 2, (message + key) % 2))  # bob, alice
+    if env.config.scenario == "push":
+        goal = world.signal("own_colour")[1:3].argmax(dim=0)  # green: landmark 0
+        landmarks = world.position[:, scenario.landmark(0) : scenario.landmark(0) + 2]
+        return nearest(env, landmarks.gather(1, goal.expand(2, 1, -1)))
+    return nearest(env, world.position[:, scenario.team(GOOD)])
+
+
+def play_team(scenario: str) -> Tensor:
+    """Returns of all episodes of a team against the scripted opponent, [EPISODES]."""
+    config = MpeConfig(scenario=scenario, protocol="team_vs_fixed", opponent="scripted")
+    env = Mpe(config, EPISODES, torch.device("cpu"), 0, "rules")
+    env.reset()
+    total = torch.zeros(EPISODES)
+    for _ in range(env.info.episode_limit):
+        total += env.step(team_actions(env).t()).reward.sum(dim=1)
+    return total
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     print("| task | informed | uninformed |\n|---|---|---|")
     for scenario in ("speaker_listener", "reference"):
         row = []
@@ -63,6 +105,11 @@ def main() -> None:
             returns = play(scenario, informed)
             row.append(f"{returns.mean():.1f} ± {returns.std() / EPISODES**0.5:.1f}")
         print(f"| {scenario.replace('_', '-')} | {' | '.join(row)} |")
+    print("\n| task, scripted opponent | rule |\n|---|---|")
+    for scenario in ("push", "tag", "world_comm", "crypto"):
+        returns = play_team(scenario)
+        error = returns.std() / EPISODES**0.5
+        print(f"| {scenario.replace('_', '-')} | {returns.mean():.1f} ± {error:.1f} |")
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def _episodes(policy: Policy, n_episodes: int) -> Iterator[EpisodeBatch]:
             yield policy.play(env).batch
 
 
-def draw(found: AttentionMaps, folder: Path, form: str, title: str) -> list[Path]:
+def draw(found: AttentionMaps, folder: Path, form: str, title: str, banner: str = "") -> list[Path]:
     """Write the maps, those between roles where there are fewer, and the `.npz`.
 
     Raises:
@@ -92,13 +92,14 @@ def draw(found: AttentionMaps, folder: Path, form: str, title: str) -> list[Path
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({reason(error)}). Choose --out.") from error
     written = [folder / FILE, folder / f"attention.{form}"]
-    draw_maps(found.maps, found.labels, heads, written[1], title, found.agents)
+    draw_maps(found.maps, found.labels, heads, written[1], title, found.agents, banner)
     labels, by_role = found.by_role()
     if 1 < len(labels) < len(found.labels):
         written.append(folder / f"attention_roles.{form}")
         roles = [map_role(agent) for agent in found.agents]
         pairs = dict.fromkeys(zip(roles, found.actions, strict=True))
-        draw_maps(by_role, labels, heads, written[2], f"{title}, by role", [r for r, _ in pairs])
+        groups = [role for role, _ in pairs]
+        draw_maps(by_role, labels, heads, written[2], f"{title}, by role", groups, banner)
     return written
 
 
@@ -114,7 +115,7 @@ def attention(given: argparse.Namespace) -> int:
     config = policy.config
     title = f"{config.alg_name} on {config.env_name}, {found.n_episodes} greedy episodes"
     folder = given.out or run_folder(checkpoint) / FOLDER
-    written = draw(found, folder, given.format, title)
+    written = draw(found, folder, given.format, title, given.banner)
     print(f"{title}\n\n{numbers_markdown(found)}\n\n" + "\n".join(map(str, written)))
     return 0
 
@@ -127,6 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("run", help="folder of a run, or a checkpoint file in it")
     parser.add_argument("--episodes", type=int, default=200, help="greedy episodes, default 200")
     parser.add_argument("--format", choices=FORMATS, default="png", help="of the pictures")
+    parser.add_argument("--banner", default="", help="a sentence on top of the pictures")
     parser.add_argument("--out", type=Path, help="folder; by default attention/ of the run")
     given = parser.parse_args(argv)
     return guarded(lambda signals: attention(given))

@@ -5,6 +5,7 @@ python src/report.py results/topk --key test_success_mean --figure curves.svg --
 python src/report.py results/assignment --costs costs.svg --dots dots.svg
 python src/report.py results --html report --export marl-eval
 python src/report.py results --paper-figure 4
+python src/report.py @results/paper_tiny_report/runs.txt --groups --banner "Very short runs"
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 from analysis.aggregate import Aggregate, aggregate, aggregate_markdown, read_bounds
 from analysis.best import best_of
 from analysis.export import marl_eval
+from analysis.groups import grouped
 from analysis.results import (
     CLOCKS,
     RunRecord,
@@ -37,6 +39,7 @@ from utils.invocation import as_typed
 ENDINGS = (".svg", ".png", ".pdf")
 FIGURES = ("figure", "costs", "dots", "profiles")  # options that name a file for a figure
 MARL_EVAL = Path("marl_eval.json")
+MOST_ROOTS = 5  # folders that a page's title names
 
 
 def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool = False) -> str:
@@ -140,12 +143,12 @@ def draw(table: Table, given: argparse.Namespace, lines: dict[str, float], sever
         return wanted.with_name(name)
 
     if given.figure is not None:
-        drawn = (title, lines, given.bottom, given.clock)
+        drawn = (title, lines, given.bottom, given.clock, given.banner)
         learning_curves(table.rows, table.key, place(given.figure), *drawn)
     if given.costs is not None:
-        costs(table.rows, table.key, place(given.costs), title, given.bottom)
+        costs(table.rows, table.key, place(given.costs), title, given.bottom, given.banner)
     if given.dots is not None:
-        seed_dots(table.rows, table.key, place(given.dots), title)
+        seed_dots(table.rows, table.key, place(given.dots), title, given.banner)
 
 
 def draw_paper_figure(given: argparse.Namespace, runs: list[RunRecord]) -> int:
@@ -154,7 +157,7 @@ def draw_paper_figure(given: argparse.Namespace, runs: list[RunRecord]) -> int:
 
     key = LAYOUTS[given.paper_figure].key
     path = given.figure or Path(f"figure{given.paper_figure}.svg")
-    paper_figure(given.paper_figure, tables(runs, key, given.unfinished), path)
+    paper_figure(given.paper_figure, tables(runs, key, given.unfinished), path, given.banner)
     print(path)
     return 0
 
@@ -167,7 +170,7 @@ def compare(given: argparse.Namespace, shown: list[Table], warnings: list[str]) 
     if len(shown) > 1:
         print("\n".join(compared.notes))
     if given.profiles is not None:
-        _draw_profiles(compared, given.profiles)
+        _draw_profiles(compared, given.profiles, given.banner)
     if given.export is not None:
         try:
             MARL_EVAL.write_text(json.dumps(marl_eval(shown), indent=1), encoding="utf-8")
@@ -177,18 +180,31 @@ def compare(given: argparse.Namespace, shown: list[Table], warnings: list[str]) 
     if given.html is not None:
         from analysis.page.write import write_page
 
-        title = given.title or f"Results of {', '.join(given.roots)}"
-        print(f"Page: {write_page(given.html, title, shown, compared, warnings)}")
+        several = len(given.roots) > MOST_ROOTS
+        what = f"{len(given.roots)} folders" if several else ", ".join(given.roots)
+        title = given.title or f"Results of {what}"
+        page = write_page(given.html, title, shown, compared, warnings, given.banner)
+        print(f"Page: {page}")
 
 
-def _draw_profiles(compared: Aggregate, path: Path) -> None:
+def _draw_profiles(compared: Aggregate, path: Path, banner: str) -> None:
     from analysis.figures import profiles
 
     if not compared.scores:
         raise UserError(
             "--profiles needs normalised scores, and no task has bounds. Give some by --bounds."
         )
-    profiles(compared, path)
+    profiles(compared, path, banner)
+
+
+def markdown_of(table: Table, given: argparse.Namespace) -> list[str]:
+    """A task's markdown tables: one, or one for each group of methods with its heading."""
+    level = LEVELS.get((table.task, table.key)) if given.level is None else given.level
+    parts = []
+    for heading, rows in grouped(table.rows) if given.groups else [("", table.rows)]:
+        parts += [f"### {heading}"] if heading else []
+        parts.append(markdown(rows, table.key, level, given.costs is not None))
+    return parts
 
 
 def report(given: argparse.Namespace) -> int:
@@ -200,11 +216,11 @@ def report(given: argparse.Namespace) -> int:
     if given.paper_figure is not None:
         return draw_paper_figure(given, runs)
     shown = tables(runs, given.key, given.unfinished)
+    print(f"**{given.banner}**\n\n" * bool(given.banner), end="")
     for table in shown:
         parts = [f"## {table.task}"]
         if table.rows:
-            level = LEVELS.get((table.task, table.key)) if given.level is None else given.level
-            parts.append(markdown(table.rows, table.key, level, given.costs is not None))
+            parts += markdown_of(table, given)
             parts += [best_of(table)] if given.best else []
             draw(table, given, lines, several=sum(bool(t.rows) for t in shown) > 1)
         print("\n\n".join([*parts, *table.notes]) + "\n")
@@ -217,9 +233,13 @@ def report(given: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(
-        description=as_typed(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
+        description=as_typed(__doc__ or ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        fromfile_prefix_chars="@",
     )
-    parser.add_argument("roots", nargs="+", help="folders that contain runs")
+    parser.add_argument(
+        "roots", nargs="+", help="folders that contain runs; @FILE: those in a file, one a line"
+    )
     parser.add_argument(
         "--key",
         help="metric (docs/metrics.md); by default the success rate where the task has one, else "
@@ -244,6 +264,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--paper-figure", type=int, choices=(2, 3, 4), help="only draw curves like this figure"
     )
+    parser.add_argument(
+        "--groups", action="store_true", help="split tables by what the methods act on"
+    )
+    parser.add_argument("--banner", default="", help="a sentence on top of all that is shown")
     parser.add_argument("--title", help="above the figures; by default the task")
     parser.add_argument("--line", action="append", default=[], metavar="LABEL=LEVEL")
     parser.add_argument("--bottom", type=float, help="lowest value that the figure shows")

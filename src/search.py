@@ -134,7 +134,7 @@ class Searcher:
 
 def run(given: argparse.Namespace, signals: StopSignals) -> int:
     """Search everything that the suite asks for."""
-    suite = read_suite(given.suite, settings_of(given, "search"))
+    suite = read_suite(given.suite, settings_of(given, "search"), given.budget)
     if suite.search is None:
         raise UserError(
             f"{given.suite} does not say what to search. Write `search` with trials, fresh_seeds "
@@ -160,6 +160,7 @@ def main(argv: list[str] | None = None) -> int:
         description=as_typed(__doc__ or ""), formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("suite", help="a suite whose file has `search`: its name, or a YAML file")
+    parser.add_argument("--budget", help="one of the budgets of the suite's file")
     add_arguments(parser)
     parser.add_argument("settings", nargs="*", metavar="with key=value")
     given = parser.parse_intermixed_args(argv)

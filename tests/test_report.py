@@ -180,3 +180,57 @@ def test_figures_like_the_papers(number, panels, root, tmp_path, capsys):
     text = path.read_text()
     assert text.count("no runs") == panels  # only Top-K has runs
     assert ("vdn" in text) == (number == 2)
+
+
+@pytest.mark.parametrize("option", ["--figure", "--costs", "--dots", "--paper-figure"])
+def test_a_banner_stands_on_every_figure(option, root, tmp_path, capsys):
+    for path in root.rglob("config.yaml"):
+        (path.parent / "checkpoints").mkdir()
+        weights = {"learner": {"online": {"w": torch.zeros(3)}}}
+        save_checkpoint(path.parent / "checkpoints" / LATEST, weights)
+    file = tmp_path / "a.svg"
+    options = [option, file] if option != "--paper-figure" else [option, 2, "--figure", file]
+    printed(capsys, root, *options, "--banner", "A test & no result.")
+    assert "<!-- A test &amp; no result. -->" in file.read_text()
+    printed(capsys, root, *options)
+    assert "no result" not in file.read_text()
+
+
+def test_a_banner_stands_above_tables_and_on_the_page(root, tmp_path, capsys):
+    said = printed(capsys, root, "--banner", "A <test>.", "--html", tmp_path / "page")
+    assert said.startswith("**A <test>.**\n\n## topk\n")
+    page = (tmp_path / "page/index.html").read_text()
+    assert '<p class="banner">A &lt;test&gt;.</p>' in page
+
+
+def test_folders_of_runs_can_stand_in_a_file(root, tmp_path, capsys):
+    runs = sorted(path.parent for path in root.rglob("metrics.csv"))
+    file = tmp_path / "runs.txt"
+    file.write_text("".join(f"{run}\n" for run in [*runs, *runs]))
+    said = printed(capsys, f"@{file}", "--html", tmp_path / "page")
+    assert said.startswith("## topk\n\n| method | seeds |")
+    assert "| agp | 2 |" in said
+    assert "<h1>Results of 6 folders</h1>" in (tmp_path / "page/index.html").read_text()
+
+
+def test_tables_in_groups(root, capsys):
+    make_run(root, "qmix", 1, [0.0, 0.4], controller="basic_controller", agent="rnn_agent")
+    make_run(root, "dcg", 1, [0.0, 0.5], controller="dcg_controller", agent="rnn_agent")
+    own, shared, unknown = printed(capsys, root, "--groups").split("### ")[1:]
+    assert own.startswith("Methods that act on their own history\n\n| method |")
+    assert "| qmix, t_max=100 | 1 |" in own
+    assert shared.startswith("Methods that share observations or messages at execution\n")
+    assert "| dcg, t_max=100 | 1 |" in shared
+    assert "| vdn | 1 |" in unknown
+
+
+def test_panels_name_the_opponent_and_labels_do_not(tmp_path, capsys):
+    fixed = {"env_name": "mpe_tag", "env": "mpe", "metric": "test_return_mean"}
+    fixed["env_args"] = {"opponent": "scripted", "protocol": "team_vs_fixed"}
+    make_run(tmp_path / "r", "agp", 1, [0.0, 0.5], **fixed)
+    file = tmp_path / "figure4.svg"
+    printed(capsys, tmp_path / "r", "--paper-figure", 4, "--figure", file)
+    drawn = file.read_text()
+    assert "<!-- Tag vs scripted -->" in drawn
+    assert "<!-- agp -->" in drawn
+    assert "<!-- no runs -->" in drawn

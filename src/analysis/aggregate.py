@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from analysis.groups import SHORT, group_of
 from analysis.results import RunRecord, last_values
 from analysis.statistics import (
     Array,
@@ -44,11 +45,13 @@ class Aggregate:
     Attributes:
         tasks: {task: (low, high)}, those with bounds.
         scores: {method: one array of scores for each task}, the best interquartile mean first.
+        acts_on: {method: what it acts on}.
         notes: sentences on what is left out.
     """
 
     tasks: dict[str, tuple[float, float]]
     scores: dict[str, list[Array]]
+    acts_on: dict[str, str]
     notes: list[str] = field(default_factory=list)
 
     def iqm(self, method: str) -> Estimate:
@@ -99,6 +102,7 @@ def read_bounds(path: Path | None) -> Bounds:
 def aggregate(tables: list[Table], bounds: Bounds) -> Aggregate:
     """Normalised scores of every method that ran on each task with bounds."""
     notes, tasks = [], {}
+    acts_on: dict[str, str] = {}
     found: dict[str, dict[str, Array]] = {}
     for table in tables:
         for row in table.rows:
@@ -113,13 +117,19 @@ def aggregate(tables: list[Table], bounds: Bounds) -> Aggregate:
             low, high = tasks[task] = limits
             scores = (last_values(row.runs, table.key) - low) / (high - low)
             found.setdefault(row.label, {})[task] = scores
+            acts_on[row.label] = SHORT[group_of(row.runs[0].config)]
     complete = {label: s for label, s in found.items() if s.keys() == tasks.keys()}
-    for label in found.keys() - complete.keys():
-        lacking = ", ".join(task for task in tasks if task not in found[label])
-        notes.append(f"{label} has no run on {lacking}, so it is not compared over tasks.")
+    lacking: dict[str, list[str]] = {}
+    for label in sorted(found.keys() - complete.keys()):
+        without = ", ".join(task for task in tasks if task not in found[label])
+        lacking.setdefault(without, []).append(label)
+    for without, labels in lacking.items():
+        verb, they = ("has", "it is") if len(labels) == 1 else ("have", "they are")
+        names = ", ".join(labels)
+        notes.append(f"{names} {verb} no run on {without}, so {they} not compared over tasks.")
     every = {label: [s[task] for task in tasks] for label, s in complete.items()}
     order = sorted(every, key=lambda label: (-interquartile_mean(every[label]), label))
-    return Aggregate(tasks, {label: every[label] for label in order}, sorted(notes))
+    return Aggregate(tasks, {label: every[label] for label in order}, acts_on, sorted(notes))
 
 
 def _limits(row: Row, table: Table, bounds: Bounds) -> tuple[float, float] | None:
@@ -145,18 +155,26 @@ def aggregate_markdown(compared: Aggregate) -> str:
         f"## {len(compared.tasks)} tasks",
         f"Scores are 0 at the lower and 1 at the upper bound: {tasks}.",
         "",
-        "| method | runs | IQM | 95 % interval |",
-        "|---|---|---|---|",
+        "| method | acts on | runs | IQM | 95 % interval |",
+        "|---|---|---|---|---|",
     ]
     for method, scores in compared.scores.items():
-        value, (low, high) = (iqm := compared.iqm(method)).value, iqm.interval
+        iqm = compared.iqm(method)
         n = sum(map(len, scores))
-        lines.append(f"| {method} | {n} | {value:.3f} | {low:.3f} to {high:.3f} |")
+        what = compared.acts_on[method]
+        lines.append(f"| {method} | {what} | {n} | {iqm.value:.3f} | {_ends(iqm.interval, 3)} |")
     for other in others:
         p = compared.improvement(best, other)
         lines.append("")
         lines.append(
             f"A run of {best} scores higher than one of {other} with probability {p.value:.2f} "
-            f"({p.interval.low:.2f} to {p.interval.high:.2f})."
+            f"({_ends(p.interval, 2)})."
         )
     return "\n".join(lines)
+
+
+def _ends(interval: Interval, digits: int) -> str:
+    """An interval; a dash where one seed for each task gives none."""
+    if np.isnan(interval.low):
+        return "-"
+    return f"{interval.low:.{digits}f} to {interval.high:.{digits}f}"

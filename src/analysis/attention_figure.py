@@ -14,7 +14,13 @@ MOST_LABELS = 64  # nodes whose labels can be read
 
 
 def draw_maps(
-    maps: Array, labels: list[str], columns: list[str], path: Path, title: str, groups: list[str]
+    maps: Array,
+    labels: list[str],
+    columns: list[str],
+    path: Path,
+    title: str,
+    groups: list[str],
+    banner: str = "",
 ) -> None:
     """Draw maps; rows attend, columns are attended to.
 
@@ -25,6 +31,7 @@ def draw_maps(
         path: file to write; its ending decides the format.
         title: above the figure.
         groups: P, a line is drawn between nodes of different groups, such as agents.
+        banner: see `save_figure`.
 
     Raises:
         UserError: if the file cannot be written.
@@ -57,4 +64,4 @@ def draw_maps(
     figure.suptitle(title, fontsize=10)
     figure.supxlabel("attended to", fontsize=8)
     figure.supylabel("attends", fontsize=8)
-    save_figure(figure, path)
+    save_figure(figure, path, banner)

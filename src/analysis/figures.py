@@ -1,6 +1,8 @@
 """Figures of results."""
 
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,6 +20,10 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
+LETTERS_PER_INCH = 11  # of a banner
+BANNER_GAP = 0.12  # inches between a figure and its banner
+BANNER_BOX = {"facecolor": "#FFE08A", "edgecolor": "#7F0000", "boxstyle": "square,pad=0.5"}
+
 
 def learning_curves(
     rows: list[Row],
@@ -27,6 +33,7 @@ def learning_curves(
     lines: dict[str, float] | None = None,
     bottom: float | None = None,
     clock: str = "env_steps",
+    banner: str = "",
 ) -> None:
     """Mean over seeds of each row, with the range from worst to best seed shaded.
 
@@ -38,6 +45,7 @@ def learning_curves(
         lines: {label: level}, horizontal reference lines.
         bottom: lowest value shown; None: whatever there is.
         clock: what the curves are drawn against, a key of `CLOCKS`.
+        banner: see `save_figure`.
 
     Raises:
         UserError: if the file cannot be written, or a run has not logged the clock.
@@ -80,11 +88,16 @@ def learning_curves(
     axes.legend(
         loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, handlelength=3
     )
-    save_figure(figure, path)
+    save_figure(figure, path, banner)
 
 
 def costs(
-    rows: list[Row], key: str, path: Path, title: str = "", bottom: float | None = None
+    rows: list[Row],
+    key: str,
+    path: Path,
+    title: str = "",
+    bottom: float | None = None,
+    banner: str = "",
 ) -> None:
     """The last value of each row against what it costs: weights, and CPU time of a run.
 
@@ -94,6 +107,7 @@ def costs(
         path: file to write; its ending decides the format.
         title: above the figure.
         bottom: lowest value shown; None: whatever there is.
+        banner: see `save_figure`.
 
     Raises:
         UserError: if a run has no checkpoint to count the weights of, or the file cannot be
@@ -117,10 +131,10 @@ def costs(
     axes[0].set(ylabel=axis_label(key))
     axes[0].set_ylim(bottom=bottom)
     figure.suptitle(title)
-    save_figure(figure, path)
+    save_figure(figure, path, banner)
 
 
-def seed_dots(rows: list[Row], key: str, path: Path, title: str = "") -> None:
+def seed_dots(rows: list[Row], key: str, path: Path, title: str = "", banner: str = "") -> None:
     """The last value of every seed as a dot, the mean and its t-interval, the best row on top.
 
     Args:
@@ -128,6 +142,7 @@ def seed_dots(rows: list[Row], key: str, path: Path, title: str = "") -> None:
         key: the metric.
         path: file to write; its ending decides the format.
         title: above the axes.
+        banner: see `save_figure`.
 
     Raises:
         UserError: if the file cannot be written.
@@ -144,15 +159,16 @@ def seed_dots(rows: list[Row], key: str, path: Path, title: str = "") -> None:
     axis.invert_yaxis()
     axis.set(xlabel=axis_label(key), title=title)
     axis.grid(axis="x", alpha=0.3)
-    save_figure(figure, path)
+    save_figure(figure, path, banner)
 
 
-def profiles(compared: Aggregate, path: Path) -> None:
+def profiles(compared: Aggregate, path: Path, banner: str = "") -> None:
     """Share of runs that score above each level, with stratified bootstrap bands.
 
     Args:
         compared: methods compared over tasks.
         path: file to write; its ending decides the format.
+        banner: see `save_figure`.
 
     Raises:
         UserError: if the file cannot be written.
@@ -166,7 +182,7 @@ def profiles(compared: Aggregate, path: Path) -> None:
     axis.set(xlabel="normalised score", ylabel="share of runs above it", xlim=(0, 1))
     axis.grid(alpha=0.3)
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
-    save_figure(figure, path)
+    save_figure(figure, path, banner)
 
 
 def _best_first(rows: list[Row], scores: list[float]) -> list[tuple[int, Look]]:
@@ -177,15 +193,27 @@ def _best_first(rows: list[Row], scores: list[float]) -> list[tuple[int, Look]]:
     return [(i, chosen[i]) for i in order]
 
 
-def save_figure(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path, banner: str = "") -> None:
     """Write the same bytes for the same figure.
+
+    Args:
+        figure: what to write; it is closed.
+        path: file to write; its ending decides the format.
+        banner: a sentence above the figure, in a box that cannot be overlooked; empty: none.
 
     Raises:
         UserError: if the file cannot be written.
     """
     plt.rcParams["svg.hashsalt"] = "curves"
+    options: dict[str, Any] = {"metadata": {"Date": None} if path.suffix == ".svg" else None}
+    if banner:
+        text = textwrap.fill(banner, int(LETTERS_PER_INCH * figure.get_figwidth()))
+        above = 1 + BANNER_GAP / figure.get_figheight()
+        style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontweight": "bold"}
+        figure.text(0.5, above, text, bbox=BANNER_BOX, **style)
+        options["bbox_inches"] = "tight"
     try:
-        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(path, **options)
     except OSError as error:
         raise UserError(
             f"The figure {path} cannot be written ({reason(error)}). Choose another file."

@@ -33,6 +33,7 @@ class Layout(NamedTuple):
     algs: tuple[str, ...]
 
 
+SUCCESS = "test_success_mean"
 GAMES = (
     ("topk", "(a) Top-K Selection"),
     ("topk_anticoord", "(b) Top-K with anti-coordination penalty"),
@@ -46,19 +47,20 @@ PARTICLES = (
     ("mpe_tag", "Tag"),
 )
 LAYOUTS = {
-    2: Layout(GAMES, 2, "test_success_mean", ("agp", *BASELINES)),
-    3: Layout(GAMES, 2, "test_success_mean", ("agp", "agp_within_agent", "agp_no_graph", "agp_pg")),
+    2: Layout(GAMES, 2, SUCCESS, ("agp", *BASELINES)),
+    3: Layout(GAMES, 2, SUCCESS, ("agp", "agp_within_agent", "agp_no_graph", "agp_pg")),
     4: Layout(PARTICLES, 3, "test_return_mean", ("agp", *BASELINES)),
 }
 
 
-def paper_figure(number: int, tables: list[Table], path: Path) -> None:
+def paper_figure(number: int, tables: list[Table], path: Path, banner: str = "") -> None:
     """Draw one of the figures; a panel without runs says so.
 
     Args:
         number: 2, 3 or 4.
         tables: tasks, read with the figure's metric (`LAYOUTS[number].key`).
         path: file to write; its ending decides the format.
+        banner: see `save_figure`.
 
     Raises:
         UserError: if the file cannot be written.
@@ -77,8 +79,10 @@ def paper_figure(number: int, tables: list[Table], path: Path) -> None:
     for axis, (task, title) in zip(axes.flat, layout.panels, strict=True):
         axis.set(title=title, xlabel="environment steps", ylabel=axis_label(layout.key))
         axis.grid(alpha=0.3)
+        if layout.key == SUCCESS:
+            axis.set_ylim(-0.02, 1.02)
         if task in found:
-            _panel(axis, found[task], layout.algs)
+            _panel(axis, title, found[task], layout.algs)
         legend |= {str(line.get_label()): line for line in axis.get_lines()}
         if not axis.get_lines():
             axis.text(0.5, 0.5, "no runs", ha="center", transform=axis.transAxes, color="gray")
@@ -90,16 +94,23 @@ def paper_figure(number: int, tables: list[Table], path: Path) -> None:
         frameon=False,
         fontsize=8,
     )
-    save_figure(figure, path)
+    save_figure(figure, path, banner)
 
 
-def _panel(axis: Axes, table: Table, algs: tuple[str, ...]) -> None:
-    """The curves of a task's rows whose method belongs to the figure."""
+def _panel(axis: Axes, title: str, table: Table, algs: tuple[str, ...]) -> None:
+    """The curves of a task's rows whose method belongs to the figure.
+
+    An opponent that all of them play against stands in the title, so that the panels share labels.
+    """
     rows = [row for row in table.rows if row.alg in algs]
+    opponents = {row.opponent for row in rows}
+    if len(opponents) == 1:
+        axis.set_title(" vs ".join(filter(None, (title, *opponents))))
     for row, look in zip(rows, looks([row.alg for row in rows]), strict=True):
         grid, values = curves_on_grid(row.runs, table.key)
         mean, spread = values.mean(axis=0), values.std(axis=0)
-        axis.plot(grid, mean, color=look.colour, linestyle=look.line, label=row.full_label)
+        label = row.label if len(opponents) == 1 else row.full_label
+        axis.plot(grid, mean, color=look.colour, linestyle=look.line, label=label)
         low, high = mean - spread, mean + spread
         axis.fill_between(grid, low, high, color=look.colour, alpha=0.15, linewidth=0)
     axis.xaxis.set_major_locator(MaxNLocator(5))

@@ -83,8 +83,11 @@ def bootstrap_interval(
         seed: of the draws, so that a report is the same each time.
 
     Returns:
-        lower and upper end, each of the statistic's shape.
+        lower and upper end, each of the statistic's shape; NaN if no task has two seeds.
     """
+    if all(len(task) < 2 for scores in groups for task in scores):
+        nothing = np.full(np.shape(statistic(*groups)), np.nan)
+        return nothing, nothing
     rng = np.random.default_rng(seed)
     drawn = [
         statistic(*([rng.choice(task, len(task)) for task in scores] for scores in groups))

@@ -21,6 +21,8 @@ GIVEN = {
     "resume": "a suite goes on with its runs by itself",
     "evaluate": "a suite evaluates each run if its file has `evaluate`",
 }
+GIVEN_TO_EVALUATIONS = {key: "a suite gives it by itself" for key in ("evaluate", "resume")}
+GIVEN_TO_EVALUATIONS["checkpoint_path"] = GIVEN_TO_EVALUATIONS["evaluate"]
 LONGEST_NAME = 100  # characters of a generated name
 
 
@@ -152,6 +154,11 @@ def unknown(data: dict[str, Any], known: tuple[str, ...], place: str) -> Iterabl
         if key not in known:
             hint = did_you_mean(key, list(known))
             yield f"{place}: there is no key '{key}' in it.{hint} Keys: {', '.join(known)}."
+
+
+def overlap(a: str, b: str) -> bool:
+    """Whether one of two dotted keys is the other, or lies below it."""
+    return a == b or a.startswith(f"{b}.") or b.startswith(f"{a}.")
 
 
 def texts(settings: dict[str, Any]) -> list[str]:

@@ -1,39 +1,29 @@
 """A suite's file: what it asks for, all of it checked, as a list of jobs.
 
-A suite is a YAML file with `runs`, a list of blocks, and optionally `evaluate`, settings of the
-evaluation after each run, and `search`, settings to look for. A block runs every one of its `algs`
-on every one of its `envs` with every one of its `seeds`, under the settings in its `with` and every
-combination of those in its `grid`.
+A suite is a YAML file with `runs`, a list of blocks, or `include`, names of other suites, and
+optionally `evaluate`, settings of the evaluation after each run, `budgets`, settings for shorter or
+longer runs, `report`, what is drawn at the end, and `search`, settings to look for. A block runs
+every one of its `algs` on every one of its `envs` with every one of its `seeds`, under the settings
+in its `with` and every combination of those in its `grid`.
 """
 
 import dataclasses
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.combinations import check_combination
-from config.layers import COMMAND_LINE, read_file
+from config.layers import COMMAND_LINE
 from config.load import load_config
 from config.plain_data import to_dict
 from config.schema import BESIDE_LEARNING, RunConfig
-from config.search_path import find_yaml, require_folders
+from config.search_path import require_folders
 from config.search_space import Search, read_search
-from config.suite_blocks import (
-    GIVEN,
-    Block,
-    folder_name,
-    name_of,
-    read_blocks,
-    read_settings,
-    texts,
-    unknown,
-)
+from config.suite_blocks import GIVEN, Block, folder_name, name_of, overlap, texts
+from config.suite_parts import Part, read_part
+from config.suite_report import Report
 from utils.errors import ConfigError
-
-SUITE_KEYS = ("runs", "evaluate", "search")
-GIVEN_TO_EVALUATIONS = {key: "a suite gives it by itself" for key in ("evaluate", "resume")}
-GIVEN_TO_EVALUATIONS["checkpoint_path"] = GIVEN_TO_EVALUATIONS["evaluate"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +79,8 @@ class Study:
             ConfigError: if the settings do not fit together.
         """
         own = [*self.settings, *texts(chosen)]
-        return _jobs(self.alg, self.env, own, folder_name(chosen), seeds)
+        config = _resolved(self.alg, self.env, own)
+        return _jobs(self.alg, self.env, own, config, folder_name(chosen), seeds)
 
 
 @dataclass(frozen=True)
@@ -101,74 +92,83 @@ class Suite:
         evaluation: settings of the evaluation after each; None: no evaluation.
         search: what is searched; None if nothing is.
         studies: the methods and tasks for which it is searched.
+        report: what is made at the end; None: nothing.
+        banner: what every figure of the report says of these runs; empty: nothing.
     """
 
     jobs: list[Job]
     evaluation: tuple[str, ...] | None
     search: Search | None
     studies: list[Study]
+    report: Report | None
+    banner: str
 
 
-def read_suite(name: str, settings: list[str]) -> Suite:
+def read_suite(name: str, settings: list[str], budget: str | None = None) -> Suite:
     """Read a suite and check every method, task and setting of it.
 
     Args:
         name: stem of a file in `suites/` of a folder of YAML files, or a path to a YAML file.
         settings: the arguments after `with` on the command line; they override a block's.
+        budget: the name of one of the file's budgets; None: none is asked for.
 
     Raises:
         ConfigError: with every problem found, each with its place in the file.
     """
     require_folders()
-    label, path = find_yaml(name, "suites", "suite")
     problems: list[str] = []
-    data = read_file(path, label, problems).data
-    problems += unknown(data, SUITE_KEYS, label)
-    blocks = read_blocks(data.get("runs"), label, problems)
-    evaluation = None
-    if "evaluate" in data:
-        evaluation = read_settings(
-            data["evaluate"], f"{label}: evaluate", GIVEN_TO_EVALUATIONS, problems
-        )
-    search = None
-    if "search" in data:
-        search = read_search(data["search"], f"{label}: search", blocks, settings, problems)
+    part = read_part(name, budget, problems)
+    blocks, search = part.blocks, None
+    if "search" in part.data:
+        place = f"{part.label}: search"
+        search = read_search(part.data["search"], place, blocks, settings, problems)
     given = [text.partition("=")[0] for text in settings]
     problems += [f"{COMMAND_LINE}: {key}: {GIVEN[key]}." for key in given if key in GIVEN]
-    jobs, studies = [], []
+    jobs, studies = list[_Placed](), []
     for block in blocks:
         for env in block.envs:
             for alg in block.algs:
-                found = list(_check(block, alg, env, settings, evaluation or {}, search))
-                problems += found
+                config = _check(block, alg, env, settings, part, search, problems)
                 own = [*texts(block.settings), *settings]
                 studies.append(Study(alg, env, tuple(own), block.seeds))
-                if not found:
+                if config is not None:
                     siblings = [b for b in blocks if alg in b.algs and env in b.envs]
                     name = name_of(block, siblings)
                     place = f"{block.place} ({alg} on {env})"
-                    jobs += [(place, job) for job in _jobs(alg, env, own, name, block.seeds)]
-    problems += _duplicates(jobs)
+                    made = _jobs(alg, env, own, config, name, block.seeds)
+                    jobs += [_Placed(job, place, block.label) for job in made]
+    unique = _unique(jobs, problems)
+    problems += _without_run(part, unique)
     if problems:
         raise ConfigError(dict.fromkeys(problems))
-    after = None if evaluation is None else tuple(texts(evaluation))
-    return Suite([job for _, job in jobs], after, search, studies)
+    after = None if part.evaluation is None else tuple(texts(part.evaluation.settings))
+    return Suite(unique, after, search, studies, part.report, part.banner)
 
 
-def _jobs(alg: str, env: str, own: list[str], name: str, seeds: Iterable[int]) -> list[Job]:
+class _Placed(NamedTuple):
+    """A job, the place in the file that asks for it, and the file."""
+
+    job: Job
+    place: str
+    label: str
+
+
+def _jobs(
+    alg: str, env: str, own: list[str], config: RunConfig, name: str, seeds: Iterable[int]
+) -> list[Job]:
     """A job for each seed.
 
     Args:
         alg: the method.
         env: the task.
         own: what follows `with`.
+        config: the configuration that follows from these.
         name: of the runs, unless one is given among these settings.
         seeds: the seeds.
     """
     has_name = any(text.partition("=")[0] == "name" for text in own)
     if name and not has_name:
-        own = [*own, f"name={name}"]
-    config = _resolved(alg, env, own)
+        own, config = [*own, f"name={name}"], dataclasses.replace(config, name=name)
     return [
         Job(alg, env, tuple(own), dataclasses.replace(config, seed=seed), has_name)
         for seed in seeds
@@ -186,28 +186,35 @@ def _check(
     alg: str,
     env: str,
     settings: list[str],
-    evaluation: dict[str, Any],
+    part: Part,
     search: Search | None,
-) -> Iterable[str]:
-    """What is wrong with a method on a task, each problem with the place that causes it."""
-    job = f"{block.place} ({alg} on {env})"
+    problems: list[str],
+) -> RunConfig | None:
+    """The configuration of a method on a task; None, and further `problems`, if it is wrong.
+
+    Every problem is told with the place that causes it.
+    """
+    known, job = len(problems), f"{block.place} ({alg} on {env})"
     given = {text.partition("=")[0] for text in settings}
     places = {key: place for key, place in block.places.items() if key not in given}
     own = [*texts(block.settings), *settings]
     try:
-        _resolved(alg, env, own)
+        config = _resolved(alg, env, own)
     except ConfigError as error:
-        yield from _placed(error, job, places)
-        return
-    test = ["evaluate=True", "checkpoint_path=the run", *texts(evaluation)]
-    further = [(test, dict.fromkeys(evaluation, f"{block.label}: evaluate"))]
+        problems += _placed(error, job, places)
+        return None
+    further = []
+    if part.evaluation is not None:
+        test = ["evaluate=True", "checkpoint_path=the run", *texts(part.evaluation.settings)]
+        further.append((test, part.evaluation.places))
     for key, value in search.extremes() if search else ():
-        further.append((texts({key: value}), {key: f"{block.label}: search: space"}))
+        further.append((texts({key: value}), {key: f"{part.label}: search: space"}))
     for more, places in further:
         try:
             _resolved(alg, env, [*own, *more])
         except ConfigError as error:
-            yield from _placed(error, job, places)
+            problems += _placed(error, job, places)
+    return config if len(problems) == known else None
 
 
 def _placed(error: ConfigError, job: str, places: dict[str, str]) -> Iterable[str]:
@@ -221,29 +228,33 @@ def _placed(error: ConfigError, job: str, places: dict[str, str]) -> Iterable[st
     for problem in error.problems:
         label, _, rest = problem.partition(": ")
         path = rest.partition(":")[0]
-        found = [place for key, place in places.items() if _overlap(path, key)]
+        found = [place for key, place in places.items() if overlap(path, key)]
         if label != COMMAND_LINE:
             yield f"{job}: {problem}"
         else:
             yield f"{found[0]}: {rest}" if found else problem
 
 
-def _overlap(a: str, b: str) -> bool:
-    """Whether one of two dotted keys is the other, or lies below it."""
-    return a == b or a.startswith(f"{b}.") or b.startswith(f"{a}.")
-
-
-def _duplicates(jobs: list[tuple[str, Job]]) -> Iterable[str]:
-    """A sentence for each run that a suite asks for twice."""
-    seen: dict[str, str] = {}
-    for place, job in jobs:
+def _unique(jobs: list[_Placed], problems: list[str]) -> list[Job]:
+    """The jobs without those that another file asks for, too; asked for twice in one is wrong."""
+    seen: dict[str, _Placed] = {}
+    for placed in jobs:
+        job = placed.job
         named = to_dict(job.config)
         for key in BESIDE_LEARNING if job.has_given_name else (*BESIDE_LEARNING, "name"):
             named.pop(key, None)  # some are those of older records
-        identity = json.dumps([named, job.config.results_dir])
-        if identity in seen:
-            yield (
-                f"{place}: the run with seed {job.config.seed} is the same as in {seen[identity]}. "
-                f"Leave one of the two out, or change a setting."
+        first = seen.setdefault(json.dumps([named, job.config.results_dir]), placed)
+        if first is not placed and first.label == placed.label:
+            problems.append(
+                f"{placed.place}: the run with seed {job.config.seed} is the same as in "
+                f"{first.place}. Leave one of the two out, or change a setting."
             )
-        seen.setdefault(identity, place)
+    return [placed.job for placed in seen.values()]
+
+
+def _without_run(part: Part, jobs: list[Job]) -> Iterable[str]:
+    """A sentence for each method and task of the report's attention maps that has no run."""
+    run = {(job.alg, job.env) for job in jobs}
+    for alg, env in part.report.attention if part.report else ():
+        if (alg, env) not in run:
+            yield f"{part.label}: report: attention: no run of {alg} on {env} is asked for."

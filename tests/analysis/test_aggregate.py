@@ -40,6 +40,21 @@ def test_scores_are_normalised_by_the_bounds(root):
     assert (share <= high).all()
 
 
+def test_one_note_names_all_methods_that_lack_the_same_tasks(root):
+    make_run(root / "topk", "coma", 1, [0.0, 0.1, 0.3], env_args={"n_agents": 6})
+    said = "coma, iql have no run on swap, so they are not compared over tasks."
+    assert compared(root).notes == [said]
+
+
+def test_what_a_method_acts_on_is_told(root):
+    config = {"controller": "basic_controller", "agent": "rnn_agent"}
+    make_run(root / "topk", "qmix", 1, [0.0, 0.3], env_args={"n_agents": 6}, **config)
+    make_run(root / "swap", "qmix", 1, [0.0, 0.3], env="swap", env_name="swap", **config)
+    found = compared(root)
+    assert set(found.acts_on.values()) == {"-", "own history"}
+    assert "| own history | 2 |" in aggregate_markdown(found)
+
+
 def test_bounds_hold_for_their_settings_only(root):
     make_run(root / "topk", "qmix", 1, [0.0, 0.1, 0.3], env_args={"n_agents": 8})
     assert any("no bounds for test_success_mean of qmix" in x for x in compared(root).notes)
@@ -63,7 +78,7 @@ def test_a_file_of_bounds_that_cannot_be_used(text, tmp_path):
 
 def test_the_comparison_as_text(root):
     text = aggregate_markdown(compared(root))
-    assert "| agp | 4 | " in text
+    assert "| agp | - | 4 | " in text
     assert "A run of agp scores higher than one of vdn with probability 1.00" in text
 
 

@@ -103,3 +103,12 @@ def test_resampling_stays_within_a_task():
 
 def test_the_same_report_each_time():
     assert bootstrap_interval(interquartile_mean, B) == bootstrap_interval(interquartile_mean, B)
+
+
+def test_one_seed_for_each_task_gives_no_interval():
+    tasks = [np.array([0.2]), np.array([0.7])]
+    assert np.isnan(bootstrap_interval(interquartile_mean, tasks)).all()
+    low, high = bootstrap_interval(lambda s: performance_profile(s, LEVELS), tasks)
+    assert low.shape == high.shape == LEVELS.shape
+    two = [np.array([0.2]), np.array([0.7, 0.9])]
+    assert np.isfinite(bootstrap_interval(interquartile_mean, two)).all()

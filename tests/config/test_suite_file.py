@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from config.search_path import available
+from config.search_path import available, find_yaml
 from config.suite_file import Suite, read_suite
 from utils.errors import ConfigError
 
@@ -28,11 +28,26 @@ def problems(call, *args: object, **kwargs: object) -> list[str]:
     return [problem.partition("mine.yaml: ")[2] or problem for problem in error.value.problems]
 
 
-@pytest.mark.parametrize("name", available("suites"))
-def test_every_suite_is_valid_and_its_runs_keep_their_names(name: str) -> None:
-    jobs = read_suite(name, []).jobs
+def suites() -> list[tuple[str, str | None, bool]]:
+    """Every suite that no other includes, its budgets, and whether a grid names its runs."""
+    files = {name: find_yaml(name, "suites", "suite")[1] for name in available("suites")}
+    data = {name: yaml.safe_load(path.read_text()) for name, path in files.items()}
+    included = {name for suite in data.values() for name in suite.get("include", ())}
+    return [
+        (name, budget, any("grid" in block for block in suite.get("runs", ())))
+        for name, suite in data.items()
+        for budget in suite.get("budgets", [None])
+        if name not in included
+    ]
+
+
+@pytest.mark.parametrize(("name", "budget", "has_grid"), suites())
+def test_every_suite_is_valid_and_its_runs_keep_their_names(
+    name: str, budget: str | None, has_grid: bool
+) -> None:
+    jobs = read_suite(name, [], budget).jobs
     assert jobs
-    assert all(job.config.name == "" or job.has_given_name for job in jobs)
+    assert has_grid or all(job.config.name == "" or job.has_given_name for job in jobs)
 
 
 def test_a_suite_multiplies_methods_environments_and_seeds(suite) -> None:

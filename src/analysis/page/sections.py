@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.aggregate import Aggregate
 from analysis.attention import AttentionMaps, numbers_markdown, read_maps
+from analysis.groups import SHORT, group_of
 from analysis.looks import Look, axis_label
 from analysis.page.colours import colour_class
 from analysis.page.curves import N_IN_TABLE, common_grid, curves_at
@@ -23,11 +24,14 @@ MOST_NODES = 48  # of a map on the page; larger ones are shown between roles
 
 def overview(tables: list[Table], compared: Aggregate, colours: dict[str, str]) -> str:
     """Every method on every task, and the comparison over tasks where there is one."""
-    methods = list(dict.fromkeys(row.label for t in tables for row in t.rows))
+    methods = {row.label: SHORT[group_of(row.runs[0].config)] for t in tables for row in t.rows}
     parts = ["<p>Mean of the last greedy test or evaluation over seeds; the best is bold.</p>"]
     columns = [_overview_column(t) for t in tables]
-    head = ["method", *(f"{t.task}: {axis_label(t.key)}" for t in tables)]
-    rows: list[list[Cell]] = [[m, *(column.get(m, "-") for column in columns)] for m in methods]
+    head = ["method", "acts on", *(f"{t.task}: {axis_label(t.key)}" for t in tables)]
+    rows: list[list[Cell]] = [
+        [method, group, *(column.get(method, "-") for column in columns)]
+        for method, group in methods.items()
+    ]
     parts.append(table(head, rows))
     if len(compared.tasks) > 1 and compared.scores:
         parts.append(_over_tasks(compared, colours))
@@ -62,8 +66,10 @@ def _over_tasks(compared: Aggregate, colours: dict[str, str]) -> str:
             for o in methods
         ]
         low, high = iqm.interval
-        rows.append([method, f"{iqm.value:.3f}", f"{low:.3f} to {high:.3f}", *cells])
-    head = ["method", "IQM", "95 % interval", *(f"P(> {m})" for m in methods)]
+        what = compared.acts_on[method]
+        ends = "-" if math.isnan(low) else f"{low:.3f} to {high:.3f}"
+        rows.append([method, what, f"{iqm.value:.3f}", ends, *cells])
+    head = ["method", "acts on", "IQM", "95 % interval", *(f"P(> {m})" for m in methods)]
     return (
         f"<h3>Over {len(compared.tasks)} tasks</h3><p>Scores are 0 at the lower and 1 at the upper "
         f"bound of a task: {escape(bounds)}. IQM: interquartile mean, with a stratified bootstrap "
@@ -84,7 +90,8 @@ def results(shown_table: Table, looks: list[Look]) -> str:
         values = [float(x) for x in last]
         strips.append((order, Strip(row.full_label, colour, values, mean, interval)))
         seconds = cpu_seconds(row.runs)
-        cells: list[Cell] = [row.full_label, str(len(last)), number(mean), span(*interval)]
+        group = SHORT[group_of(row.runs[0].config)]
+        cells: list[Cell] = [row.full_label, group, str(len(last)), number(mean), span(*interval)]
         cells.append(span(float(last.min()), float(last.max())))
         if key != "test_return_mean":
             cells.append(_return(row))
@@ -92,7 +99,7 @@ def results(shown_table: Table, looks: list[Look]) -> str:
         cells.append("-" if math.isnan(seconds) else f"{seconds:,.0f}")
         rows.append((order, cells))
     by_score = [strip for _, strip in sorted(strips, key=lambda pair: -pair[0])]
-    head = ["method", "seeds", key, "95 % interval", "range"]
+    head = ["method", "acts on", "seeds", key, "95 % interval", "range"]
     head += [*["return"] * (key != "test_return_mean"), "weights", "CPU s"]
     body = table(head, [cells for _, cells in sorted(rows, key=lambda pair: -pair[0])])
     return (

@@ -22,7 +22,12 @@ LICENCE = "uPlot 1.6, (c) Leon Sorokin, MIT licence"
 
 
 def write_page(
-    folder: Path, title: str, tables: list[Table], compared: Aggregate, warnings: list[str]
+    folder: Path,
+    title: str,
+    tables: list[Table],
+    compared: Aggregate,
+    warnings: list[str],
+    banner: str = "",
 ) -> Path:
     """Write `index.html` into a folder, and the films beside it; returns the page's path.
 
@@ -32,12 +37,13 @@ def write_page(
         tables: the tasks; those without rows show their notes only.
         compared: the comparison over tasks.
         warnings: what else to tell the reader.
+        banner: a sentence on top of the page; empty: none.
 
     Raises:
         UserError: if the folder cannot be written.
     """
     films: dict[Path, str] = {}
-    text = page(title, tables, compared, warnings, films)
+    text = page(title, tables, compared, warnings, films, banner)
     path = folder / "index.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +64,7 @@ def page(
     compared: Aggregate,
     warnings: list[str],
     films: dict[Path, str],
+    banner: str = "",
 ) -> str:
     """The page's text; arguments as `write_page`, and `films` is filled with what it shows."""
     full = [t for t in tables if t.rows]
@@ -75,6 +82,7 @@ def page(
     style = f"{_file('uPlot.min.css')}\n{_file('page.css')}\n{stylesheet(used)}"
     script = f"{_file('uPlot.iife.min.js')}\n{_file('page.js')}"
     links = "".join(f'<a href="#task-{i}">{escape(t.task)}</a>' for i, t in enumerate(full))
+    above = f'<p class="banner">{escape(banner)}</p>\n' if banner else ""
     n_runs = sum(len(row.runs) for t in full for row in t.rows)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -88,7 +96,7 @@ def page(
 </head>
 <body>
 <header><h1>{escape(title)}</h1>
-<p>{_count(len(full), "task")}, {_count(n_runs, "run")}</p><nav>{links}</nav></header>
+{above}<p>{_count(len(full), "task")}, {_count(n_runs, "run")}</p><nav>{links}</nav></header>
 <main>
 {chr(10).join(parts)}
 </main>
