@@ -16,7 +16,7 @@ from config.load import load_recorded
 from config.schema import FILM_SETTINGS
 from main import main
 from records.checkpoint import find_checkpoint
-from rendering.painter import Frame
+from rendering.draw import Frame
 
 SHORT = ("env_args.max_cycles=4", "agent_args.graph.layers=2", "t_max=16", "test_interval=16")
 

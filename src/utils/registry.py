@@ -249,7 +249,9 @@ if __name__ != "utils.registry":
     )
 
 ENVS = Registry(
-    "env", "envs", skip=("base", "env_checker", "reward_aggregation", "scenarios", "scene")
+    "env",
+    "envs",
+    skip=("base", "env_checker", "python_envs", "reward_aggregation", "scenarios", "scene"),
 )
 CONTROLLERS = Registry("controller", "controllers")
 AGENTS = Registry("agent", "modules/agents", skip=("base",))

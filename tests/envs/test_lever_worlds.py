@@ -11,8 +11,8 @@ from components.spaces import Box, Discrete, Factored, combinations
 from envs._check_budget import Budget
 from envs._check_report import report
 from envs.base import EnvStep, make_env
-from envs.python_worlds._env import PythonEnv
-from envs.python_worlds._spaces import actions
+from envs.python_envs.spaces import actions
+from envs.python_envs.vector_env import VectorEnv
 from utils.errors import UserError
 from utils.registry import ENVS
 
@@ -25,12 +25,12 @@ def settings(kind: str, **more: Any) -> tuple[str, Any]:
     return "pettingzoo", ENVS.get("pettingzoo").config(task=f"{HERE}:{kind}", **more)
 
 
-def build(kind: str, b: int = 3, **more: Any) -> PythonEnv:
+def build(kind: str, b: int = 3, **more: Any) -> VectorEnv:
     env: Any = make_env(*settings(kind, **more), b, CPU, 1, "test")
     return env
 
 
-def play(env: PythonEnv) -> list[EnvStep]:
+def play(env: VectorEnv) -> list[EnvStep]:
     """One episode and a step beyond, each number by chance within its bounds."""
     luck, shown = torch.Generator().manual_seed(1), [env.reset()]
     for _ in range(env.info.episode_limit + 1):
@@ -125,7 +125,7 @@ def test_combinations_are_declared_as_factored() -> None:
     assert isinstance(cook, Factored)
     assert [factor.n for factor in cook.factors] == [3, 2, 2, 2]
     assert cook.factors[2].labels == ("2: 0", "2: 1")
-    space = env._crew.copies.worlds[0].env.action_space("cook")  # type: ignore[attr-defined]
+    space = env._backend.parallel_envs.envs[0].env.action_space("cook")  # type: ignore[attr-defined]
     for number, choices in enumerate(combinations(cook)):
         given = actions(space, "the cook").decode(number)
         assert given.ravel().tolist() == list(choices)

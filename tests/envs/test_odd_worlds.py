@@ -13,7 +13,7 @@ from components.episode_batch import EpisodeBatch, as_floats
 from envs._check_budget import Budget
 from envs._check_report import report
 from envs.base import make_env
-from envs.python_worlds._env import warn_once
+from envs.python_envs.vector_env import warn_once
 from main import main
 from utils.errors import UserError
 from utils.registry import ENVS
@@ -258,7 +258,7 @@ def test_an_observation_outside_its_space_is_told_once(caplog: pytest.LogCapture
     for _ in range(2):
         play(build("Parallel", "bounded"))
     (warning,) = caplog.records
-    assert "agent '0' observes 7 at place 1, outside its space of -1" in warning.getMessage()
+    assert "agent '0' observes 7 at position 1, outside its space of -1" in warning.getMessage()
 
 
 def test_numbers_from_somewhere_on_are_observed_from_there_on() -> None:
@@ -356,7 +356,7 @@ def test_a_render_that_takes_a_mode_is_asked_for_an_array() -> None:
 
 
 def test_without_a_display_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envs.python_worlds._picture.HAS_DISPLAY", False)
+    monkeypatch.setattr("envs.python_envs.rendering.HAS_DISPLAY", False)
     env = build("Gym", "no display")
     env.reset()
     with pytest.raises(UserError, match=r"RuntimeError: no display.*apt-get install xvfb"):

@@ -18,7 +18,7 @@ from tests.envs.fake_worlds import HERE
 
 from envs.base import EnvStep, make_env
 from envs.env_checker import check_env
-from envs.python_worlds._env import EnvironmentFailure, PythonEnv
+from envs.python_envs.vector_env import EnvironmentFailure, VectorEnv
 from envs.reward_aggregation import RewardAggregation
 from utils.errors import SettingsError, UserError
 from utils.registry import ENVS
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 def build(
     kind: str = "Island", b: int = 3, seed: int = 1, stream: str = "test", **settings: Any
-) -> PythonEnv:
+) -> VectorEnv:
     """B copies of a world of fake_worlds.py."""
     name = "gymma" if kind in ("Field", "Limited") else "pettingzoo"
     which = {"task": f"{HERE}:{kind}"}
@@ -46,7 +46,7 @@ def first_actions(step: EnvStep) -> torch.Tensor:
     return torch.where(step.avail, places, -1).amax(dim=2)
 
 
-def play(env: PythonEnv, n_episodes: int = 1) -> list[EnvStep]:
+def play(env: VectorEnv, n_episodes: int = 1) -> list[EnvStep]:
     """Everything that is shown in whole episodes and one step beyond."""
     shown = []
     for _ in range(n_episodes):
@@ -69,8 +69,8 @@ def same(a: list[EnvStep], b: list[EnvStep]) -> bool:
     )
 
 
-def process_of(env: PythonEnv, worker: int) -> int:
-    pid: int = env._crew._members[worker].process.pid  # type: ignore[attr-defined]
+def process_of(env: VectorEnv, worker: int) -> int:
+    pid: int = env._backend._workers[worker].process.pid  # type: ignore[attr-defined]
     return pid
 
 
@@ -357,9 +357,9 @@ def test_a_crash_is_told_with_its_place(n_workers):
     seeds = build(b=4)
     weather = seeds.reset().obs[:, 0, 0]
     text = failure(b=4, n_workers=n_workers, kwargs=kwargs)
-    copy = int(re.search(r"in step 2 of copy (\d)", text)[1])  # type: ignore[index]
+    copy = int(re.search(r"in step 2 of environment (\d)", text)[1])  # type: ignore[index]
     assert weather[copy] > 0.5
-    assert f"reset(seed={seeds._crew.arrays.seeds[copy]})" in text
+    assert f"reset(seed={seeds._backend.arrays.seeds[copy]})" in text
     assert "RuntimeError: a wave took the scout" in text
     assert "fake_worlds.py" in text
     assert "in misbehave" in text
@@ -388,7 +388,9 @@ def test_a_crash_is_told_with_its_place(n_workers):
 def test_nonsense_is_told(fault, said):
     text = failure(kwargs={"fault": fault})
     assert re.search(said, text)
-    assert re.search(r"step 2 of copy \d, whose episode began with reset\(seed=\d+\): ", text)
+    assert re.search(
+        r"step 2 of environment \d, whose episode began with reset\(seed=\d+\): ", text
+    )
 
 
 def test_nonsense_in_states_and_metrics_is_told():
@@ -406,7 +408,9 @@ def test_nonsense_in_states_and_metrics_is_told():
 )
 def test_a_worker_that_dies_is_told(fault, said):
     text = failure(n_workers=2, kwargs={"fault": fault, "above": 0})
-    assert re.search(r"step 2 of copy \d, .*reset\(seed=\d+\): its worker process died", text)
+    assert re.search(
+        r"step 2 of environment \d, .*reset\(seed=\d+\): its worker process died", text
+    )
     assert re.search(said, text)
 
 
@@ -421,7 +425,7 @@ def test_a_worker_that_is_killed_is_told():
 def test_a_worker_that_hangs_is_told():
     started = time.monotonic()
     text = failure(n_workers=2, timeout=0.5, kwargs={"fault": "hang", "above": 0})
-    assert re.search(r"step 2 of copy 0.*no answer within 0.5 seconds", text)
+    assert re.search(r"step 2 of environment 0.*no answer within 0.5 seconds", text)
     assert "env_args.timeout" in text
     assert re.search(r"fake_worlds.py\", line \d+ in misbehave", text)  # where it hangs
     assert time.monotonic() - started < 15
@@ -469,7 +473,7 @@ def test_what_cannot_work_is_told(settings, said):
 # Workers that are restarted
 
 
-def build_restarting(fault: str, **settings: Any) -> PythonEnv:
+def build_restarting(fault: str, **settings: Any) -> VectorEnv:
     """Two copies in each of two workers; the world fails in step 2 where the weather is bad."""
     kwargs = {"fault": fault, "above": 0.7, "random_length": True, **settings.pop("kwargs", {})}
     given = {"b": 4, "n_workers": 2, "on_worker_error": "restart", **settings}
@@ -484,7 +488,7 @@ def test_a_worker_is_restarted_and_its_episodes_are_lost(fault, caplog):
     n_faults = n_kept = 0
     for _ in range(3):
         step, expected = env.reset(), calm.reset()
-        assert env._crew.arrays.seeds.tolist() == calm._crew.arrays.seeds.tolist()
+        assert env._backend.arrays.seeds.tolist() == calm._backend.arrays.seeds.tolist()
         assert step.lost is None
         bad = (expected.obs[:, 0, 0] > 0.7).view(2, 2).any(dim=1).repeat_interleave(2)
         for t in range(1, 6):
@@ -504,7 +508,7 @@ def test_a_worker_is_restarted_and_its_episodes_are_lost(fault, caplog):
         n_kept += int((lost.view(2, 2).sum(dim=1) == 1).sum())  # whose episode had ended
     assert n_faults == len(caplog.records) > n_kept > 0
     text = caplog.text
-    for said in ("(1 of env_args.max_restarts=20)", "no statistics count: 2.", "in step 2 of copy"):
+    for said in ("(1 of env_args.max_restarts=20)", "nor counted: 2.", "in step 2 of environment"):
         assert said in text
     assert "SIGKILL" in text if fault == "kill" else "in misbehave" in text
     assert {process_of(env, w) for w in range(2)} != pids
@@ -515,9 +519,12 @@ def test_a_worker_is_restarted_and_its_episodes_are_lost(fault, caplog):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"kwargs": {"at": "reset"}}, r"in reset of copy 0.*restarted 2 times before"),
+        ({"kwargs": {"at": "reset"}}, r"in reset of environment 0.*restarted 2 times before"),
         ({"kwargs": {"above": 0}, "max_restarts": 0}, r"in step 2 .* allows no more"),
-        ({"kwargs": {"at": "rebuild", "above": 0}}, r"while copy . was built again.*had sunk"),
+        (
+            {"kwargs": {"at": "rebuild", "above": 0}},
+            r"while environment . was built again.*had sunk",
+        ),
     ],
 )
 def test_a_worker_that_keeps_failing_ends_it(settings, said, tmp_path):
@@ -536,8 +543,8 @@ def test_a_broken_promise_is_not_tried_again(caplog):
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs Linux")
 def test_no_shared_memory_is_left():
-    def semaphores(env: PythonEnv) -> set[Path]:
-        members = env._crew._members  # type: ignore[attr-defined]
+    def semaphores(env: VectorEnv) -> set[Path]:
+        members = env._backend._workers  # type: ignore[attr-defined]
         names = [lock._semlock.name for member in members for lock in (member.go, member.done)]
         return {Path(f"/dev/shm/sem.{name.removeprefix('/')}") for name in names}
 

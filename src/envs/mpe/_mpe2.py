@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs.python_worlds._tasks import load_module
+from envs.python_envs.loading import load_module
 
 if TYPE_CHECKING:
     from envs.mpe._config import MpeConfig

@@ -18,9 +18,9 @@ from envs.mpe._mpe2 import TASKS
 from envs.mpe._scenario import Scenario
 from envs.mpe._sight import Rows, Sight
 from envs.mpe._world import World
-from envs.python_worlds._env import PythonEnv
-from envs.python_worlds._pettingzoo import PettingZooWorld
-from envs.python_worlds._settings import PythonEnvSettings
+from envs.python_envs.pettingzoo_wrapper import PettingZooWrapper
+from envs.python_envs.settings import PythonEnvSettings
+from envs.python_envs.vector_env import VectorEnv
 from utils.errors import UserError
 from utils.invocation import pip_install
 
@@ -78,7 +78,7 @@ class ReferenceWorld(World):
         continuous = given["continuous_actions"] = config.continuous_actions
         if scenario.has_local_ratio:
             given["local_ratio"] = scenario.local_ratio
-        make = partial(PettingZooWorld, "envs.mpe._mpe2:parallel_env", given, True, False)
+        make = partial(PettingZooWrapper, "envs.mpe._mpe2:parallel_env", given, True, False)
         settings = PythonEnvSettings(
             n_workers=config.n_workers,
             timeout=0,
@@ -88,14 +88,14 @@ class ReferenceWorld(World):
             fixed_length=True,
         )
         sizes = (batch_size, device, seed, stream)
-        self._env = PythonEnv(settings, make, task, *sizes, raw_state=True)
+        self._env = VectorEnv(settings, make, task, *sizes, raw_state=True)
         _refuse_another_task(task, self._env.info, scenario, continuous)
         self._reported = ReportedSight(scenario, self._env.info)
         super().__init__(scenario, batch_size, device, sight=self._reported, continuous=continuous)
         self._reward: Tensor  # [N, B]
 
     def reset(self, generator: torch.Generator) -> None:
-        """New episodes, of the seeds that `PythonEnv` gives them."""
+        """New episodes, of the seeds that `VectorEnv` gives them."""
         self._take(self._env.reset())
 
     def advance(self, actions: Tensor) -> None:

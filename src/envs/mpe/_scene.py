@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from envs.mpe._scenario import ADVERSARIES, GOOD, Landmark
-from envs.scene import Colour, Figure, Point, Scene, Thing
+from envs.scene import AgentShape, Colour, Point, Scene, Shape
 
 if TYPE_CHECKING:
     from envs.mpe._world import World
@@ -31,11 +31,11 @@ def scene_of(world: "World", copy: int) -> Scene:
     """Everything in world number `copy`."""
     scenario = world.scenario
     places: list[Point] = [(x, y) for x, y in world.position[:, :, copy].t().tolist()]
-    figures = []
+    agents = []
     for i, agent in enumerate(scenario.agents):
         symbols = world.symbol(i)[:, copy]
-        figures.append(
-            Figure(
+        agents.append(
+            AgentShape(
                 name=agent.name,
                 group=agent.team if len(scenario.teams) > 1 else "",
                 colour=_agent_colour(world, i),
@@ -44,8 +44,8 @@ def scene_of(world: "World", copy: int) -> Scene:
                 says=int(torch.argmax(symbols)) if symbols.any() else None,
             )
         )
-    things = _landmarks(world, places) + _goals(world, places) if world.moves else []
-    return Scene(tuple(figures), tuple(things), scenario.caption(world, copy))
+    shapes = _landmarks(world, places) + _goals(world, places) if world.moves else []
+    return Scene(tuple(agents), tuple(shapes), scenario.caption(world, copy))
 
 
 def _agent_colour(world: "World", i: int) -> Colour:
@@ -54,13 +54,13 @@ def _agent_colour(world: "World", i: int) -> Colour:
     return own if len(scenario.teams) == 1 else TEAM_COLOURS[scenario.agents[i].team]
 
 
-def _landmarks(world: "World", places: list[Point]) -> list[Thing]:
+def _landmarks(world: "World", places: list[Point]) -> list[Shape]:
     scenario = world.scenario
     found = []
     for k, landmark in enumerate(scenario.landmarks):
         place = places[scenario.landmark(k)]
-        found.append(Thing(landmark.kind, place, landmark.radius, _landmark_colour(landmark)))
-    return sorted(found, key=lambda thing: -thing.radius)  # large ones below
+        found.append(Shape(landmark.kind, place, landmark.radius, _landmark_colour(landmark)))
+    return sorted(found, key=lambda shape: -shape.radius)  # large ones below
 
 
 def _landmark_colour(landmark: Landmark) -> Colour:
@@ -70,16 +70,16 @@ def _landmark_colour(landmark: Landmark) -> Colour:
     return red, green, blue
 
 
-def _goals(world: "World", places: list[Point]) -> list[Thing]:
+def _goals(world: "World", places: list[Point]) -> list[Shape]:
     """A ring around each marker's landmark, in the colour of the one agent that is to go there."""
     scenario = world.scenario
     pairs = {tuple(sorted(pair)) for group in scenario.pairs.values() for pair in group}
-    found: list[Thing] = []
+    found: list[Shape] = []
     for k in range(scenario.n_markers):
         marker = scenario.marker(k)
         owners = [agent for agent, other in pairs if other == marker]
         colour = _agent_colour(world, owners[0]) if len(owners) == 1 else KIND_COLOURS["goal"]
         inner_rings = sum(ring.at == places[marker] for ring in found)
         radius = scenario.landmarks[0].radius + RING * (1 + inner_rings)
-        found.append(Thing("goal", places[marker], radius, colour))
+        found.append(Shape("goal", places[marker], radius, colour))
     return found

@@ -1,6 +1,7 @@
-"""An environment that remembers what it looked like."""
+"""Records the scenes of an environment while it is played."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from envs.base import BatchedEnv, EnvStep, EnvWrapper
 from envs.scene import Scene
@@ -8,13 +9,13 @@ from utils.errors import UserError
 from utils.registry import ENVS
 
 
-class Camera(EnvWrapper):
-    """Films the first `n` copies of an environment and changes nothing else.
+class SceneRecorder(EnvWrapper):
+    """Records the scenes of the first `n` environments of a batch; everything else is passed on.
 
     Args:
-        env: what to film; it has a method `scene` (`envs/scene.py`).
+        env: what to record; it has a method `scene` (`envs/scene.py`).
         name: its registered name.
-        n: how many copies are filmed.
+        n: how many environments are recorded.
 
     Attributes:
         scenes: [n][t], since the last reset; t = 0 is the beginning.
@@ -34,22 +35,22 @@ class Camera(EnvWrapper):
         self._scene = env.scene
         self.scenes: list[list[Scene]] = []
 
+    @override
     def reset(self) -> EnvStep:
-        """See `BatchedEnv`."""
         step = self.env.reset()
         self.scenes = [[] for _ in range(self.n)]
-        self._film()
+        self._record()
         return step
 
+    @override
     def step(self, actions: Tensor) -> EnvStep:
-        """See `BatchedEnv`."""
         step = self.env.step(actions)
-        self._film()
+        self._record()
         return step
 
-    def _film(self) -> None:
-        for copy, scenes in enumerate(self.scenes):
-            scenes.append(self._scene(copy))
+    def _record(self) -> None:
+        for b, scenes in enumerate(self.scenes):
+            scenes.append(self._scene(b))
 
 
 def drawable() -> list[str]:

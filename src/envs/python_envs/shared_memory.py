@@ -1,4 +1,4 @@
-"""The arrays through which a parent and its workers talk: one block of memory, one row per copy."""
+"""The arrays that a parent and its workers share: one block of memory, one slot per environment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ FLOATS, BYTES, FLAGS = np.dtype(np.float32), np.dtype(np.uint8), np.dtype(np.boo
 
 
 @dataclass(frozen=True)
-class Place:
+class Region:
     """Where an array lies in the block."""
 
     start: int
@@ -29,8 +29,8 @@ class Arrays(NamedTuple):
     """Every array of the block; the parent writes the first ones, the workers the others."""
 
     control: Array  # [2] int64, the command and the step's number
-    failed: Array  # [W] int64, 1 where a worker has a failure to tell
-    busy: Array  # [W] int64, the copy that each worker is at
+    failed: Array  # [W] int64, 1 where a worker has a failure to report
+    busy: Array  # [W] int64, the slot that each worker is stepping
     seeds: Array  # [B] int64, for the next reset
     actions: Array  # [B, N] int64; continuous: [B, N, A] float32
     obs: Array  # [B, N, O] float32, or uint8 for images
@@ -42,8 +42,8 @@ class Arrays(NamedTuple):
     ended: Array  # [B, 2] bool: terminated, truncated
 
 
-class Rows(NamedTuple):
-    """One copy's part of the arrays that workers write."""
+class EnvSlot(NamedTuple):
+    """One environment's part of the arrays that workers write."""
 
     obs: Array  # [N, O]
     state: Array  # [S]
@@ -54,16 +54,16 @@ class Rows(NamedTuple):
     ended: Array  # [2]
 
 
-class Layout:
+class MemoryLayout:
     """Where each array lies.
 
     Args:
-        b, n, o, a, s, m, w: copies, agents, observation, actions, state, metrics, workers.
+        b, n, o, a, s, m, w: environments, agents, observation, actions, state, metrics, workers.
         is_image: observations are bytes.
         is_continuous: actions are vectors of numbers.
 
     Attributes:
-        places: name of each array: its place.
+        regions: name of each array: its region.
         n_bytes: size of the block.
     """
 
@@ -94,33 +94,39 @@ class Layout:
             "is_active": ((b, n), FLAGS),
             "ended": ((b, 2), FLAGS),
         }
-        self.places: dict[str, Place] = {}
+        self.regions: dict[str, Region] = {}
         end = 0
         for name, (shape, dtype) in shapes.items():
-            place = Place(-(-end // ALIGNMENT) * ALIGNMENT, shape, dtype)
-            self.places[name], end = place, place.end
+            region = Region(-(-end // ALIGNMENT) * ALIGNMENT, shape, dtype)
+            self.regions[name], end = region, region.end
         self.n_bytes = end
 
     def views(self, block: Array) -> Arrays:
         """The arrays in a block of bytes, [n_bytes] uint8."""
         return Arrays(
             **{
-                name: block[place.start : place.end].view(place.dtype).reshape(place.shape)
-                for name, place in self.places.items()
+                name: block[region.start : region.end].view(region.dtype).reshape(region.shape)
+                for name, region in self.regions.items()
             }
         )
 
 
-def blank(arrays: Arrays, copies: Array, action_counts: Sequence[int]) -> None:
-    """Let copies, [B] bool, show nothing, every action available, as the end of an episode."""
+def clear_slots(arrays: Arrays, slots: Array, action_counts: Sequence[int]) -> None:
+    """Fill slots with zeros, every action available, as at the end of a truncated episode.
+
+    Args:
+        arrays: of all slots.
+        slots: which ones, [B] bool.
+        action_counts: of each agent.
+    """
     for name in ("obs", "state", "reward", "metrics"):
-        getattr(arrays, name)[copies] = 0
+        getattr(arrays, name)[slots] = 0
     real = np.arange(arrays.avail.shape[2]) < np.array(action_counts)[:, None]  # [N, A]
-    arrays.avail[copies] = real
-    arrays.is_active[copies] = True
-    arrays.ended[copies] = (False, True)
+    arrays.avail[slots] = real
+    arrays.is_active[slots] = True
+    arrays.ended[slots] = (False, True)
 
 
-def rows_of(arrays: Arrays, copy: int) -> Rows:
-    """One copy's rows."""
-    return Rows(*(getattr(arrays, name)[copy] for name in Rows._fields))
+def slot_of(arrays: Arrays, number: int) -> EnvSlot:
+    """The slot with this number."""
+    return EnvSlot(*(getattr(arrays, name)[number] for name in EnvSlot._fields))

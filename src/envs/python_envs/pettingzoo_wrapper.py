@@ -1,4 +1,4 @@
-"""One copy of a PettingZoo parallel environment.
+"""Wraps a PettingZoo parallel environment.
 
 Departures from what wrappers often do: the rewards and observations of the last step are kept
 (PettingZoo empties `env.agents` then), and an agent that leaves early keeps its last reward.
@@ -10,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from envs.python_worlds._arrays import Rows
-from envs.python_worlds._picture import picture_of
-from envs.python_worlds._requirements import (
+from envs.python_envs.loading import load_function
+from envs.python_envs.rendering import picture_of
+from envs.python_envs.shared_memory import EnvSlot
+from envs.python_envs.spaces import flag, write_numbers
+from envs.python_envs.validation import (
     observations_and_infos,
     require_arguments,
     require_seed,
     single_number,
 )
-from envs.python_worlds._spaces import flag, write_numbers
-from envs.python_worlds._tasks import load_function
-from envs.python_worlds._world import (
+from envs.python_envs.wrapped_env import (
+    AgentSpaces,
     Ended,
-    Seats,
-    WorldInfo,
+    WrappedEnvInfo,
+    find_mask,
     flat_state,
-    mask_in,
-    number,
+    mean_metric,
 )
 from utils.errors import UserError
 
@@ -34,8 +34,8 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # many environments im
 EVERY_AGENT = "__all__"  # a flag under this key is every agent's
 
 
-class PettingZooWorld:
-    """See the module's text, and `World`.
+class PettingZooWrapper:
+    """A PettingZoo parallel environment as a `WrappedEnv`.
 
     Args:
         task: module with a function `parallel_env`, or `module:function`.
@@ -55,72 +55,72 @@ class PettingZooWorld:
         turns = getattr(self.env, "aec_env", None)  # of an environment that was converted
         self._turns = None if turns is None or is_parallel(turns) else turns
         self.own_state = own_state
-        self._acting: list[int] = []  # places of those that take part
+        self._acting: list[int] = []  # indices of the agents that take part
         self._infos: dict[Any, Any] = {}
-        self.seats = Seats(
+        self.agent_spaces = AgentSpaces(
             [str(agent) for agent in self.agents],
             [self.env.observation_space(agent) for agent in self.agents],
             [self.env.action_space(agent) for agent in self.agents],
             action_masks,
         )
 
-    def describe(self) -> WorldInfo:
-        """See `World`."""
+    def describe(self) -> WrappedEnvInfo:
+        """Sizes; the state's is found by a reset."""
         state_dim = 0
         if self.own_state:
             self.env.reset(seed=0)
             state_dim = flat_state(self.env, ("state",)).size
         limit = getattr(getattr(self.env, "unwrapped", self.env), "max_cycles", 0)
-        return self.seats.info(state_dim, int(limit or 0))
+        return self.agent_spaces.info(state_dim, int(limit or 0))
 
-    def reset(self, seed: int, rows: Rows) -> None:
-        """See `World`."""
+    def reset(self, seed: int, slot: EnvSlot) -> None:
+        """Start an episode and write its first observations."""
         shown = self.env.reset(seed=seed)
         observations, infos = observations_and_infos(shown, 2, "observations and infos")
-        self._show(rows, self._places(self.env.agents), observations, infos)
+        self._show(slot, self._indices(self.env.agents), observations, infos)
         if not self._acting:
-            raise ValueError("after reset, env.agents is empty: nobody takes part")
+            raise ValueError("after reset, env.agents is empty: no agent takes part")
 
-    def step(self, actions: Sequence[Any], rows: Rows) -> tuple[bool, bool]:
-        """See `World`."""
-        acts, agents = self.seats.actions, self.agents
+    def step(self, actions: Sequence[Any], slot: EnvSlot) -> tuple[bool, bool]:
+        """Play one step and write what it returns; returns (terminated, truncated)."""
+        acts, agents = self.agent_spaces.actions, self.agents
         chosen = {agents[i]: acts[i].decode(actions[i]) for i in self._acting}
         names = "observations, rewards, terminations, truncations and infos"
         shown = observations_and_infos(self.env.step(chosen), 5, names)
         observations, rewards, terminations, truncations, infos = shown
-        self._write_rewards(rewards, rows)
-        listed = self._places(self.env.agents)
+        self._write_rewards(rewards, slot)
+        listed = self._indices(self.env.agents)
         cut = self._flagged(truncations, "truncations")
         dead = self._flagged(terminations, "terminations")
-        dead |= set(self._acting) - set(listed) - cut  # left without a word
+        dead |= set(self._acting) - set(listed) - cut  # left without a flag
         staying = [i for i in listed if i not in dead and i not in cut]
         if staying:
-            self._show(rows, staying, observations, infos)
+            self._show(slot, staying, observations, infos)
             return False, False
         last = [i for i in self._acting if i not in dead]  # what follows for them still counts
         terminated, truncated = not last, any(i in cut for i in self._acting)
         if terminated:
             last = [i for i in self._acting if agents[i] in observations]
         ended: Ended = "terminated" if terminated else "truncated"
-        self._show(rows, last, observations, infos, ended)
+        self._show(slot, last, observations, infos, ended)
         return terminated, truncated
 
-    def _write_rewards(self, rewards: Any, rows: Rows) -> None:
+    def _write_rewards(self, rewards: Any, slot: EnvSlot) -> None:
         self._require("rewards", rewards, self._acting)
         for i, agent in enumerate(self.agents):
             what = f"the reward of {agent!r}"
-            rows.reward[i] = single_number(rewards.get(agent, 0), what)
-            if i not in self._acting and rows.reward[i]:
+            slot.reward[i] = single_number(rewards.get(agent, 0), what)
+            if i not in self._acting and slot.reward[i]:
                 raise UserError(
-                    f"{what} is {rows.reward[i]}, although that agent has left before. Keep it in "
-                    f"env.agents until its last reward, or give that reward to one who stays."
+                    f"{what} is {slot.reward[i]}, although that agent has left before. Keep it in "
+                    f"env.agents until its last reward, or give that reward to an agent that stays."
                 )
 
     def _flagged(self, flags: Any, what: str) -> set[int]:
-        """Places of the acting agents whose flag is set; `__all__` is every agent's."""
-        told_together = isinstance(flags, Mapping) and EVERY_AGENT in flags
-        self._require(what, flags, () if told_together else self._acting, (EVERY_AGENT,))
-        everyone = told_together and flag(flags[EVERY_AGENT], f"{what}['{EVERY_AGENT}']")
+        """Indices of the acting agents whose flag is set; `__all__` is every agent's."""
+        has_common_flag = isinstance(flags, Mapping) and EVERY_AGENT in flags
+        self._require(what, flags, () if has_common_flag else self._acting, (EVERY_AGENT,))
+        everyone = has_common_flag and flag(flags[EVERY_AGENT], f"{what}['{EVERY_AGENT}']")
         agents = self.agents
         return {
             i
@@ -131,7 +131,7 @@ class PettingZooWorld:
     def _require(
         self, what: str, given: Any, needed: Iterable[int], allowed: Sequence[str] = ()
     ) -> None:
-        """Check that a dict has an entry for each agent that needs one, and for no one else."""
+        """Check that a dict has an entry for each agent that needs one, and no other entry."""
         if not isinstance(given, Mapping):
             raise UserError(f"{what} are {given!r:.100}; they must be a dict with agents as keys.")
         unknown = [key for key in given if key not in self._known and key not in allowed]
@@ -143,47 +143,47 @@ class PettingZooWorld:
                 f"{', '.join(map(repr, self.agents))}."
             )
 
-    def _places(self, listed: Sequence[Any]) -> list[int]:
+    def _indices(self, listed: Sequence[Any]) -> list[int]:
         unknown = [agent for agent in listed if agent not in self.agents]
         if unknown:
-            raise ValueError(f"env.agents has {unknown[0]!r}, which possible_agents has not")
+            raise ValueError(f"env.agents has {unknown[0]!r}, which is not in possible_agents")
         return [i for i, agent in enumerate(self.agents) if agent in listed]
 
     def _show(
-        self, rows: Rows, acting: list[int], observations: Any, infos: Any, ended: Ended = ""
+        self, slot: EnvSlot, acting: list[int], observations: Any, infos: Any, ended: Ended = ""
     ) -> None:
         self._require("observations", observations, acting)
-        masked = [key for key, info in infos.items() if mask_in(info) is not None]
+        masked = [key for key, info in infos.items() if find_mask(info) is not None]
         self._require("infos", dict.fromkeys(masked), ())
         seen: list[tuple[Any, Any] | None] = [None] * len(self.agents)
         for i in acting:
             agent = self.agents[i]
             observation = observations[agent]
-            mask = mask_in(observation, infos.get(agent))
+            mask = find_mask(observation, infos.get(agent))
             if mask is not None and self._waits(agent) and not np.any(mask):
                 mask = (
-                    np.arange(self.seats.actions[i].space.size) == 0
+                    np.arange(self.agent_spaces.actions[i].space.size) == 0
                 )  # it waits; anything is ignored
             seen[i] = observation, mask
-        self.seats.show(rows, seen, ended)
+        self.agent_spaces.write(slot, seen, ended)
         if self.own_state:
-            write_numbers(flat_state(self.env, ("state",)), rows.state, "the state")
+            write_numbers(flat_state(self.env, ("state",)), slot.state, "the state")
         self._acting, self._infos = acting, infos
 
     def _waits(self, agent: Any) -> bool:
         """Whether it is another agent's turn, in PettingZoo's turn-based conversion."""
         return self._turns is not None and self._turns.agent_selection != agent
 
-    def result(self, name: str) -> float:
-        """See `World`; the mean over the agents whose info has it."""
-        return number(self._infos.values(), name)
+    def metric(self, name: str) -> float:
+        """A metric of the environment: the mean over the agents whose info has it."""
+        return mean_metric(self._infos.values(), name)
 
     def picture(self) -> Any:
-        """See `World`."""
+        """What the environment draws of itself, [height, width, 3] uint8."""
         return picture_of(self.env)
 
     def close(self) -> None:
-        """See `World`."""
+        """Close the environment."""
         self.env.close()
 
 

@@ -1,19 +1,19 @@
-"""From what an environment of another library says of itself to `EnvInfo`."""
+"""The `EnvInfo` of an environment of another library."""
 
 import numpy as np
 import torch
 
 from components.spaces import Box
 from envs.base import EnvInfo
-from envs.python_worlds._arrays import Array
-from envs.python_worlds._settings import PythonEnvSettings
-from envs.python_worlds._world import WorldInfo
+from envs.python_envs.settings import PythonEnvSettings
+from envs.python_envs.shared_memory import Array
+from envs.python_envs.wrapped_env import WrappedEnvInfo
 from utils.errors import UserError
 
 ROUNDING = 1e-5  # share of a bound by which an observation may miss it
 
 
-def env_info(found: WorldInfo, settings: PythonEnvSettings, label: str) -> EnvInfo:
+def env_info(found: WrappedEnvInfo, settings: PythonEnvSettings, label: str) -> EnvInfo:
     """Sizes and promises of an environment.
 
     Raises:
@@ -47,7 +47,7 @@ def env_info(found: WorldInfo, settings: PythonEnvSettings, label: str) -> EnvIn
     )
 
 
-def bounds(found: WorldInfo) -> tuple[Array, Array] | None:
+def bounds(found: WrappedEnvInfo) -> tuple[Array, Array] | None:
     """Smallest and largest observations [N, O], padding included; None if there is no bound."""
     sizes = (len(found.obs_dims), max(found.obs_dims))
     low, high = np.full(sizes, -np.inf, np.float32), np.full(sizes, np.inf, np.float32)

@@ -3,7 +3,7 @@
 import torch
 
 from modules.action_graph.nodes import NodeLayout, NodeMap
-from rendering.attention import between_agents
+from rendering.agent_attention import between_agents
 
 
 def test_mean_over_available_nodes_and_sum_over_all() -> None:

@@ -1,4 +1,4 @@
-"""A picture with smooth edges: everything is drawn twice as large and then reduced.
+"""A drawing surface with smooth edges: all is drawn twice as large and then reduced.
 
 Positions and sizes are in pixels of the finished picture, y downwards. A colour may have a fourth
 part, its opacity from 0 to 255.
@@ -13,14 +13,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 from envs.scene import Point
 
-Ink = tuple[int, ...]  # red, green, blue and perhaps opacity
+RGBA = tuple[int, ...]  # red, green, blue and and optionally opacity
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 SCALE = 2
-WHITE: Ink = (255, 255, 255)
+WHITE: RGBA = (255, 255, 255)
 
 
-class Canvas:
-    """See the module's text.
+class DrawingSurface:
+    """A white picture to draw shapes and text on.
 
     Args:
         width: in pixels.
@@ -35,49 +35,51 @@ class Canvas:
         """The picture in its final size."""
         return self._image.reduce(SCALE)
 
-    def disc(self, at: Point, radius: float, fill: Ink | None, edge: Ink, width: float = 1) -> None:
+    def disc(
+        self, at: Point, radius: float, fill: RGBA | None, edge: RGBA, width: float = 1
+    ) -> None:
         """A disc with an edge; without `fill` a ring."""
         box = _scaled(around(at, radius, radius))
         self._draw.ellipse(box, fill=fill, outline=edge, width=round(width * SCALE))
 
-    def square(self, at: Point, radius: float, fill: Ink) -> None:
+    def square(self, at: Point, radius: float, fill: RGBA) -> None:
         """A square with round corners; `radius` is half its side."""
         self.panel(around(at, radius, radius), fill, fill, radius / 3)
 
     def panel(
-        self, box: Box, fill: Ink | None, edge: Ink, corner: float = 0, width: float = 1
+        self, box: Box, fill: RGBA | None, edge: RGBA, corner: float = 0, width: float = 1
     ) -> None:
         """A rectangle with round corners."""
         self._draw.rounded_rectangle(
             _scaled(box), corner * SCALE, fill=fill, outline=edge, width=round(width * SCALE)
         )
 
-    def line(self, points: Sequence[Point], ink: Ink, width: float) -> None:
+    def line(self, points: Sequence[Point], colour: RGBA, width: float) -> None:
         """A line through all points."""
         flat = [part * SCALE for point in points for part in point]
-        self._draw.line(flat, fill=ink, width=max(1, round(width * SCALE)), joint="curve")
+        self._draw.line(flat, fill=colour, width=max(1, round(width * SCALE)), joint="curve")
 
-    def polygon(self, points: Sequence[Point], ink: Ink) -> None:
+    def polygon(self, points: Sequence[Point], colour: RGBA) -> None:
         """A filled shape."""
-        self._draw.polygon([part * SCALE for point in points for part in point], fill=ink)
+        self._draw.polygon([part * SCALE for point in points for part in point], fill=colour)
 
     def text(
         self,
         at: Point,
         words: str,
         size: int,
-        ink: Ink,
+        colour: RGBA,
         anchor: str = "mm",
         bold: bool = False,
-        halo: Ink | None = None,
+        halo: RGBA | None = None,
     ) -> None:
         """Words; `anchor` says which point of them is `at`, as Pillow names it."""
-        place, font = (at[0] * SCALE, at[1] * SCALE), _font(size * SCALE, bold)
+        position, font = (at[0] * SCALE, at[1] * SCALE), _font(size * SCALE, bold)
         width = 0 if halo is None else 2 * SCALE
-        self._draw.text(place, words, ink, font, anchor, stroke_width=width, stroke_fill=halo)
+        self._draw.text(position, words, colour, font, anchor, stroke_width=width, stroke_fill=halo)
 
     def paste(self, picture: Image.Image, box: Box) -> None:
-        """Another picture, stretched to fill a box."""
+        """Another picture, resized to fill a box."""
         left, top, right, bottom = map(round, _scaled(box))
         self._image.paste(picture.resize((right - left, bottom - top)), (left, top))
 

@@ -13,15 +13,15 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
-from envs.python_worlds._requirements import require_arguments
-from envs.python_worlds._tasks import load_module
+from envs.python_envs.loading import load_module
+from envs.python_envs.validation import require_arguments
 from utils.errors import UserError
 from utils.registry import nearest
 
 LIMITS = ("max_episode_steps", "max_steps")  # arguments that are an environment's own step limit
 
 
-def make(key: str, kwargs: dict[str, Any], time_limit: int) -> tuple[Any, int]:
+def load_gymnasium_env(key: str, kwargs: dict[str, Any], time_limit: int) -> tuple[Any, int]:
     """The environment, and the step limit that it has; 0: not known.
 
     Args:
@@ -81,15 +81,15 @@ def _without_limit(
     }
     defaults |= {name: registered[name] for name in LIMITS if name in registered}
     for name in defaults:
-        asked = kwargs.get(name)
-        if isinstance(asked, int) and 0 < asked < time_limit:
+        chosen = kwargs.get(name)
+        if isinstance(chosen, int) and 0 < chosen < time_limit:
             raise UserError(
-                f"env_args.time_limit={time_limit}, but env_args.kwargs.{name}={asked} ends "
-                f"episodes before. Write env_args.time_limit={asked}, and take the other out with "
+                f"env_args.time_limit={time_limit}, but env_args.kwargs.{name}={chosen} ends "
+                f"episodes before. Write env_args.time_limit={chosen}, and take the other out with "
                 f"env_args.kwargs.{name}=null."
             )
-        limit = time_limit or asked or defaults[name]
+        limit = time_limit or chosen or defaults[name]
         if isinstance(limit, int) and limit > 0:
-            beyond = max(limit + 1, asked) if isinstance(asked, int) else limit + 1
+            beyond = max(limit + 1, chosen) if isinstance(chosen, int) else limit + 1
             return {**kwargs, name: beyond}, limit
     return kwargs, 0

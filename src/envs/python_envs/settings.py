@@ -8,12 +8,12 @@ from utils.errors import outside, refuse
 
 @dataclass(frozen=True)
 class PythonEnvSettings:
-    """See the module's text."""
+    """Settings that all of them share."""
 
-    n_workers: int = 0  # processes that step the copies, at most one per copy; 0: this process
-    timeout: float = 60.0  # seconds a worker may take for one step of its copies; 0: any time
+    n_workers: int = 0  # processes that step the environments, at most one each; 0: this process
+    timeout: float = 60.0  # seconds a worker may take for one step of its environments; 0: no limit
     on_worker_error: Literal["raise", "restart"] = (
-        "raise"  # restart: forget the episodes of a worker that fails, and go on with a new one
+        "raise"  # restart: drop the episodes of a worker that fails, and start a new one
     )
     max_restarts: int = 20  # of all workers together since the run was started; then it ends
     time_limit: int = 0  # steps after which an episode is truncated; 0: the environment's own limit
@@ -23,7 +23,7 @@ class PythonEnvSettings:
         True  # masks may exclude actions; false is faster, and an error if one does
     )
     fixed_length: bool = False  # every episode lasts to the limit; true is faster, if it is so
-    rebuild: bool = False  # build a copy anew for each episode: for one that remembers the last
+    rebuild: bool = False  # build a new environment for each episode: for one that keeps state
     metrics: dict[str, str] = field(
         default_factory=dict
     )  # {entry of the last info: its meaning}, logged for each episode

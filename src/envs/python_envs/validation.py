@@ -1,10 +1,10 @@
-"""What an environment of another library must take and return, whichever its style."""
+"""What an environment of another library must take and return, of either style."""
 
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from envs.python_worlds._spaces import numbers
+from envs.python_envs.spaces import numbers
 from utils.errors import UserError
 
 
@@ -12,7 +12,7 @@ def require_seed(env: Any, setting: str) -> None:
     """Check that an environment's `reset` takes a seed.
 
     Raises:
-        UserError: if it does not: no episode could be played twice.
+        UserError: if it does not: no episode could be repeated.
     """
     inner = getattr(env, "unwrapped", env)
     kinds = inspect.signature(inner.reset).parameters

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.python_worlds._tasks import advice
+from envs.python_envs.loading import install_advice
 from utils.errors import UserError
 
 NO_DISPLAY = (
@@ -40,7 +40,7 @@ def picture_of(env: Any) -> Any:
     except ModuleNotFoundError as error:
         name = error.name or ""
         raise UserError(
-            f"the environment's renderer needs the module '{name}'. {advice(name)}"
+            f"the environment's renderer needs the module '{name}'. {install_advice(name)}"
         ) from error
     except (Exception, SystemExit) as error:  # each graphics library has errors of its own
         raise UserError(

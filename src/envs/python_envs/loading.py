@@ -42,7 +42,7 @@ def load_module(name: str, setting: str) -> ModuleType:
         UserError: if a package is missing or the module does not exist.
     """
     try:
-        look_here_too()
+        add_current_folder()
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = error.name or name
@@ -51,10 +51,12 @@ def load_module(name: str, setting: str) -> ModuleType:
             if name != missing and not name.startswith(f"{missing}."):
                 raise  # a mistake inside the package, shown as it is
             raise UserError(f"{setting}: {_no_module(missing)}") from error
-        raise UserError(f"{setting} needs the module '{package}'. {advice(package)}") from error
+        raise UserError(
+            f"{setting} needs the module '{package}'. {install_advice(package)}"
+        ) from error
 
 
-def look_here_too() -> None:
+def add_current_folder() -> None:
     """Let Python find modules in the current folder, after all others."""
     here = str(Path.cwd())
     if here not in sys.path:
@@ -62,16 +64,16 @@ def look_here_too() -> None:
         importlib.invalidate_caches()
 
 
-def exists(module: str) -> bool:
+def module_exists(module: str) -> bool:
     """Whether there is a module of this name, installed or in the current folder."""
-    look_here_too()
+    add_current_folder()
     try:
         return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:  # its package
         return False
 
 
-def advice(module: str) -> str:
+def install_advice(module: str) -> str:
     """What to do about a module that is not installed."""
     if module in INSTALL:
         return f"It is not installed. Install it with `{INSTALL[module]}`."
@@ -90,7 +92,7 @@ def _no_module(missing: str) -> str:
 
 
 def _names_in(package: str) -> list[str]:
-    """What can be asked for in a package: its modules, or those with a version if there are any."""
+    """Modules of a package that can be named: all, or those with a version if there are any."""
     path = getattr(importlib.import_module(package), "__path__", []) if package else []
     names = [m.name for m in pkgutil.iter_modules(path) if not m.name.startswith("_")]
     return [name for name in names if VERSION.search(name)] or names

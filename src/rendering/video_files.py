@@ -1,15 +1,41 @@
-"""Writes pictures as a GIF or an MP4."""
+"""Video files: writes pictures as a GIF or an MP4, and checks the packages that this needs.
 
+Pillow and imageio-ffmpeg are imported where they are used: `require_packages` runs without them.
+"""
+
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from PIL import Image
-
-from rendering.packages import Format
 from utils.errors import UserError
+from utils.invocation import pip_install
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Format = Literal["gif", "mp4"]
+PACKAGES = {"PIL": "pillow", "matplotlib": "matplotlib"}  # module: package; for both formats
+MP4_PACKAGES = {"imageio_ffmpeg": "imageio-ffmpeg"}
 
 STEP, HOLD = 200, 1200  # milliseconds of a frame, and of an episode's last one
 N_COLOURS = 64  # of a GIF
+
+
+def require_packages(form: Format) -> None:
+    """Check that everything a film needs is installed.
+
+    Raises:
+        UserError: names the package that is missing.
+    """
+    for module, package in (PACKAGES | (MP4_PACKAGES if form == "mp4" else {})).items():
+        try:
+            importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"render={form} needs the package '{package}', which is not installed. "
+                f"Install it with `{pip_install(package)}`."
+            ) from error
 
 
 def new_file(folder: Path, stem: str, form: Format) -> Path:
@@ -33,7 +59,7 @@ def new_file(folder: Path, stem: str, form: Format) -> Path:
 
 
 def write_file(
-    path: Path, form: Format, pictures: Sequence[Image.Image], last: Sequence[bool]
+    path: Path, form: Format, pictures: "Sequence[Image.Image]", last: Sequence[bool]
 ) -> None:
     """Write a film.
 
@@ -59,8 +85,10 @@ def write_file(
         ) from error
 
 
-def _write_gif(path: Path, pictures: Sequence[Image.Image], durations: list[int]) -> None:
-    """All frames share one palette, so that what stands still is not stored again."""
+def _write_gif(path: Path, pictures: "Sequence[Image.Image]", durations: list[int]) -> None:
+    """Write all frames with one palette, so that unchanged parts are not stored again."""
+    from PIL import Image
+
     few = pictures[:: max(1, len(pictures) // 8)]
     width, height = few[0].size
     sheet = Image.new("RGB", (width, height * len(few)))
@@ -71,7 +99,7 @@ def _write_gif(path: Path, pictures: Sequence[Image.Image], durations: list[int]
     frames[0].save(path, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
 
 
-def _write_mp4(path: Path, pictures: Sequence[Image.Image], repeats: list[int]) -> None:
+def _write_mp4(path: Path, pictures: "Sequence[Image.Image]", repeats: list[int]) -> None:
     import imageio_ffmpeg  # only films in this format need it
 
     writer = imageio_ffmpeg.write_frames(

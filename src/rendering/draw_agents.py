@@ -1,90 +1,92 @@
-"""Paints agents with their names and words, and attention as arrows between them."""
+"""Draws agents with their names and words, and attention as arrows between them."""
 
 import math
 from itertools import pairwise
 
 from torch import Tensor
 
-from envs.scene import Figure, Point
-from rendering.canvas import WHITE, Box, Canvas, Ink, around, text_width
+from envs.scene import AgentShape, Point
+from rendering.drawing_surface import RGBA, WHITE, Box, DrawingSurface, around, text_width
 
-DARK: Ink = (30, 32, 36)
-ATTENTION: Ink = (190, 30, 140)
+DARK: RGBA = (30, 32, 36)
+ATTENTION: RGBA = (190, 30, 140)
 FAINT = 0.02  # attention below this is not drawn
 NAME_SIZE, WORD_SIZE = 11, 15
 WIDEST = 8  # pixels of an arrow that has all the attention
 BEND = 0.14  # how far an arrow leaves the straight line, as a part of its length
-Placed = tuple[Figure, Point, float]  # an agent, its place and its radius in the picture
+Placed = tuple[AgentShape, Point, float]  # an agent, its place and its radius in the picture
 
 
-def paint_figures(canvas: Canvas, placed: list[Placed], whole: Box, keep_free: list[Box]) -> None:
-    """Agents, their words in bubbles and their names, which keep out of each other's way.
+def draw_agents(
+    surface: DrawingSurface, placed: list[Placed], whole: Box, keep_free: list[Box]
+) -> None:
+    """Agents, their words in bubbles and their names, which do not overlap where there is room.
 
     Args:
-        canvas: what to draw on.
+        surface: what to draw on.
         placed: the agents.
         whole: where words and names may be.
-        keep_free: where they should rather not be.
+        keep_free: boxes that they should not cover.
     """
-    for figure, at, radius in placed:
-        canvas.disc(at, radius, figure.colour, WHITE, 1.5)
+    for agent, at, radius in placed:
+        surface.disc(at, radius, agent.colour, WHITE, 1.5)
     taken = [*keep_free, *(around(at, radius, radius) for _, at, radius in placed)]
-    for figure, at, radius in placed:
-        if figure.says is not None:
+    for agent, at, radius in placed:
+        if agent.says is not None:
             box = free_box(_beside(at, radius + 14, 12, 12), taken, whole)
-            _paint_bubble(canvas, figure, at, box)
+            _draw_bubble(surface, agent, at, box)
             taken.append(box)
-    for figure, at, radius in placed:
-        half = text_width(figure.name, NAME_SIZE) / 2
+    for agent, at, radius in placed:
+        half = text_width(agent.name, NAME_SIZE) / 2
         sides = _around(at, radius, half, NAME_SIZE * 0.6)
-        if figure.at is None and at[1] < (whole[1] + whole[3]) / 2:
+        if agent.at is None and at[1] < (whole[1] + whole[3]) / 2:
             sides = sides[1:]  # above rather than below, where arrows come from
         box = free_box(sides, taken, whole)
         centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-        canvas.text(centre, figure.name, NAME_SIZE, DARK, halo=WHITE)
+        surface.text(centre, agent.name, NAME_SIZE, DARK, halo=WHITE)
         taken.append(box)
 
 
-def paint_attention(
-    canvas: Canvas, weights: Tensor, places: list[Point], radii: list[float]
+def draw_attention(
+    surface: DrawingSurface, weights: Tensor, places: list[Point], radii: list[float]
 ) -> None:
     """Arrows between agents, rings for what an agent attends to itself.
 
     Args:
-        canvas: what to draw on.
+        surface: what to draw on.
         weights: attention, [N, N], from agent (row) to agent (column).
         places: of the N agents in the picture.
         radii: of the N agents in the picture.
     """
     for i, row in enumerate(weights.tolist()):
         for j, weight in enumerate(row):
-            ink = (*ATTENTION, round(70 + 130 * weight))
+            colour = (*ATTENTION, round(70 + 130 * weight))
             if weight < FAINT:
                 continue
             if i == j:
                 width = max(1.0, WIDEST / 2 * weight)
-                canvas.disc(places[i], radii[i] + 2 + width, None, ink, width)
+                surface.disc(places[i], radii[i] + 2 + width, None, colour, width)
             else:
-                paint_arrow(canvas, places[i], places[j], radii[j] + 4, ink, WIDEST * weight)
+                draw_arrow(surface, places[i], places[j], radii[j] + 4, colour, WIDEST * weight)
 
 
-def paint_arrow(
-    canvas: Canvas,
+def draw_arrow(
+    surface: DrawingSurface,
     start: Point,
     end: Point,
     gap: float,
-    ink: Ink,
+    colour: RGBA,
     width: float,
     bend: float = BEND,
 ) -> None:
-    """An arrow that bends aside, so that the one back does not cover it.
+    """An arrow that bends aside, so that the arrow back does not cover it.
 
     Args:
-        canvas: what to draw on.
+        surface: what to draw on.
         start: where it begins.
         end: where it would end without a gap.
         gap: between its tip and `end`.
-        ink: its colour.
+        colour: its colour.
         width: of its shaft.
         bend: how far it leaves the straight line, as a part of its length.
     """
@@ -100,7 +102,7 @@ def paint_arrow(
     left = [_aside(a, b, half) for a, b in pairwise([*path, point])]
     right = [_aside(a, b, -half) for a, b in pairwise([*path, point])]
     wings = (_aside(path[-1], point, side * (half + 3.5)) for side in (1, -1))
-    canvas.polygon([*left, next(wings), point, next(wings), *right[::-1]], ink)
+    surface.polygon([*left, next(wings), point, next(wings), *right[::-1]], colour)
 
 
 def _aside(a: Point, b: Point, distance: float) -> Point:
@@ -117,14 +119,14 @@ def _on_curve(start: Point, middle: Point, end: Point, t: float) -> Point:
     return x, y
 
 
-def _paint_bubble(canvas: Canvas, figure: Figure, at: Point, box: Box) -> None:
-    """A word, with a tail that shows who says it."""
+def _draw_bubble(surface: DrawingSurface, agent: AgentShape, at: Point, box: Box) -> None:
+    """A symbol in a bubble, with a tail that points to its agent."""
     centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
     root = [_aside(centre, at, side) for side in (5, -5)]
-    canvas.polygon([at, *root], figure.colour)
-    canvas.panel(box, WHITE, figure.colour, corner=7, width=2)
-    assert figure.says is not None
-    canvas.text(centre, letter(figure.says), WORD_SIZE, DARK, bold=True)
+    surface.polygon([at, *root], agent.colour)
+    surface.panel(box, WHITE, agent.colour, corner=7, width=2)
+    assert agent.says is not None
+    surface.text(centre, letter(agent.says), WORD_SIZE, DARK, bold=True)
 
 
 def letter(symbol: int) -> str:
@@ -133,7 +135,7 @@ def letter(symbol: int) -> str:
 
 
 def _beside(at: Point, away: float, half_width: float, half_height: float) -> list[Box]:
-    """Boxes beside a figure: upper right, upper left, lower right, lower left."""
+    """Boxes beside an agent: upper right, upper left, lower right, lower left."""
     corners = ((1, -0.6), (-1, -0.6), (1, 0.6), (-1, 0.6))
     return [
         around((at[0] + x * away, at[1] + y * away), half_width, half_height) for x, y in corners
@@ -141,7 +143,7 @@ def _beside(at: Point, away: float, half_width: float, half_height: float) -> li
 
 
 def _around(at: Point, radius: float, half_width: float, half_height: float) -> list[Box]:
-    """Boxes below, above, right and left of a figure."""
+    """Boxes below, above, right and left of an agent."""
     up, aside = radius + 4 + half_height, radius + 6 + half_width
     offsets = ((0, up), (0, -up), (aside, 0), (-aside, 0), (0, up + 14), (0, -up - 14))
     return [around((at[0] + x, at[1] + y), half_width, half_height) for x, y in offsets]

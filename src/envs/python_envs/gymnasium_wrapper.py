@@ -1,4 +1,4 @@
-"""One copy of a Gymnasium-style multi-agent environment: tuples of spaces, a list of rewards.
+"""Wraps a Gymnasium-style multi-agent environment: tuples of spaces, a list of rewards.
 
 The convention is that of EPyMARL's `gymma` (Papoudakis et al. 2021), followed by level-based
 foraging, RWARE and others. Departures: `truncated` is kept apart from `terminated`, the seed is
@@ -11,26 +11,26 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from envs.python_worlds._arrays import Rows
-from envs.python_worlds._gym_make import make
-from envs.python_worlds._picture import picture_of
-from envs.python_worlds._requirements import observations_and_infos, require_seed
-from envs.python_worlds._spaces import flag, numbers, write_numbers
-from envs.python_worlds._world import (
+from envs.python_envs.gymnasium_loading import load_gymnasium_env
+from envs.python_envs.rendering import picture_of
+from envs.python_envs.shared_memory import EnvSlot
+from envs.python_envs.spaces import flag, numbers, write_numbers
+from envs.python_envs.validation import observations_and_infos, require_seed
+from envs.python_envs.wrapped_env import (
+    AgentSpaces,
     Ended,
-    Seats,
-    WorldInfo,
+    WrappedEnvInfo,
+    find_mask,
     flat_state,
-    mask_in,
-    number,
+    mean_metric,
 )
 from utils.errors import UserError
 
 STATE_METHODS = ("state", "get_state")
 
 
-class GymWorld:
-    """See the module's text, and `World`.
+class GymnasiumWrapper:
+    """A Gymnasium-style environment as a `WrappedEnv`.
 
     Args:
         key: `module:Name-v0`, a name that the module registers, or `module:function`.
@@ -50,46 +50,50 @@ class GymWorld:
         varying_team: bool,
         action_masks: bool,
     ):
-        self.env, self.step_limit = make(key, kwargs, time_limit)
+        self.env, self.step_limit = load_gymnasium_env(key, kwargs, time_limit)
         require_seed(self.env, f"env_args.key={key}")
         self.inner = getattr(self.env, "unwrapped", self.env)
         self.own_state, self.varying_team = own_state, varying_team
-        seen, acts = (_members(self.env, name) for name in ("observation_space", "action_space"))
+        seen, acts = (
+            _agents_spaces(self.env, name) for name in ("observation_space", "action_space")
+        )
         self.n_agents = len(seen)
         if len(acts) != self.n_agents:
             raise UserError(
                 f"env_args.key={key}: {self.n_agents} observation spaces, but {len(acts)} "
                 f"action spaces; there must be one of each per agent."
             )
-        self.seats = Seats([f"agent_{i}" for i in range(self.n_agents)], seen, acts, action_masks)
+        self.agent_spaces = AgentSpaces(
+            [f"agent_{i}" for i in range(self.n_agents)], seen, acts, action_masks
+        )
         self._present = [True] * self.n_agents
         self._info: Any = {}
 
-    def describe(self) -> WorldInfo:
-        """See `World`."""
+    def describe(self) -> WrappedEnvInfo:
+        """Sizes; the state's is found by a reset."""
         state_dim = 0
         if self.own_state:
             self.env.reset(seed=0)
             state_dim = flat_state(self.inner, STATE_METHODS).size
-        return self.seats.info(state_dim, self.step_limit)
+        return self.agent_spaces.info(state_dim, self.step_limit)
 
-    def reset(self, seed: int, rows: Rows) -> None:
-        """See `World`."""
+    def reset(self, seed: int, slot: EnvSlot) -> None:
+        """Start an episode and write its first observations."""
         shown = self.env.reset(seed=seed)
         observations, info = observations_and_infos(shown, 2, "observations and info")
         self._present = [True] * self.n_agents
-        self._show(rows, observations, info)
+        self._show(slot, observations, info)
 
-    def step(self, actions: Sequence[Any], rows: Rows) -> tuple[bool, bool]:
-        """See `World`."""
-        acts = self.seats.actions
+    def step(self, actions: Sequence[Any], slot: EnvSlot) -> tuple[bool, bool]:
+        """Play one step and write what it returns; returns (terminated, truncated)."""
+        acts = self.agent_spaces.actions
         shown: Any = self.env.step(tuple(acts[i].decode(a) for i, a in enumerate(actions)))
         names = "observations, rewards, terminated, truncated and info"
         observations, rewards, terminated, truncated, info = observations_and_infos(shown, 5, names)
-        rows.reward[:] = self._rewards(rewards)
+        slot.reward[:] = self._rewards(rewards)
         ends = self._ends(terminated, truncated)
         ended: Ended = "terminated" if ends[0] else "truncated" if ends[1] else ""
-        self._show(rows, observations, info, ended)
+        self._show(slot, observations, info, ended)
         return ends
 
     def _rewards(self, rewards: Any) -> Any:
@@ -117,13 +121,13 @@ class GymWorld:
             self._present = (present & ~leaving).tolist()
         return (all_dead, bool(cut.any())) if over else (False, False)
 
-    def _show(self, rows: Rows, observations: Any, info: Any, ended: Ended = "") -> None:
+    def _show(self, slot: EnvSlot, observations: Any, info: Any, ended: Ended = "") -> None:
         if len(observations) != self.n_agents:
             raise ValueError(f"{len(observations)} observations for {self.n_agents} agents")
-        self.seats.show(
-            rows,
+        self.agent_spaces.write(
+            slot,
             [
-                (seen, mask_in(seen) if mask is None else mask) if present else None
+                (seen, find_mask(seen) if mask is None else mask) if present else None
                 for seen, mask, present in zip(
                     observations, self._masks(info), self._present, strict=True
                 )
@@ -131,7 +135,7 @@ class GymWorld:
             ended,
         )
         if self.own_state:
-            write_numbers(flat_state(self.inner, STATE_METHODS), rows.state, "the state")
+            write_numbers(flat_state(self.inner, STATE_METHODS), slot.state, "the state")
         self._info = info
 
     def _masks(self, info: Any) -> Sequence[Any]:
@@ -141,11 +145,11 @@ class GymWorld:
         of infos, or infos by agent), or what SMAC's `get_avail_actions` returns.
         """
         if not isinstance(info, Mapping):
-            masks: Any = [mask_in(own) for own in info]
+            masks: Any = [find_mask(own) for own in info]
         else:
-            masks = mask_in(info)
+            masks = find_mask(info)
             if masks is None:
-                own = {agent: mask_in(its) for agent, its in info.items()}
+                own = {agent: find_mask(its) for agent, its in info.items()}
                 masks = {agent: mask for agent, mask in own.items() if mask is not None} or None
         if masks is None and callable(ask := getattr(self.inner, "get_avail_actions", None)):
             masks = ask()
@@ -162,11 +166,11 @@ class GymWorld:
 
     def _by_agent(self, masks: Mapping[Any, Any]) -> list[Any]:
         """Masks in the order of the agents, whose keys are 0, '0' or 'agent_0' and so on."""
-        places: dict[Any, int] = {}
-        for i, name in enumerate(self.seats.names):
-            places |= {i: i, str(i): i, name: i}
-        unknown = [key for key in masks if key not in places]
-        given = {places[key]: mask for key, mask in masks.items() if key in places}
+        index: dict[Any, int] = {}
+        for i, name in enumerate(self.agent_spaces.names):
+            index |= {i: i, str(i): i, name: i}
+        unknown = [key for key in masks if key not in index]
+        given = {index[key]: mask for key, mask in masks.items() if key in index}
         missing = [i for i, present in enumerate(self._present) if present and i not in given]
         if unknown or missing:
             what = f"one for {unknown[0]!r}" if unknown else f"none for agent {missing[0]}"
@@ -176,18 +180,18 @@ class GymWorld:
             )
         return [given.get(i) for i in range(self.n_agents)]
 
-    def result(self, name: str) -> float:
+    def metric(self, name: str) -> float:
         """A metric of the environment: the info's entry, or the mean over the agents' own infos."""
         if not isinstance(self._info, Mapping):
-            return number(self._info, name)
-        return number([self._info] if name in self._info else self._info.values(), name)
+            return mean_metric(self._info, name)
+        return mean_metric([self._info] if name in self._info else self._info.values(), name)
 
     def picture(self) -> Any:
-        """See `World`."""
+        """What the environment draws of itself, [height, width, 3] uint8."""
         return picture_of(self.env)
 
     def close(self) -> None:
-        """See `World`."""
+        """Close the environment."""
         self.env.close()
 
 
@@ -200,7 +204,12 @@ def _flags(x: Any, what: str, n_agents: int) -> list[bool]:
     return flags
 
 
-def _members(env: Any, name: str) -> list[Any]:
+def _agents_spaces(env: Any, name: str) -> list[Any]:
+    """One space per agent.
+
+    Raises:
+        UserError: if the environment has a single space.
+    """
     space = getattr(env, name, None)
     if isinstance(space, gymnasium.spaces.Tuple):
         return list(space.spaces)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rendering.files import HOLD, STEP, new_file, write_file
-from rendering.packages import require_packages
+from rendering.video_files import HOLD, STEP, new_file, require_packages, write_file
 from utils.errors import UserError
 
 LAST = [False, False, True, False, True]
@@ -61,7 +60,7 @@ def test_a_film_that_cannot_be_written_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("rendering.files._write_gif", full)
+    monkeypatch.setattr("rendering.video_files._write_gif", full)
     path = new_file(tmp_path, "latest", "gif")
     with pytest.raises(UserError, match=r"could not be written \(No space left on device\)"):
         write_file(path, "gif", pictures(), LAST)

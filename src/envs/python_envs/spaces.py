@@ -1,4 +1,4 @@
-"""What Gymnasium's spaces are to a learner: actions, and a flat vector to look at.
+"""Gymnasium's spaces as the framework's: action spaces, and observations as flat vectors.
 
 Observations are flattened in the order of their space: numbers as they are, `Discrete` and
 `MultiDiscrete` as one-hot vectors, `Dict` and `Tuple` part by part. A `Dict`'s `action_mask` is no

@@ -1,20 +1,20 @@
-"""One copy of a Python environment, whatever library it comes from, writing into its rows."""
+"""A Python environment of any library, wrapped so that it writes into its slot."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 from components.spaces import ActionSpace, Box
-from envs.python_worlds._arrays import Array, Rows
-from envs.python_worlds._spaces import MASKS, Actions, Encoder, actions, encoder, numbers
+from envs.python_envs.shared_memory import Array, EnvSlot
+from envs.python_envs.spaces import MASKS, Actions, Encoder, actions, encoder, numbers
 from utils.errors import UserError
 
 Ended = Literal["", "terminated", "truncated"]
 
 
 @dataclass(frozen=True)
-class WorldInfo:
-    """What an environment says of itself."""
+class WrappedEnvInfo:
+    """Sizes and spaces of an environment."""
 
     agent_names: tuple[str, ...]
     obs_dims: tuple[int, ...]
@@ -25,41 +25,41 @@ class WorldInfo:
     is_image: bool  # every agent observes images, stored as bytes
 
 
-class World(Protocol):
-    """What an adapter writes for its library."""
+class WrappedEnv(Protocol):
+    """What the wrapper of each library implements."""
 
-    def describe(self) -> WorldInfo:
-        """Sizes; may play a reset to find them."""
+    def describe(self) -> WrappedEnvInfo:
+        """Sizes; may reset the environment to find them."""
         ...
 
-    def reset(self, seed: int, rows: Rows) -> None:
-        """Start an episode and show it."""
+    def reset(self, seed: int, slot: EnvSlot) -> None:
+        """Start an episode and write its first observations."""
         ...
 
-    def step(self, actions: Sequence[Any], rows: Rows) -> tuple[bool, bool]:
-        """Play one step and show it, reward included; returns (terminated, truncated).
+    def step(self, actions: Sequence[Any], slot: EnvSlot) -> tuple[bool, bool]:
+        """Play one step and write what it returns; returns (terminated, truncated).
 
         Args:
             actions: a whole number for each agent, or a list of A numbers.
-            rows: of this copy.
+            slot: where to write.
         """
         ...
 
-    def result(self, name: str) -> float:
+    def metric(self, name: str) -> float:
         """The metric `name` of the episode that has just ended."""
         ...
 
     def picture(self) -> Any:
-        """The environment's own picture, see `_picture.py`."""
+        """What the environment draws of itself (`rendering.py`)."""
         ...
 
     def close(self) -> None:
-        """Release what the environment holds."""
+        """Close the environment."""
         ...
 
 
-class Seats:
-    """The agents of a world: what each may see and do, and how that is shown in rows.
+class AgentSpaces:
+    """The agents' observation and action spaces, and how their values are written into a slot.
 
     Args:
         names: of the agents.
@@ -86,7 +86,7 @@ class Seats:
             raise UserError(
                 f"The actions of {owners[boxes.index(True)]} are a Box and those of {numbered} are "
                 f"not. All agents' actions must be numbers, or none's: wrap the environment so "
-                f"that the ones are like the others."
+                f"that all are of one kind."
             )
         if not self.names or len(set(self.names)) < len(self.names):
             raise UserError(
@@ -100,9 +100,9 @@ class Seats:
                     f"environment so that it sees at least one constant number."
                 )
 
-    def info(self, state_dim: int, step_limit: int) -> WorldInfo:
-        """What is known of the world."""
-        return WorldInfo(
+    def info(self, state_dim: int, step_limit: int) -> WrappedEnvInfo:
+        """Sizes and spaces of the environment."""
+        return WrappedEnvInfo(
             agent_names=self.names,
             obs_dims=tuple(seen.size for seen in self.encoders),
             spaces=tuple(acts.space for acts in self.actions),
@@ -112,26 +112,28 @@ class Seats:
             is_image=all(seen.is_image for seen in self.encoders),
         )
 
-    def show(self, rows: Rows, seen: Sequence[tuple[Any, Any] | None], ended: Ended = "") -> None:
+    def write(
+        self, slot: EnvSlot, seen: Sequence[tuple[Any, Any] | None], ended: Ended = ""
+    ) -> None:
         """Write what the agents see and may do.
 
         Args:
-            rows: of this copy.
+            slot: where to write.
             seen: (observation, action mask or None) of each agent that takes part, None for others.
             ended: how the episode has ended, if it has.
         """
         for i, what in enumerate(seen):
             if what is None:
-                rows.obs[i] = 0
-                rows.avail[i] = False
-                rows.avail[i, 0] = True  # something harmless to choose
-                rows.is_active[i] = False
+                slot.obs[i] = 0
+                slot.avail[i] = False
+                slot.avail[i, 0] = True  # something harmless to choose
+                slot.is_active[i] = False
                 continue
             observation, mask = what
-            rows.is_active[i] = True
+            slot.is_active[i] = True
             size, count = self.encoders[i].size, self.actions[i].space.size
-            self.encoders[i].write(observation, rows.obs[i, :size])
-            rows.avail[i, :count] = True if mask is None else self._checked(mask, i, ended)
+            self.encoders[i].write(observation, slot.obs[i, :size])
+            slot.avail[i, :count] = True if mask is None else self._checked(mask, i, ended)
 
     def _checked(self, mask: Any, i: int, ended: Ended) -> Any:
         name = f"the {MASKS[0]} of '{self.names[i]}'"
@@ -169,13 +171,13 @@ class Seats:
         return flags
 
 
-def mask_in(*places: Any) -> Any:
-    """The action mask in the first place that has one, such as an observation or an info."""
-    for place in places:
-        if isinstance(place, Mapping):
+def find_mask(*sources: Any) -> Any:
+    """The action mask in the first source that has one, such as an observation or an info."""
+    for source in sources:
+        if isinstance(source, Mapping):
             for name in MASKS:
-                if place.get(name) is not None:
-                    return place[name]
+                if source.get(name) is not None:
+                    return source[name]
     return None
 
 
@@ -199,7 +201,7 @@ def flat_state(env: Any, functions: Sequence[str]) -> Any:
     )
 
 
-def number(infos: Iterable[Any], name: str) -> float:
+def mean_metric(infos: Iterable[Any], name: str) -> float:
     """The metric `name` among an episode's last infos: the mean over those that have it."""
     found: dict[Any, list[Any]] = {}
     for info in infos:
