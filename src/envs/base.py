@@ -185,7 +185,7 @@ class Player(Protocol):
 
 
 @runtime_checkable
-class SeatsOpponent(Protocol):
+class LoadsOpponent(Protocol):
     """An environment in which a trained policy can play the agents that do not learn.
 
     Attributes:
@@ -194,7 +194,7 @@ class SeatsOpponent(Protocol):
 
     opponent_path: str
 
-    def seat_opponent(
+    def load_opponent(
         self, settings: Any, fingerprint: str, load: Callable[[EnvInfo], Player]
     ) -> None:
         """Take the policy in, before the first reset.

@@ -1,10 +1,10 @@
-"""What agents do at a step, and its effect on their world: numbered actions, or vectors of numbers.
+"""The agents' actions, and their effect on the world: numbered actions, or vectors of numbers.
 
 Numbered actions are mpe2's discrete ones: action a is a move together with a symbol. The others are
 mpe2's continuous ones, all between 0 and 1: an agent that moves gives five numbers (stay, left,
-right, down, up), an agent that speaks one for each symbol, behind them. Its force is
-accel (right - left, up - down), `stay` has no effect, and what it says is heard as it is: strengths
-in place of a one-hot vector. Like mpe2, numbers outside [0, 1] are clipped.
+right, down, up), an agent that speaks one for each symbol, after them. Its force is
+accel (right - left, up - down), `stay` has no effect, and its symbols are strengths
+instead of a one-hot vector. Like mpe2, numbers outside [0, 1] are clipped.
 
 Inside a world worlds come last: actions are [N, B] int64, or [N, A, B] float32.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from components.spaces import ActionSpace, Box
-from envs.mpe._scenario import MOVE_NAMES, MOVES, N_MOVES, Agent
+from envs.mpe._entities import MOVE_NAMES, MOVES, N_MOVES, Agent
 
 DT = 0.1  # seconds that a step lasts
 STAY, LEFT, RIGHT, DOWN, UP = range(N_MOVES)
@@ -95,7 +95,7 @@ class NumberedActions:
         return actions.t()
 
     def by_world(self, actions: Tensor, width: int) -> Tensor:
-        """The reverse."""
+        """From the order of the world, [n, B], to that of `BatchedEnv`, [B, n]."""
         return actions.t()
 
     def of_numbered(self, actions: Tensor, team: slice) -> Tensor:
@@ -106,8 +106,8 @@ class NumberedActions:
         """Every agent of a team draws uniformly from its own actions: [n, B]."""
         counts = self._counts[team]  # [n, 1]
         size = (len(counts), batch_size)
-        luck = torch.rand(size, generator=generator, device=counts.device)
-        return (luck * counts).long()
+        uniform = torch.rand(size, generator=generator, device=counts.device)
+        return (uniform * counts).long()
 
 
 class ContinuousActions:
@@ -146,7 +146,7 @@ class ContinuousActions:
         self._coded = constant(coded, torch.float32).transpose(1, 2)  # [N, A, numbered]
 
     def effects(self, actions: Tensor) -> Tensor:
-        """See `NumberedActions`."""
+        """Impulses, x of all agents and then y, if any agent moves; then symbols: [rows, B]."""
         numbers = actions.clamp(0, 1).flatten(0, 1)  # [N * A, B]
         pushed = numbers.index_select(0, self._along) - numbers.index_select(0, self._against)
         said = numbers.index_select(0, self._spoken)
@@ -161,7 +161,7 @@ class ContinuousActions:
         return functional.pad(actions, (0, self._width - actions.shape[2])).permute(1, 2, 0)
 
     def by_world(self, actions: Tensor, width: int) -> Tensor:
-        """The reverse: [B, n, width]."""
+        """From [n, A, B] to the first `width` numbers of each: [B, n, width]."""
         return actions[:, :width].permute(2, 0, 1)
 
     def of_numbered(self, actions: Tensor, team: slice) -> Tensor:
@@ -176,7 +176,7 @@ class ContinuousActions:
 
 
 def _first_word(agent: Agent) -> int:
-    """Where an agent's numbers for symbols begin."""
+    """Index of an agent's first number for a symbol."""
     return N_MOVES if agent.accel else 0
 
 

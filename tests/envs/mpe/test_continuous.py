@@ -138,7 +138,7 @@ def test_a_trained_opponent_has_the_numbers_of_its_own_training() -> None:
     env = Mpe(MpeConfig("world_comm", **settings), 2, CPU, 1, "test")
     alone = {"protocol": "team_vs_fixed", "opponent": "random", "learners": "good"}
     players = []
-    env.seat_opponent(
+    env.load_opponent(
         MpeConfig("world_comm", **alone, **ON),
         "",
         lambda i: players.append(Recorder(i)) or players[0],
@@ -162,4 +162,4 @@ def test_an_opponent_with_the_other_kind_of_actions_is_refused(here: bool) -> No
     env = Mpe(MpeConfig("tag", **settings, continuous_actions=here), 1, CPU, 1, "test")
     told = f"trained with continuous_actions={str(not here).lower()}, and here it is "
     with pytest.raises(UserError, match=told + str(here).lower()):
-        env.seat_opponent(MpeConfig("tag", continuous_actions=not here), "", lambda _: None)
+        env.load_opponent(MpeConfig("tag", continuous_actions=not here), "", lambda _: None)

@@ -1,8 +1,8 @@
-"""Observations in words: each entry is a row of the world's table, or the difference of two.
+"""Where observations lie in a world's table: each entry is a row, or the difference of two rows.
 
 A world keeps positions, velocities, symbols and signals as rows of one table [F, B]. A scenario
-says what an agent sees; the rows are looked up once, and reading B worlds' observations is then a
-few operations, exact and the same on every device.
+lists the rows that an agent observes. They are looked up once; gathering the observations of B
+worlds is then a few operations, exact and the same on every device.
 """
 
 from collections.abc import Sequence
@@ -11,26 +11,26 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from envs.mpe._scenario import Scenario
+from envs.mpe._entities import Entities
 
 Rows = list[tuple[int, int]]  # (row, row to subtract); the last row is always zero
 
 
 @dataclass(frozen=True)
-class Sight:
-    """Where in the table things stand, for authors of scenarios.
+class ObservationLayout:
+    """The rows of the table, by what they hold.
 
     Attributes:
-        scenario: whose world it is.
+        entities: what is in the world.
     """
 
-    scenario: Scenario
+    entities: Entities
 
     @property
     def n_entities(self) -> int:
         """E: agents, landmarks, markers."""
-        scenario = self.scenario
-        return scenario.n_agents + len(scenario.landmarks) + scenario.n_markers
+        entities = self.entities
+        return entities.n_agents + len(entities.landmarks) + entities.n_markers
 
     @property
     def first_velocity(self) -> int:
@@ -40,21 +40,21 @@ class Sight:
     @property
     def first_symbol(self) -> int:
         """Row of the first symbol: behind 2 N velocities."""
-        return self.first_velocity + 2 * self.scenario.n_agents
+        return self.first_velocity + 2 * self.entities.n_agents
 
     @property
     def first_signal(self) -> int:
         """Row of the first signal."""
-        return self.first_symbol + sum(agent.n_symbols for agent in self.scenario.agents)
+        return self.first_symbol + sum(agent.n_symbols for agent in self.entities.agents)
 
     @property
     def zero(self) -> int:
         """The last row, always zero."""
-        return self.first_signal + sum(self.scenario.signals.values())
+        return self.first_signal + sum(self.entities.signals.values())
 
     def position(self, entity: int) -> Rows:
         """Absolute position, 2 numbers."""
-        return self._copies([entity, self.n_entities + entity])
+        return self._plain([entity, self.n_entities + entity])
 
     def relative(self, entity: int, agent: int) -> Rows:
         """Position of `entity` as seen from `agent`, 2 numbers."""
@@ -64,44 +64,40 @@ class Sight:
     def velocity(self, agent: int) -> Rows:
         """Velocity of an agent, 2 numbers."""
         first = self.first_velocity
-        return self._copies([first + agent, first + self.scenario.n_agents + agent])
+        return self._plain([first + agent, first + self.entities.n_agents + agent])
 
     def symbol(self, agent: int) -> Rows:
-        """What an agent said in the last step, one-hot; zeros before the first."""
-        return self._copies(self.symbol_rows(agent))
+        """The symbol that an agent sent in the last step, one-hot; zeros before the first."""
+        return self._plain(self.symbol_rows(agent))
 
     def signal(self, name: str, entries: Sequence[int] | None = None) -> Rows:
         """A signal, or only some of its entries."""
         rows = self.signal_rows(name)
-        return self._copies(rows if entries is None else [rows[k] for k in entries])
+        return self._plain(rows if entries is None else [rows[k] for k in entries])
 
     def symbol_rows(self, agent: int) -> range:
         """Rows of an agent's symbols."""
-        agents = self.scenario.agents
+        agents = self.entities.agents
         start = self.first_symbol + sum(a.n_symbols for a in agents[:agent])
         return range(start, start + agents[agent].n_symbols)
 
     def signal_rows(self, name: str) -> range:
         """Rows of a signal."""
-        signals = self.scenario.signals
+        signals = self.entities.signals
         before = list(signals)[: list(signals).index(name)]
         start = self.first_signal + sum(signals[other] for other in before)
         return range(start, start + signals[name])
 
-    def observation(self, i: int) -> Rows:
-        """Everything that agent `i` sees."""
-        return [row for piece in self.scenario.observation(i, self) for row in piece]
-
-    def _copies(self, rows: Sequence[int]) -> Rows:
+    def _plain(self, rows: Sequence[int]) -> Rows:
         return [(row, self.zero) for row in rows]
 
 
-class Reading:
-    """Chosen rows of the table as features of B worlds.
+class ObservationGather:
+    """Gathers rows of the table as features of B worlds.
 
     Args:
-        rows: what to read, F' entries.
-        device: where the table lives.
+        rows: what to gather, F' entries.
+        device: of the table.
     """
 
     def __init__(self, rows: Rows, device: torch.device):
@@ -109,7 +105,7 @@ class Reading:
         self._plus = torch.tensor([plus for plus, _ in rows], device=device)
         self._minus = torch.tensor([minus for _, minus in rows], device=device)
 
-    def read(self, table: Tensor) -> Tensor:
+    def gather(self, table: Tensor) -> Tensor:
         """table: [F, B];  out: [B, F'] float32, new memory."""
         rows = table.index_select(0, self._plus)  # [F', B]
         rows.sub_(table.index_select(0, self._minus))
