@@ -72,7 +72,7 @@ def dispatch(command: Command, signals: StopSignals, words: list[str]) -> int:
             print(yaml.safe_dump(to_dict(config), sort_keys=False), end="")
         elif command.action == "check_env":
             from build import load_opponent
-            from envs._check_report import report
+            from envs.checker.report import report
 
             text, passes = report(
                 config.env,

@@ -1,7 +1,6 @@
 """Records the scenes of an environment while it is played."""
 
 from torch import Tensor
-from typing_extensions import override
 
 from envs.base import BatchedEnv, EnvStep, EnvWrapper
 from envs.scene import Scene
@@ -35,15 +34,15 @@ class SceneRecorder(EnvWrapper):
         self._scene = env.scene
         self.scenes: list[list[Scene]] = []
 
-    @override
     def reset(self) -> EnvStep:
+        """Reset the environment and record its first scenes."""
         step = self.env.reset()
         self.scenes = [[] for _ in range(self.n)]
         self._record()
         return step
 
-    @override
     def step(self, actions: Tensor) -> EnvStep:
+        """Play one step and record its scenes."""
         step = self.env.step(actions)
         self._record()
         return step

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from envs._check_report import report
 from envs.base import EnvInfo, EnvStep
+from envs.checker.report import report
 from envs.env_checker import check_env
 from utils.errors import UserError
 from utils.registry import ENVS
@@ -455,7 +455,7 @@ RANDOMNESS = {
     "copies alike": (
         does(reset=_draws_once),
         "yet another copy shows exactly the same ones for the same actions. Draw random numbers of "
-        "shape [B, ...], or B copies teach no more than one.",
+        "shape [B, ...], or all B episodes are the same.",
     ),
     "state forgotten": (
         does(load_state_dict=lambda self, state: None),

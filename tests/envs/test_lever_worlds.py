@@ -8,9 +8,9 @@ import torch
 from gymnasium import spaces
 
 from components.spaces import Box, Discrete, Factored, combinations
-from envs._check_budget import Budget
-from envs._check_report import report
 from envs.base import EnvStep, make_env
+from envs.checker.budget import Budget
+from envs.checker.report import report
 from envs.python_envs.spaces import actions
 from envs.python_envs.vector_env import VectorEnv
 from utils.errors import UserError

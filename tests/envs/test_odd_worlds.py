@@ -10,9 +10,9 @@ from tests.envs.odd_worlds import LENGTH, Slow
 from tests.envs.test_python_worlds import first_actions, play
 
 from components.episode_batch import EpisodeBatch, as_floats
-from envs._check_budget import Budget
-from envs._check_report import report
 from envs.base import make_env
+from envs.checker.budget import Budget
+from envs.checker.report import report
 from envs.python_envs.vector_env import warn_once
 from main import main
 from utils.errors import UserError

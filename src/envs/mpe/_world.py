@@ -58,7 +58,7 @@ class World:
         continuous: agents act by numbers, see `_actions.py`.
 
     Attributes:
-        table: [F, B], all that can be observed (`_observation_layout.py`); the next three are in it.
+        table: [F, B], all that can be observed (`_observation_layout.py`); it holds the next three.
         position: [2, E, B]
         velocity: [2, N, B]
         symbols: [n, B], what all speaking agents say, one after the other: one-hot, or strengths.

@@ -14,8 +14,8 @@ from tests.envs.mpe.worlds import CPU, random_actions
 from tests.runs import differences, final_state, rows, tiny, train
 
 from config.load import load_recorded
-from envs._check_report import report
 from envs.base import EnvStep
+from envs.checker.report import report
 from envs.mpe import _mpe2
 from envs.mpe._scenario import SCENARIOS
 from envs.mpe.mpe import Mpe, MpeConfig

@@ -4,8 +4,8 @@ import pytest
 import torch
 from tests.envs.mpe.worlds import DOWN, LEFT, RIGHT, STAY, UP, build, episode, play, put
 
-from envs._check_budget import Budget
-from envs._check_report import report
+from envs.checker.budget import Budget
+from envs.checker.report import report
 from envs.mpe._scenario import SCENARIOS
 from envs.mpe.mpe import Mpe, MpeConfig
 from utils.errors import SettingsError

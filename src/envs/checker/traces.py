@@ -1,9 +1,9 @@
-"""Everything that an environment shows while it is played, and where two records of it differ."""
+"""Traces: all that an environment returns while it is played, and where two traces differ."""
 
 from torch import Tensor
 
-from envs._contract_rules import FIELDS
 from envs.base import EnvStep
+from envs.checker.rules import FIELDS
 
 Trace = list[tuple[str, dict[str, Tensor]]]  # (where, {field: tensor}) of every reset and step
 
@@ -17,7 +17,7 @@ def tensors(step: EnvStep, clone: bool = False) -> dict[str, Tensor]:
 
 
 def same(a: Tensor, b: Tensor) -> bool:
-    """Equal in shape and entries; NaN equals NaN, since a rule exists for it."""
+    """Equal in shape and entries; NaN equals NaN, because another rule reports it."""
     return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
@@ -30,14 +30,14 @@ def difference(left: Trace, right: Trace) -> str | None:
     return None if len(left) == len(right) else "the length of an episode"
 
 
-def choose(avail: Tensor, luck: Tensor) -> Tensor:
-    """Of each agent's n available actions the one at place floor(luck * n); 0 if there is none.
+def choose(avail: Tensor, uniform: Tensor) -> Tensor:
+    """Of each agent's n available actions the one at place floor(uniform * n); 0 if there is none.
 
     Args:
         avail: [B, N, A] bool
-        luck: [B or 1, N], in [0, 1)
+        uniform: [B or 1, N], in [0, 1)
     """
-    place = (luck * avail.sum(dim=2)).floor().unsqueeze(2)  # [B, N, 1]
+    place = (uniform * avail.sum(dim=2)).floor().unsqueeze(2)  # [B, N, 1]
     chosen = avail & (avail.cumsum(dim=2) == place + 1)
     return chosen.int().argmax(dim=2)  # [B, N]
 
@@ -49,7 +49,7 @@ def episodes(trace: Trace) -> list[Trace]:
 
 
 def copies_differ(trace: Trace) -> bool:
-    """Whether a copy ever shows something else than the first one."""
+    """Whether any environment of the batch differs from the first one."""
     return any(not same(x, x[:1].expand_as(x)) for _, shown in trace for x in shown.values())
 
 

@@ -1,4 +1,4 @@
-"""What `env_checker.py` says about episodes that do not repeat or differ as they must."""
+"""Messages of `env_checker.py` about episodes that do not repeat or differ as they must."""
 
 ACTIONS = (
     "step changed the actions it was given {where}. They belong to the caller, who stores them: "
@@ -6,8 +6,8 @@ ACTIONS = (
 )
 ACTIONS_OF_NUMBERS = "a vector of numbers, [B, N, A] float32"
 ALIASING = (
-    "{name} as returned {where} was changed later by step or reset. What kept it now sees "
-    "something else: return new tensors instead of writing into old ones."
+    "{name} as returned {where} was changed later by step or reset. Code that stored it now has "
+    "other values: return new tensors instead of writing into old ones."
 )
 SAME_SEED = (
     "Two environments with the same seed and stream differ in {place} although the same actions "
@@ -21,7 +21,7 @@ STREAM_ADVICE = {
     "another stream": "Let `stream` name the random stream, or test episodes repeat training ones.",
     "another seed": "Let `seed` decide the random stream, or runs of different seeds are the same.",
     "the next reset": "Seed the stream in the constructor only, not in reset.",
-    "another copy": "Draw random numbers of shape [B, ...], or B copies teach no more than one.",
+    "another copy": "Draw random numbers of shape [B, ...], or all B episodes are the same.",
 }
 STATE_PLAIN = (
     "state_dict cannot be read back from a checkpoint ({error}). Keep to tensors, numbers, text, "
@@ -29,6 +29,6 @@ STATE_PLAIN = (
 )
 STATE = (
     "After load_state_dict into {what}, the episodes differ from those that followed state_dict, "
-    "first in {place}. Save and restore everything that decides later episodes, in the least the "
+    "first in {place}. Save and restore everything that decides later episodes, at least the "
     "random stream."
 )

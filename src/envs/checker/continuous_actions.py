@@ -1,4 +1,4 @@
-"""What `env_checker.py` does with actions that are vectors of numbers."""
+"""Continuous actions in `env_checker.py`: their bounds, and random ones within them."""
 
 from collections.abc import Iterator
 
@@ -36,21 +36,21 @@ def wrong_numbers(info: EnvInfo) -> Iterator[tuple[str, str]]:
             yield (
                 "bounds",
                 f"number {k} of the actions of {name} lies in [{space.low[k]}, {space.high[k]}], "
-                f"which is empty or infinite in float32. Choose bounds that float32 can tell "
-                f"apart, and scale inside.",
+                f"which is empty or infinite in float32. Choose bounds that differ in "
+                f"float32, and scale inside.",
             )
 
 
-def choose_numbers(info: EnvInfo, luck: Tensor) -> Tensor:
+def choose_numbers(info: EnvInfo, uniform: Tensor) -> Tensor:
     """Every agent's own numbers, each uniform within its bounds, a tenth on a bound; else 0.
 
     Args:
         info: of an environment with continuous actions.
-        luck: [B or 1, N, A], in [0, 1)
+        uniform: [B or 1, N, A], in [0, 1)
 
     Shapes:
         out: [B or 1, N, A] float32
     """
-    low, high = bounds_of(info).to(luck.device)
-    share = ((luck - 0.5) / 0.9 + 0.5).clamp(0, 1)
+    low, high = bounds_of(info).to(uniform.device)
+    share = ((uniform - 0.5) / 0.9 + 0.5).clamp(0, 1)
     return torch.minimum(torch.maximum(low + share * (high - low), low), high)

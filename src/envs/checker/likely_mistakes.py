@@ -1,4 +1,4 @@
-"""What breaks no rule and yet is often a mistake: warnings of `env_checker.py`."""
+"""Warnings of `env_checker.py`: what breaks no rule, but is often a mistake."""
 
 from collections import Counter
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep
 
-FEWEST = 4  # episodes from which something can be said about their lengths
+FEWEST = 4  # episodes that are needed for a statement about their lengths
 
 
-class Course:
+class LikelyMistakes:
     """Watches the ends and rewards of episodes that are played by random actions."""
 
     def __init__(self) -> None:
@@ -42,25 +42,25 @@ class Course:
         return [*self._own_limit(info), *self._shared_reward(info, reward_aggregation)]
 
     def _own_limit(self, info: EnvInfo) -> list[str]:
-        """An environment's own time limit that passes for an end."""
+        """An environment's own time limit that is reported as termination."""
         t, n, n_all = self._last, self._terminated[self._last], self._n_ended
         if not info.truncates or t < 2 or n_all < FEWEST or 2 * n < n_all:
             return []
         return [
             f"{n} of {n_all} episodes terminated at step {t}, and none lasted longer. If that is a "
             f"time limit, it must truncate: `terminated` says that nothing follows. Find the "
-            f"environment's argument for its limit and put it out of reach "
+            f"environment's argument for its limit and raise it "
             f"(env_args.kwargs.<argument>={t + 1}), then write env_args.time_limit={t}. If the "
             f"task really ends there, nothing is wrong."
         ]
 
     def _shared_reward(self, info: EnvInfo, reward_aggregation: str) -> list[str]:
-        """One reward for the team that is added up over the agents."""
+        """One reward for the team that is summed over the agents."""
         n = info.n_agents
         if reward_aggregation != "sum" or n == 1 or self._rewards_differ or not self._has_reward:
             return []
         return [
-            f"All agents got the same reward in every step, and reward_aggregation=sum adds it up: "
+            f"All agents got the same reward in every step, and reward_aggregation=sum sums it: "
             f"a team reward of 1.0 counts as {n:.1f}. Write reward_aggregation=mean to count it "
             f"once. If published results count it {n} times, keep sum."
         ]

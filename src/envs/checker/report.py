@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from envs._check_budget import Budget
 from envs.base import BatchedEnv, EnvInfo, make_env
+from envs.checker.budget import Budget
 from envs.env_checker import Checker
 
 SECONDS = 60.0  # the budget, unless another is given
@@ -25,7 +25,7 @@ def report(
     Args:
         name: of the environment.
         settings: an instance of its settings dataclass.
-        prepare: what is done to an environment that was built.
+        prepare: applied to each environment after it was built.
         reward_aggregation: how the run would aggregate rewards.
         budget: how long it may take; `SECONDS`, with progress on stderr, by default.
 
@@ -44,9 +44,9 @@ def report(
 
     checker = Checker(make, torch.device("cpu"), budget)
     violations = checker.run()
-    remarks = [f"Not checked, for want of time: {text}." for text in checker.left_out]
+    remarks = [f"Not checked, because the time was spent: {text}." for text in checker.left_out]
     if checker.info is not None:
-        warnings = checker.course.warnings(checker.info, reward_aggregation)
+        warnings = checker.likely_mistakes.warnings(checker.info, reward_aggregation)
         remarks += [f"Warning: {text}" for text in warnings]
     lines = [f"  {i}. {text}" for i, text in enumerate(violations, start=1)]
     if checker.info is None or violations:

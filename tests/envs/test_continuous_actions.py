@@ -8,8 +8,8 @@ import torch
 from tests.envs.test_env_checker import PLAIN, Walk, put, violations
 
 from components.spaces import Box
-from envs._check_numbers import bounds_of, choose_numbers
 from envs.base import EnvStep
+from envs.checker.continuous_actions import bounds_of, choose_numbers
 
 BOXES = (Box((0.0, -2.0, -1.0), (1.0, 2.0, 1.0)), Box((0.5, 3.0), (1.0, 4.0)))
 NUMBERS = replace(PLAIN, action_spaces=BOXES, dynamic_avail=False)

@@ -1,4 +1,4 @@
-"""How long a check of an environment may take, and how far it is."""
+"""The time that a check of an environment may take, and its progress."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class Budget:
     Args:
         seconds: how much.
         say: takes a line about what is being done.
-        clock: seconds that have passed since any moment.
+        clock: seconds since a fixed moment.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Budget:
         self._say(f"  {part}")
 
     def require(self, progress: str = "") -> None:
-        """Check that there is time left; say from time to time how far the part is.
+        """Check that there is time left; report the progress from time to time.
 
         Raises:
             OutOfTime: if there is none.

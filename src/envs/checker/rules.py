@@ -1,12 +1,12 @@
-"""What sizes and steps must look like: rules that name the value seen and what to do about it."""
+"""Rules for sizes and steps; each violation names the value seen and the remedy."""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from envs._check_numbers import wrong_numbers
 from envs.base import BatchedEnv, EnvInfo, EnvStep
+from envs.checker.continuous_actions import wrong_numbers
 
 FIELDS = {  # name: (axes, dtype, what to do)
     "obs": ("B N O", torch.float32, "Pad shorter observations with zeros to obs_dim"),
@@ -19,18 +19,18 @@ FIELDS = {  # name: (axes, dtype, what to do)
     "is_active": ("B N", torch.bool, "True for agents that take part"),
 }
 PROMISED = {"action_features": "action_feature_dim", "is_active": "varying_team"}
-TAKEN_NAMES = ("return", "ep_length")  # a run logs <name>_mean of its own
+TAKEN_NAMES = ("return", "ep_length")  # a run logs <name>_mean itself
 
 
 class CannotGoOn(Exception):
-    """What was found makes further steps of this environment meaningless."""
+    """The violation found makes further steps of this environment meaningless."""
 
 
 class Rules:
-    """Holds what an environment shows against the contract.
+    """Checks what an environment returns against the contract.
 
     Attributes:
-        device: where everything must live.
+        device: of all tensors.
         where: what has just been done, for the sentences.
         found: the first violation of each rule.
     """
@@ -76,7 +76,7 @@ class Rules:
                 text = f"info.{name} has {size} entries for n_agents={n}. Give one per agent."
                 self.fail(name, text)
         if len(set(info.agent_names)) != len(info.agent_names):
-            text = f"info.agent_names are {info.agent_names}. Give every agent a name of its own."
+            text = f"info.agent_names are {info.agent_names}. Give every agent a separate name."
             self.fail("agent_names", text)
         for name, largest, key in (
             ("obs_dims", info.obs_dim, "obs_dim"),
