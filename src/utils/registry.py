@@ -152,7 +152,7 @@ class Registry:
         """The sentence that says `name` does not exist, with the nearest name and all names."""
         names = self.names()
         hint = nearest(name, names)
-        if name.isidentifier() and any(self.place.rglob(f"{name}.py")):
+        if any(path.stem == name for path in self.place.rglob("*.py")):
             hint = f' Its file has no class below `{self.decorator}"{name}")`.'
         yours = "" if hint else f" Yours are looked for in {plugins.folder()} (setting `plugins`)."
         return f"there is no {self.slot} '{name}'.{hint} Available: {', '.join(names)}.{yours}"

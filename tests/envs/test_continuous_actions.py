@@ -95,7 +95,7 @@ BROKEN: dict[str, tuple[type[Glide], str]] = {
     "integers": (
         TakesIntegers,
         "Every action given was a vector of numbers, [B, N, A] float32, within its bounds, and "
-        "every call in order, so this is the environment's own mistake",
+        "every call in order, so this is a mistake of the environment",
     ),
 }
 

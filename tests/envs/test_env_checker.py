@@ -205,7 +205,7 @@ STRUCTURE = {
 SIZES = {
     "names": (
         promises(agent_names=("a", "a")),
-        "info.agent_names are ('a', 'a'). Give every agent a name of its own.",
+        "info.agent_names are ('a', 'a'). Give every agent a separate name.",
     ),
     "too few names": (
         promises(agent_names=("a",)),
@@ -497,7 +497,7 @@ def test_what_the_environment_raises_is_explained_not_raised(method, when):
     found = violations(does(**{method: _fails}))
     assert found == [
         f"The environment raised KeyError {when}: 'speed'. Every action given was available and "
-        f"every call in order, so this is the environment's own mistake; the remaining checks were "
+        f"every call in order, so this is a mistake of the environment; the remaining checks were "
         f"left out."
     ]
 
