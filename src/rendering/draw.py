@@ -16,7 +16,7 @@ GREY: RGBA = (120, 124, 130)
 PALE: RGBA = (224, 227, 231)
 GROUND: RGBA = (248, 249, 250)
 OPACITY = {"forest": 90, "obstacle": 200}  # of 255; other shapes are opaque
-SMALL = 60  # pixels; names and words do not cover shapes that are not wider
+SMALL = 60  # pixels; names and bubbles do not cover shapes that are not wider
 LEGEND_SIZE = 11
 LEGEND_GAP = 16  # pixels between two entries
 
@@ -102,18 +102,18 @@ class FrameDrawer:
 
     def _draw_legend(self, surface: DrawingSurface, scene: Scene, with_attention: bool) -> None:
         """Teams and kinds of shapes with their colours, and what an arrow means."""
-        entries: dict[str, tuple[str, set[RGBA]]] = {}  # words: kind, all colours
+        entries: dict[str, tuple[str, set[RGBA]]] = {}  # label: kind, all colours
         for agent in scene.agents:
             if agent.group:
                 entries.setdefault(agent.group, ("agent", set()))[1].add(agent.colour)
         for shape in scene.shapes:
             entries.setdefault(shape.kind, (shape.kind, set()))[1].add(shape.colour)
         x, y = MARGIN + 8.0, self.layout.size[1] - LEGEND / 2
-        for words, (kind, colours) in entries.items():
+        for label, (kind, colours) in entries.items():
             colour = colours.pop() if len(colours) == 1 else GREY
             _draw_kind(surface, kind, (x, y), 6, colour)
-            surface.text((x + 11, y), words, LEGEND_SIZE, DARK, "lm")
-            x += 11 + text_width(words, LEGEND_SIZE) + LEGEND_GAP
+            surface.text((x + 11, y), label, LEGEND_SIZE, DARK, "lm")
+            x += 11 + text_width(label, LEGEND_SIZE) + LEGEND_GAP
         if with_attention:
             draw_arrow(surface, (x - 6, y), (x + 18, y), 0, (*ATTENTION, 170), 3, bend=0)
             surface.text((x + 23, y), "attends to", LEGEND_SIZE, DARK, "lm")

@@ -1,4 +1,4 @@
-"""Draws agents with their names and words, and attention as arrows between them."""
+"""Draws agents with their names and symbols, and attention as arrows between them."""
 
 import math
 from itertools import pairwise
@@ -11,7 +11,7 @@ from rendering.drawing_surface import RGBA, WHITE, Box, DrawingSurface, around, 
 DARK: RGBA = (30, 32, 36)
 ATTENTION: RGBA = (190, 30, 140)
 FAINT = 0.02  # attention below this is not drawn
-NAME_SIZE, WORD_SIZE = 11, 15
+NAME_SIZE, SYMBOL_SIZE = 11, 15
 WIDEST = 8  # pixels of an arrow that has all the attention
 BEND = 0.14  # how far an arrow leaves the straight line, as a part of its length
 Placed = tuple[AgentShape, Point, float]  # an agent, its place and its radius in the picture
@@ -20,12 +20,12 @@ Placed = tuple[AgentShape, Point, float]  # an agent, its place and its radius i
 def draw_agents(
     surface: DrawingSurface, placed: list[Placed], whole: Box, keep_free: list[Box]
 ) -> None:
-    """Agents, their words in bubbles and their names, which do not overlap where there is room.
+    """Draw agents, then bubbles with their symbols, then names, without overlap where possible.
 
     Args:
         surface: what to draw on.
         placed: the agents.
-        whole: where words and names may be.
+        whole: where bubbles and names may be.
         keep_free: boxes that they should not cover.
     """
     for agent, at, radius in placed:
@@ -50,7 +50,7 @@ def draw_agents(
 def draw_attention(
     surface: DrawingSurface, weights: Tensor, places: list[Point], radii: list[float]
 ) -> None:
-    """Arrows between agents, rings for what an agent attends to itself.
+    """Draw arrows between agents, and rings for what an agent attends to itself.
 
     Args:
         surface: what to draw on.
@@ -79,7 +79,7 @@ def draw_arrow(
     width: float,
     bend: float = BEND,
 ) -> None:
-    """An arrow that bends aside, so that the arrow back does not cover it.
+    """Draw an arrow that bends aside, so that the arrow back does not cover it.
 
     Args:
         surface: what to draw on.
@@ -126,7 +126,7 @@ def _draw_bubble(surface: DrawingSurface, agent: AgentShape, at: Point, box: Box
     surface.polygon([at, *root], agent.colour)
     surface.panel(box, WHITE, agent.colour, corner=7, width=2)
     assert agent.says is not None
-    surface.text(centre, letter(agent.says), WORD_SIZE, DARK, bold=True)
+    surface.text(centre, letter(agent.says), SYMBOL_SIZE, DARK, bold=True)
 
 
 def letter(symbol: int) -> str:

@@ -66,17 +66,17 @@ class DrawingSurface:
     def text(
         self,
         at: Point,
-        words: str,
+        text: str,
         size: int,
         colour: RGBA,
         anchor: str = "mm",
         bold: bool = False,
         halo: RGBA | None = None,
     ) -> None:
-        """Words; `anchor` says which point of them is `at`, as Pillow names it."""
+        """A text; `anchor` is the name of the point of it that lies at `at`, as in Pillow."""
         position, font = (at[0] * SCALE, at[1] * SCALE), _font(size * SCALE, bold)
         width = 0 if halo is None else 2 * SCALE
-        self._draw.text(position, words, colour, font, anchor, stroke_width=width, stroke_fill=halo)
+        self._draw.text(position, text, colour, font, anchor, stroke_width=width, stroke_fill=halo)
 
     def paste(self, picture: Image.Image, box: Box) -> None:
         """Another picture, resized to fill a box."""
@@ -84,9 +84,9 @@ class DrawingSurface:
         self._image.paste(picture.resize((right - left, bottom - top)), (left, top))
 
 
-def text_width(words: str, size: int, bold: bool = False) -> float:
-    """How wide words will be, in pixels."""
-    return _font(size * SCALE, bold).getlength(words) / SCALE
+def text_width(text: str, size: int, bold: bool = False) -> float:
+    """Width of a text in pixels."""
+    return _font(size * SCALE, bold).getlength(text) / SCALE
 
 
 def around(at: Point, half_width: float, half_height: float) -> Box:

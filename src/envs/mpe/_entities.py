@@ -55,8 +55,8 @@ class Agent:
         moves = MOVE_NAMES[: self.n_moves]
         if not self.n_symbols:
             return moves
-        words = [f"say {symbol}" for symbol in range(self.n_symbols)]
-        return tuple(f"{w}, {m}" if m != moves[0] else w for w in words for m in moves)
+        symbols = [f"say {symbol}" for symbol in range(self.n_symbols)]
+        return tuple(f"{s}, {m}" if m != moves[0] else s for s in symbols for m in moves)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Entities:
         return [j for j in range(self.n_agents) if j != i]
 
     def team(self, name: str) -> slice:
-        """The agents of a team, who stand next to each other."""
+        """The agents of a team, which are neighbours in the order."""
         members = [i for i, agent in enumerate(self.agents) if agent.team == name]
         return slice(members[0], members[-1] + 1)
 

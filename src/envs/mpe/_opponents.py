@@ -8,7 +8,7 @@ movement therefore predicts two steps: the first position that its move can chan
 contacts. It sees all positions, hidden ones included.
 
 Rules choose among the same five moves and the same symbols, also where the learners' actions are
-continuous; such a world gets them as the numbers that do the same (`of_numbered`).
+continuous; such a world gets them as the numbers that do the same (`from_discrete`).
 """
 
 from abc import ABC, abstractmethod
@@ -51,7 +51,7 @@ class Opponent(ABC):
         """Restore what `state_dict` returned; the memory of another kind of opponent is ignored."""
 
 
-class Rule(Opponent):
+class RuleOpponent(Opponent):
     """Plays by a function of the world, from (world, random stream) to the team's actions."""
 
     def __init__(self, rule: Callable[[World, torch.Generator], Tensor], world: World):
@@ -87,23 +87,23 @@ class MajorityDecoder(Opponent):
         # How often each word and secret went together in the present episodes, and in those before.
         with torch.inference_mode(False):  # written to in either mode
             self._now = torch.zeros(shape, device=world.device, dtype=world.dtype)
-            self._past = self._now.sum(dim=2)  # [words, secrets]
+            self._past = self._now.sum(dim=2)  # [symbols, secrets]
 
     @override
     def act(self, last_actions: Tensor | None, generator: torch.Generator) -> Tensor:
         if last_actions is None:
             self._begin(self._all())
-        heard = self.world.symbol(self.speaker)  # [words, B], zero in the first step
+        received = self.world.symbol(self.speaker)  # [symbols, B], zero in the first step
         true = self.world.signal(self.secret)[: self.n_secrets]  # [secrets, B]
-        self._now.add_(heard.unsqueeze(1) * true)  # in place: a CUDA graph finds it there again
-        others = self._now.sum(dim=2, keepdim=True) - self._now  # [words, secrets, B]
-        votes = (self._past.unsqueeze(2) + others) * heard.unsqueeze(1)
+        self._now.add_(received.unsqueeze(1) * true)  # in place: a CUDA graph finds it there again
+        others = self._now.sum(dim=2, keepdim=True) - self._now  # [symbols, secrets, B]
+        votes = (self._past.unsqueeze(2) + others) * received.unsqueeze(1)
         said = _best(votes.sum(dim=0), generator).unsqueeze(0)  # [1, B]
         world = self.world
-        return world.actions.of_numbered(said, world.scenario.team(ADVERSARIES))
+        return world.actions.from_discrete(said, world.scenario.team(ADVERSARIES))
 
     def _all(self) -> Tensor:
-        """The past with the present episodes added to it: [words, secrets]."""
+        """The past with the present episodes added to it: [symbols, secrets]."""
         kept = torch.exp(-self._now.sum() / MEMORY)
         return self._past * kept + self._now.sum(dim=2)
 
@@ -135,7 +135,7 @@ def flee(world: World, generator: torch.Generator) -> Tensor:
     away = places.unsqueeze(3) - predators[:, None, None]  # [2, moves, prey, predators, B]
     nearest = torch.hypot(away[0], away[1]).amin(dim=2)  # [moves, prey, B]
     moves = _best(nearest - FEAR_OF_BOUNDS * out_of_bounds(places), generator)
-    return world.actions.of_numbered(moves, prey)
+    return world.actions.from_discrete(moves, prey)
 
 
 def guard(world: World, generator: torch.Generator) -> Tensor:
@@ -154,15 +154,15 @@ def guard(world: World, generator: torch.Generator) -> Tensor:
     target = landmarks.gather(1, chosen.expand(2, 1, -1)).unsqueeze(2)  # [2, 1, 1, B]
     away = world.within_reach(team) - target  # [2, moves, adversaries, B]
     moves = _best(-torch.hypot(away[0], away[1]), generator)
-    return world.actions.of_numbered(moves, team)
+    return world.actions.from_discrete(moves, team)
 
 
-def at_random(world: World, generator: torch.Generator, team: slice) -> Tensor:
+def act_at_random(world: World, generator: torch.Generator, team: slice) -> Tensor:
     """Every agent of the team draws uniformly from its own actions."""
-    return world.actions.at_random(team, world.batch_size, generator)
+    return world.actions.sample(team, world.batch_size, generator)
 
 
 def _best(score: Tensor, generator: torch.Generator) -> Tensor:
-    """The move of the highest score [moves, n, B], ties broken at random: [n, B]."""
-    luck = torch.rand(score.shape, generator=generator, device=score.device, dtype=score.dtype)
-    return (score + TIE * luck).argmax(dim=0)
+    """The choice of the highest score [moves, n, B], ties broken at random: [n, B]."""
+    noise = torch.rand(score.shape, generator=generator, device=score.device, dtype=score.dtype)
+    return (score + TIE * noise).argmax(dim=0)

@@ -14,7 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from envs.base import EnvInfo, EnvStep
-from envs.mpe._actions import described
+from envs.mpe._actions import describe_actions
 from envs.mpe._config import MpeConfig
 from envs.mpe._mpe2 import TASKS
 from envs.mpe._observation_layout import ObservationLayout, Rows
@@ -103,7 +103,7 @@ class ReferenceWorld(World):
 
     @override
     def advance(self, actions: Tensor) -> None:
-        given = self.actions.by_world(actions, self._env.info.n_actions)
+        given = self.actions.to_env(actions, self._env.info.n_actions)
         self._take(self._env.step(given))
 
     def rewards(self) -> tuple[Tensor, Tensor | None]:
@@ -139,7 +139,7 @@ def _require_same_task(task: str, found: EnvInfo, scenario: Scenario, continuous
         (
             agent.name,
             len(observation_rows(scenario, layout, i)),
-            described(agent, continuous).space.size,
+            describe_actions(agent, continuous).space.size,
         )
         for i, agent in enumerate(scenario.agents)
     ]

@@ -13,7 +13,7 @@ from envs.mpe._world import World
 from utils.errors import UserError
 
 
-class Trained(Opponent):
+class TrainedOpponent(Opponent):
     """A frozen policy that observes the world as in its training, through the view of its training.
 
     That view may hold agents of the other team too, if those learnt with it. It is then given what
@@ -41,9 +41,9 @@ class Trained(Opponent):
         view, actions = self.view, self.world.actions
         last = None
         if last_actions is not None:  # [B, N]; continuous: [B, N, A]
-            last = actions.by_world(last_actions[view.learners], view.info.n_actions)
+            last = actions.to_env(last_actions[view.learners], view.info.n_actions)
         chosen = self.player.act(view.observe(self.world.table), last, generator)
-        return actions.by_agent(chosen)[self._mine]
+        return actions.from_env(chosen)[self._mine]
 
     def state_dict(self) -> dict[str, Any]:
         """Which policy it is."""

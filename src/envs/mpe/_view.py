@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep
-from envs.mpe._actions import described
+from envs.mpe._actions import describe_actions
 from envs.mpe._config import MpeConfig
 from envs.mpe._entities import Agent
 from envs.mpe._observation_layout import ObservationGather, Rows, padded
@@ -62,7 +62,7 @@ class View:
         agents: tuple[Agent, ...],
         obs_dims: tuple[int, ...],
     ) -> EnvInfo:
-        actions = [described(agent, config.continuous_actions) for agent in agents]
+        actions = [describe_actions(agent, config.continuous_actions) for agent in agents]
         counts = tuple(own.space.size for own in actions)
         n_actions = max(counts)
         teams = scenario.teams if len(scenario.teams) > 1 else []

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from envs.mpe._actions import DT, ContinuousActions, NumberedActions
+from envs.mpe._actions import DT, ContinuousActions, DiscreteActions
 from envs.mpe._entities import MOVES, Agent, Entities, Landmark
 from envs.mpe._observation_layout import ObservationLayout, Rows
 
@@ -105,8 +105,8 @@ class World:
 
     def _build_actions(self, continuous: bool) -> None:
         agents = self.scenario.agents
-        kind = ContinuousActions if continuous else NumberedActions
-        self.actions: ContinuousActions | NumberedActions = kind(agents, self._constant)
+        kind = ContinuousActions if continuous else DiscreteActions
+        self.actions: ContinuousActions | DiscreteActions = kind(agents, self._constant)
         self.moves = any(agent.accel for agent in agents)
         self._n_impulses = 2 * len(agents) if self.moves else 0
         impulses = [

@@ -30,10 +30,10 @@ from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep, Player
 from envs.mpe._config import MpeConfig
-from envs.mpe._opponents import Opponent, Rule, at_random
+from envs.mpe._opponents import Opponent, RuleOpponent, act_at_random
 from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._scene import scene_of
-from envs.mpe._trained_opponent import Trained
+from envs.mpe._trained_opponent import TrainedOpponent
 from envs.mpe._view import View
 from envs.mpe._world import World
 from envs.scene import Scene
@@ -87,7 +87,7 @@ class Mpe:
         self._learners, self._fixed = self.config.sides(self.scenario)
         self._opponent: Opponent | None = None
         if self.config.opponent == "random":
-            self._opponent = Rule(partial(at_random, team=self._fixed), self.world)
+            self._opponent = RuleOpponent(partial(act_at_random, team=self._fixed), self.world)
         elif self.config.opponent == "scripted" and self.scenario.scripted is not None:
             self._opponent = self.scenario.scripted(self.world)
 
@@ -116,7 +116,7 @@ class Mpe:
                 f"{', '.join(names)}."
             )
         player, path = load(view.info), self.opponent_path
-        self._opponent = Trained(player, self.world, view, fixed, path, fingerprint)
+        self._opponent = TrainedOpponent(player, self.world, view, fixed, path, fingerprint)
 
     def reset(self) -> EnvStep:
         """Start a new episode in every world."""
@@ -150,7 +150,7 @@ class Mpe:
 
     def _all_actions(self, actions: Tensor) -> Tensor:
         """The learners' actions with those of the fixed team, in the order of the world."""
-        own = self.world.actions.by_agent(actions)
+        own = self.world.actions.from_env(actions)
         if self._opponent is None:
             return own
         before = self._actions if self._t > 1 else None

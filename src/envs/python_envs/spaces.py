@@ -89,7 +89,7 @@ def numbers(x: Any, what: str) -> Array:
     """`x` as an array of numbers.
 
     Raises:
-        TypeError: if it is something else: NumPy would make numbers of words and of None.
+        TypeError: if it is something else: NumPy would convert texts and None to numbers.
     """
     array = np.asarray(x)
     if array.dtype.kind not in "biuf":
@@ -238,7 +238,7 @@ def _combinations(space: spaces.MultiDiscrete, owner: str) -> Actions:
 def _vectors(space: spaces.Box, owner: str) -> Actions:
     """Numbers within finite bounds, in the space's order (the last axis fastest), dtype and shape.
 
-    An action that misses its bounds by rounding, which float32 numbers can, is put onto them.
+    An action that misses its bounds by rounding, which float32 numbers can, is clipped to them.
     """
     with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and refused
         low, high = (np.ravel(x).astype(np.float32).tolist() for x in (space.low, space.high))

@@ -80,7 +80,7 @@ def test_whole_actions_do_what_discrete_ones_do(scenario: str) -> None:
     luck, everyone = torch.Generator().manual_seed(2), slice(0, discrete.info.n_agents)
     for _ in range(25):
         actions = random_actions(discrete, luck)
-        coded = continuous.world.actions.of_numbered(actions.t(), everyone).permute(2, 0, 1)
+        coded = continuous.world.actions.from_discrete(actions.t(), everyone).permute(2, 0, 1)
         expected, found = discrete.step(actions), continuous.step(coded)
         torch.testing.assert_close(found.obs, expected.obs, atol=1e-5, rtol=0)
         torch.testing.assert_close(found.reward, expected.reward, atol=1e-5, rtol=0)
@@ -103,7 +103,7 @@ def test_rules_make_the_same_moves(scenario: str) -> None:
         assert continuous._opponent is not None
         moves = discrete._opponent.act(last, discrete.generator)
         acts = continuous._opponent.act(last, continuous.generator)  # [n, A, B]
-        assert torch.equal(acts, continuous.world.actions.of_numbered(moves, fixed))
+        assert torch.equal(acts, continuous.world.actions.from_discrete(moves, fixed))
         last = torch.zeros(0)
 
 

@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
 from envs.mpe._observation_layout import ObservationLayout, Rows
-from envs.mpe._opponents import Rule, guard
+from envs.mpe._opponents import RuleOpponent, guard
 from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World
 
@@ -41,7 +41,7 @@ class Adversary(Scenario):
         "final_distance_adversary": "distance of the adversary to the goal at the end",
     }
     learners = GOOD
-    scripted = staticmethod(partial(Rule, guard))
+    scripted = staticmethod(partial(RuleOpponent, guard))
 
     @override
     def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:

@@ -1,6 +1,6 @@
-"""Crypto: alice tells bob a bit, encrypted with a key that eve, who listens, does not have.
+"""Crypto: alice sends bob a bit, encrypted with a key that eve, who receives it too, lacks.
 
-Source: `simple_crypto_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Nobody moves. The message and
+Source: `simple_crypto_v3` of mpe2 (Lowe et al., arXiv 1706.02275). No agent moves. The message and
 the key are each one of the first two of four symbols, drawn at reset and kept for the episode. All
 three speak at every step; what eve and bob say is their guess. With continuous actions
 a guess is a vector of strengths; it names the loudest symbol.
@@ -52,8 +52,8 @@ class Crypto(Scenario):
     def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
         if i == ALICE:
             return [layout.signal("message"), layout.signal("key")]
-        heard = layout.symbol(ALICE)
-        return [layout.signal("key"), heard] if i == BOB else [heard]
+        received = layout.symbol(ALICE)
+        return [layout.signal("key"), received] if i == BOB else [received]
 
     def draw(self, world: World, generator: torch.Generator) -> None:
         """A message and a key."""

@@ -4,11 +4,11 @@ Source: `simple_push_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Two landmarks,
 goal. There is nothing to push but each other.
 
 * observation of the adversary (8): velocity 2, landmarks 4, agent 2
-* observation of the agent (19): velocity 2, goal 2, own colour 3, landmarks 4, colours 6, other 2
+* observation of the agent (19): velocity 2, goal 2, its colour 3, landmarks 4, colours 6, other 2
 * reward of the agent: -distance(agent, goal)
 * reward of the adversary: distance(agent, goal) - distance(adversary, goal)
 
-The agent's own colour tells the goal's number.
+The agent's colour encodes the number of the goal.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ from typing_extensions import override
 
 from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
 from envs.mpe._observation_layout import ObservationLayout, Rows
-from envs.mpe._opponents import Rule, guard
+from envs.mpe._opponents import RuleOpponent, guard
 from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World
 
@@ -43,7 +43,7 @@ class Push(Scenario):
         "final_distance_adversary": "distance of the adversary to that goal at the end",
     }
     learners = GOOD
-    scripted = staticmethod(partial(Rule, guard))
+    scripted = staticmethod(partial(RuleOpponent, guard))
 
     @override
     def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:

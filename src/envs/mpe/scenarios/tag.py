@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
 from envs.mpe._observation_layout import ObservationLayout, Rows
-from envs.mpe._opponents import Rule, flee
+from envs.mpe._opponents import RuleOpponent, flee
 from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World, out_of_bounds
 
@@ -36,7 +36,7 @@ class Tag(Scenario):
     pairs: ClassVar = {"catch": [(i, PREY) for i in PREDATORS]}
     events: ClassVar = {"collisions": "contacts of a predator with the prey, summed over steps"}
     learners = ADVERSARIES
-    scripted = staticmethod(partial(Rule, flee))
+    scripted = staticmethod(partial(RuleOpponent, flee))
 
     @override
     def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:

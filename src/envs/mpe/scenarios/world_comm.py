@@ -1,4 +1,4 @@
-"""World-comm: four predators, one of whom leads by word, hunt two prey among food and forests.
+"""World-comm: four predators, one of which leads by symbols, hunt two prey among food and forests.
 
 Source: `simple_world_comm_v3` of mpe2 (Lowe et al., arXiv 1706.02275). One obstacle, two pieces of
 food, two forests. Another agent is visible if both stand in a common forest, or neither stands in
@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
 from envs.mpe._observation_layout import ObservationLayout, Rows
-from envs.mpe._opponents import Rule, flee
+from envs.mpe._opponents import RuleOpponent, flee
 from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World, out_of_bounds
 
@@ -61,7 +61,7 @@ class WorldComm(Scenario):
         "food_touched": "contacts of a prey with food, summed over steps",
     }
     learners = ADVERSARIES
-    scripted = staticmethod(partial(Rule, flee))
+    scripted = staticmethod(partial(RuleOpponent, flee))
 
     @override
     def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
@@ -78,7 +78,7 @@ class WorldComm(Scenario):
         return [*own, *landmarks, positions, velocities, in_forest, layout.symbol(LEADER)]
 
     def sense(self, world: World) -> None:
-        """Who sees whom."""
+        """Which agents observe which."""
         inside = world.touches("forest")  # [N * forests, B]
         world.signal("in_forest").copy_(inside).mul_(2).sub_(1)
         inside = inside.view(N, 2, -1)
