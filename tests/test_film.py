@@ -135,7 +135,7 @@ def test_another_librarys_environment_is_filmed_by_its_own_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = (
-        "env_args.task=tests.envs.fake_worlds:Painted",
+        "env_args.task=tests.envs.fake_envs:Painted",
         "env_args.time_limit=3",
         "env_args.action_masks=true",
     )

@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
-from tests.envs.fake_worlds import DeadlyIsland, Field, Island, box
+from tests.envs.fake_envs import DeadlyIsland, Field, Island, box
 
 
 class Lever(Island):

@@ -12,7 +12,7 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from gymnasium.utils import seeding
-from tests.envs.fake_worlds import box
+from tests.envs.fake_envs import box
 
 LENGTH = 3
 IMAGE = Box(0, 255, (4, 5, 3), np.uint8)

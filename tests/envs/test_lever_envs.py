@@ -16,7 +16,7 @@ from envs.python_envs.vector_env import VectorEnv
 from utils.errors import UserError
 from utils.registry import ENVS
 
-CPU, HERE = torch.device("cpu"), "tests.envs.lever_worlds"
+CPU, HERE = torch.device("cpu"), "tests.envs.lever_envs"
 
 
 def settings(kind: str, **more: Any) -> tuple[str, Any]:
@@ -106,7 +106,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_spaces_that_cannot_be_used_are_refused(kind: str) -> None:
-    place = "tests.envs.fake_worlds" if kind == "Continuous" else HERE
+    place = "tests.envs.fake_envs" if kind == "Continuous" else HERE
     config = ENVS.get("pettingzoo").config(task=f"{place}:{kind}")
     with pytest.raises(UserError) as error:
         make_env("pettingzoo", config, 1, CPU, 1, "test")

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from tests.envs.odd_worlds import LENGTH, Slow
-from tests.envs.test_python_worlds import first_actions, play
+from tests.envs.test_python_envs import first_actions, play
+from tests.envs.unusual_envs import LENGTH, Slow
 
 from components.episode_batch import EpisodeBatch, as_floats
 from envs.base import make_env
@@ -18,7 +18,7 @@ from main import main
 from utils.errors import UserError
 from utils.registry import ENVS
 
-HERE = "tests.envs.odd_worlds"
+HERE = "tests.envs.unusual_envs"
 CPU = torch.device("cpu")
 
 

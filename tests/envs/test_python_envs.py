@@ -1,4 +1,4 @@
-"""Adapters for Python environments: worlds worked by hand, in this process and in workers."""
+"""Python environments: small ones worked by hand, in this process and in workers."""
 
 import gc
 import multiprocessing
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.envs.fake_worlds import HERE
+from tests.envs.fake_envs import HERE
 
 from envs.base import EnvStep, make_env
 from envs.env_checker import check_env
@@ -29,7 +29,7 @@ CPU = torch.device("cpu")
 def build(
     kind: str = "Island", b: int = 3, seed: int = 1, stream: str = "test", **settings: Any
 ) -> VectorEnv:
-    """B copies of a world of fake_worlds.py."""
+    """B environments of fake_envs.py."""
     name = "gymma" if kind in ("Field", "Limited") else "pettingzoo"
     which = {"task": f"{HERE}:{kind}"}
     if name == "gymma":
@@ -123,7 +123,7 @@ def test_unlike_agents_are_padded_and_masked():
     assert step.reward[0].tolist() == [10 + 2, 110 + 1, 210 + 3]  # the cook's 5 is (2, 1)
 
 
-def test_every_numbering_of_actions_reaches_the_world():
+def test_every_numbering_of_actions_reaches_the_environment():
     env = build(b=1)
     for cook in range(1, 6):
         env.reset()
@@ -313,7 +313,7 @@ def test_checker_passes_with_workers():
     assert check_env(make) == []
 
 
-def test_a_world_that_remembers_is_built_anew():
+def test_an_environment_that_keeps_state_is_rebuilt():
     def make(b, seed, stream, _, rebuild=False):
         return build("Remembering", b, seed, stream, rebuild=rebuild)
 
@@ -361,7 +361,7 @@ def test_a_crash_is_told_with_its_place(n_workers):
     assert weather[copy] > 0.5
     assert f"reset(seed={seeds._backend.arrays.seeds[copy]})" in text
     assert "RuntimeError: a wave took the scout" in text
-    assert "fake_worlds.py" in text
+    assert "fake_envs.py" in text
     assert "in misbehave" in text
 
 
@@ -403,7 +403,7 @@ def test_nonsense_in_states_and_metrics_is_told():
     ("fault", "said"),
     [
         ("die", r"\(exit code 3\)$"),
-        ("segfault", r"(?s)\(killed by SIGSEGV\):\n.*fake_worlds.py\", line \d+ in misbehave"),
+        ("segfault", r"(?s)\(killed by SIGSEGV\):\n.*fake_envs.py\", line \d+ in misbehave"),
     ],
 )
 def test_a_worker_that_dies_is_told(fault, said):
@@ -427,7 +427,7 @@ def test_a_worker_that_hangs_is_told():
     text = failure(n_workers=2, timeout=0.5, kwargs={"fault": "hang", "above": 0})
     assert re.search(r"step 2 of environment 0.*no answer within 0.5 seconds", text)
     assert "env_args.timeout" in text
-    assert re.search(r"fake_worlds.py\", line \d+ in misbehave", text)  # where it hangs
+    assert re.search(r"fake_envs.py\", line \d+ in misbehave", text)  # where it hangs
     assert time.monotonic() - started < 15
 
 
@@ -450,7 +450,7 @@ def test_broken_promises_are_told():
     ("settings", "said"),
     [
         ({"task": "no_such_package.spread"}, "add that folder to PYTHONPATH"),
-        ({"task": "tests.envs.fake_world"}, "Did you mean 'fake_worlds'?"),
+        ({"task": "tests.envs.fake_env"}, "Did you mean 'fake_envs'?"),
         ({"task": f"{HERE}:Iland"}, "has no function 'Iland'"),
         ({"task": HERE}, "has no function 'parallel_env'"),
         ({"kind": "Turns"}, "takes turns"),
@@ -474,7 +474,7 @@ def test_what_cannot_work_is_told(settings, said):
 
 
 def build_restarting(fault: str, **settings: Any) -> VectorEnv:
-    """Two copies in each of two workers; the world fails in step 2 where the weather is bad."""
+    """Two environments in each of two workers; they fail in step 2 where the weather is bad."""
     kwargs = {"fault": fault, "above": 0.7, "random_length": True, **settings.pop("kwargs", {})}
     given = {"b": 4, "n_workers": 2, "on_worker_error": "restart", **settings}
     return build(kwargs=kwargs, **given)

@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from gymnasium.utils import seeding
 
-HERE = "tests.envs.fake_worlds"
+HERE = "tests.envs.fake_envs"
 
 
 def box(n: int) -> Box:
