@@ -380,7 +380,7 @@ def test_a_slow_check_keeps_to_its_budget_and_says_so() -> None:
     assert passes
     assert budget.spent < 70
     assert "pettingzoo passes the checks that were made." in text
-    assert "Not checked, for want of time: rules, batches of 8: what follows" in text
+    assert "Not checked, because the time was spent: rules, batches of 8: what follows" in text
     assert lines[0] == "  rules, batches of 8"
     assert any("episode 1 of 3, step" in line for line in lines)
 
