@@ -200,7 +200,7 @@ def compare(scenario: str, record: Record, way: str) -> Deviation:
         return found
     env = build(scenario, episodes, precision=precision, continuous_actions=continuous)
     put(env.world, record.states[0])
-    found.add(env, env.look(), record, 0)
+    found.add(env, env.observe(), record, 0)
     for t in range(STEPS):
         step = env.step(actions[t])
         found.add(env, step, record, t + 1)

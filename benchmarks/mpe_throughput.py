@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from benchmarks.mpe_equivalence import STEPS, original, random_action
 
-from envs._check_numbers import choose_numbers
+from envs.checker.continuous_actions import choose_numbers
 from envs.mpe._scenario import SCENARIOS
 from envs.mpe.mpe import Mpe, MpeConfig
 

@@ -18,8 +18,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 from config.load import load_config
-from envs._check_numbers import choose_numbers
 from envs.base import BatchedEnv, make_env
+from envs.checker.continuous_actions import choose_numbers
 
 
 def play(env: BatchedEnv, seconds: float, generator: torch.Generator) -> float:

@@ -17,7 +17,7 @@ from config.describe import configuration_markdown  # noqa: E402
 from config.load import load_config  # noqa: E402
 from config.search_path import available  # noqa: E402
 from envs.base import EnvInfo, make_env  # noqa: E402
-from envs.python_worlds._env import PythonEnv  # noqa: E402
+from envs.python_envs.vector_env import VectorEnv  # noqa: E402
 from records.metrics import COLUMNS, RUN_METRICS  # noqa: E402
 from utils.errors import UserError  # noqa: E402
 from utils.registry import ENVS, LEARNERS, RUNNERS, SELECTORS, Registry  # noqa: E402
@@ -86,7 +86,7 @@ def _env_metrics(name: str) -> str:
         component = ENVS.get(name)
     except UserError as error:
         return f"Metrics unknown here: {error}"
-    if issubclass(component.cls, PythonEnv):  # the page depends on no package of its default task
+    if issubclass(component.cls, VectorEnv):  # the page depends on no package of its default task
         return "Those that `env_args.metrics` names: entries of the info at an episode's end."
     env = make_env(name, component.config(), 1, torch.device("cpu"), 0, "docs")
     try:
@@ -107,7 +107,7 @@ def _metrics_of_yamls(name: str) -> list[str]:
 
     Environments of other libraries need packages that may be missing, and name theirs in the YAML.
     """
-    if issubclass(ENVS.get(name).cls, PythonEnv):
+    if issubclass(ENVS.get(name).cls, VectorEnv):
         return []
     configs = [load_config(None, yaml, []) for yaml in available("envs")]
     mine = [config for config in configs if config.env == name]

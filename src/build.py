@@ -17,7 +17,7 @@ from config.plugins import as_of_today
 from config.schema import RunConfig
 from controllers._greedy_player import GreedyPlayer
 from controllers.basic_controller import BasicController
-from envs.base import BatchedEnv, EnvInfo, Player, SeatsOpponent, make_env
+from envs.base import BatchedEnv, EnvInfo, LoadsOpponent, Player, make_env
 from envs.reward_aggregation import RewardAggregation
 from learners.base import Learner
 from modules.agents.base import ChoosesInOrder
@@ -54,16 +54,16 @@ def build_env(config: RunConfig, batch_size: int, stream: str) -> RewardAggregat
     """
     device = resolve_device(config.device)
     env = make_env(config.env, config.env_args, batch_size, device, config.seed, stream)
-    return RewardAggregation(seat_opponent(env, config), config.reward_aggregation)
+    return RewardAggregation(load_opponent(env, config), config.reward_aggregation)
 
 
-def seat_opponent(env: BatchedEnv, config: RunConfig) -> BatchedEnv:
+def load_opponent(env: BatchedEnv, config: RunConfig) -> BatchedEnv:
     """`env`, with a trained policy as opponent in it if `config` asks for one.
 
     Raises:
         UserError: if it is missing or damaged, or has learnt something else.
     """
-    if not isinstance(env, SeatsOpponent) or not env.opponent_path:
+    if not isinstance(env, LoadsOpponent) or not env.opponent_path:
         return env
     path = env.opponent_path
     try:
@@ -77,7 +77,7 @@ def seat_opponent(env: BatchedEnv, config: RunConfig) -> BatchedEnv:
         def load(info: EnvInfo) -> Player:
             return build_player(theirs, _trained_controller(theirs, info, weights, checkpoint))
 
-        env.seat_opponent(theirs.env_args, fingerprint(weights), load)
+        env.load_opponent(theirs.env_args, fingerprint(weights), load)
     except UserError as error:
         raise UserError(
             f"The opponent at {path} (env_args.opponent_path) cannot play. {error} Name another, "

@@ -13,7 +13,7 @@ from config.schema import HARMLESS, RunConfig
 from records.checkpoint import find_checkpoint, run_folder
 from records.console import result_table
 from records.evaluations import append_evaluation, opponent_label
-from rendering.packages import require_packages
+from rendering.video_files import require_packages
 from runners.batch_runner import BatchRunner
 from utils.episodes import write_episodes
 

@@ -16,12 +16,11 @@ from controllers.basic_controller import BasicController
 from envs.scene import Scene
 from modules.action_graph.graph import ActionGraph
 from records.checkpoint import run_folder
-from rendering.attention import between_agents
-from rendering.camera import Camera
-from rendering.files import new_file, write_file
-from rendering.packages import Format
-from rendering.painter import TRAIL, Frame, Painter
-from rendering.stage import reach
+from rendering.agent_attention import between_agents
+from rendering.draw import TRAIL, Frame, FrameDrawer
+from rendering.layout import view_radius
+from rendering.scene_recorder import SceneRecorder
+from rendering.video_files import Format, new_file, write_file
 from utils.errors import UserError
 
 
@@ -30,8 +29,8 @@ def write_film(
 ) -> Path:
     """Film the first `render_episodes` episodes of an evaluation; returns the film's path.
 
-    They are played by as many copies and from the same random streams as the evaluation's own, so
-    they are the very episodes that its table begins with.
+    They are played by as many copies and from the same random streams as those of the evaluation,
+    so they are the episodes that its table begins with.
 
     Args:
         config: of the run, with what the film is to show.
@@ -52,9 +51,9 @@ def write_film(
                 f"render_attention=True needs to know where the agents are, and env '{config.env}' "
                 f"shows only a picture. Leave render_attention out."
             )
-        view = reach([frame.scene for frame in frames])
-        painter = Painter(title, frames[0].scene, controller.info.agent_names)
-        pictures += [painter.paint(frame, view) for frame in frames]
+        view = view_radius([frame.scene for frame in frames])
+        drawer = FrameDrawer(title, frames[0].scene, controller.info.agent_names)
+        pictures += [drawer.draw(frame, view) for frame in frames]
         ends += [False] * (len(frames) - 1) + [True]
     path = new_file(run_folder(checkpoint) / "films", checkpoint.stem, form)
     write_file(path, form, pictures, ends)
@@ -68,18 +67,18 @@ def _episodes(
     runner = build_test_runner(config, controller, "evaluate")
     made, n = 0, config.render_episodes
     with closing(runner.env):
-        camera = Camera(runner.env.env, config.env, min(n, runner.env.batch_size))
-        runner.env.env = camera
+        recorder = SceneRecorder(runner.env.env, config.env, min(n, runner.env.batch_size))
+        runner.env.env = recorder
         while made < n:
             rollout = runner.collect(0, greedy=True)
-            filmed = torch.arange(min(n - made, camera.n), device=camera.device)
+            filmed = torch.arange(min(n - made, recorder.n), device=recorder.device)
             batch = rollout.batch.select(filmed)
             attention = None
             if graph is not None:
                 attention = _attention(controller, graph, batch, config.render_layer)
             for b in filmed.tolist():
                 made += 1
-                scenes = camera.scenes[b][: int(rollout.lengths[b]) + 1]
+                scenes = recorder.scenes[b][: int(rollout.lengths[b]) + 1]
                 edges = None if attention is None else attention[b]
                 yield _frames(made, scenes, batch.reward[b].mean(dim=1), edges)
 

@@ -71,13 +71,13 @@ def dispatch(command: Command, signals: StopSignals, words: list[str]) -> int:
 
             print(yaml.safe_dump(to_dict(config), sort_keys=False), end="")
         elif command.action == "check_env":
-            from build import seat_opponent
-            from envs._check_report import report
+            from build import load_opponent
+            from envs.checker.report import report
 
             text, passes = report(
                 config.env,
                 config.env_args,
-                lambda env: seat_opponent(env, config),
+                lambda env: load_opponent(env, config),
                 config.reward_aggregation,
             )
             print(text)

@@ -195,3 +195,33 @@ def test_no_global_random_numbers(path: Path) -> None:
 )
 def test_a_global_draw_is_found(source: str, found: list[str]) -> None:
     assert global_draws(source) == found
+
+
+def circles(room: str) -> list[set[str]]:
+    """Sets of files of a room that import each other, directly or not, types included."""
+    modules = {
+        ".".join(p.relative_to(SRC).with_suffix("").parts): p for p in (SRC / room).rglob("*.py")
+    }
+    reach = {
+        module: {
+            node.module
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module in modules
+        }
+        for module, path in modules.items()
+    }
+    for middle in modules:  # Warshall's closure
+        for found in reach.values():
+            if middle in found:
+                found |= reach[middle]
+    found = [{b for b in reach[a] if a in reach[b]} for a in modules]
+    return [circle for k, circle in enumerate(found) if circle and circle not in found[:k]]
+
+
+# engines/engine.py imports the chosen engine when it is asked for, which imports its base class.
+ROOMS = {path.relative_to(SRC).parts[0] for path in FILES if path.parent != SRC} - {"engines"}
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS))
+def test_no_files_of_a_room_import_each_other(room: str) -> None:
+    assert circles(room) == []

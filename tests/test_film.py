@@ -16,7 +16,7 @@ from config.load import load_recorded
 from config.schema import FILM_SETTINGS
 from main import main
 from records.checkpoint import find_checkpoint
-from rendering.painter import Frame
+from rendering.draw import Frame
 
 SHORT = ("env_args.max_cycles=4", "agent_args.graph.layers=2", "t_max=16", "test_interval=16")
 
@@ -135,7 +135,7 @@ def test_another_librarys_environment_is_filmed_by_its_own_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = (
-        "env_args.task=tests.envs.fake_worlds:Painted",
+        "env_args.task=tests.envs.fake_envs:Painted",
         "env_args.time_limit=3",
         "env_args.action_masks=true",
     )

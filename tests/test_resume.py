@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.envs.fake_worlds import HERE
+from tests.envs.fake_envs import HERE
 from tests.runs import differences, final_state, rows, tiny, train
 
 from config.history import Change, read_changes

@@ -1,1 +1,1 @@
-"""The contract of batched environments, the games, adapters and the checker."""
+"""The contract of batched environments, the games, environments of other libraries, the checker."""

@@ -1,9 +1,9 @@
-"""The contract between worlds and everything that learns in them.
+"""The contract between environments and everything that learns in them.
 
-A `BatchedEnv` is B copies of one task in lockstep: tensors in, tensors out, on one device. A native
-environment is a tensor program without a loop over copies or agents; environments of other
-libraries enter through adapters that speak the same contract. `env_checker.py` runs any environment
-through it and explains each violation.
+A `BatchedEnv` is B parallel copies of one task in lockstep: tensors in, tensors out, on one device.
+A native environment is a tensor program without a loop over copies or agents; environments of other
+libraries are wrapped (`python_envs/`). `env_checker.py` checks any environment against the contract
+and explains each violation.
 """
 
 from collections.abc import Callable
@@ -116,8 +116,8 @@ class EnvStep:
     )
     avail: Tensor  # [B, N, A] bool, at least one true per agent; continuous: numbers that it has
     reward: Tensor  # [B, N] float32, of the step just taken; zero after reset
-    terminated: Tensor  # [B] bool, the episode has ended in the world
-    truncated: Tensor  # [B] bool, the episode was cut by a time limit
+    terminated: Tensor  # [B] bool, the episode has ended in the environment
+    truncated: Tensor  # [B] bool, the episode was truncated by a time limit
     metrics: dict[str, Tensor] = field(
         default_factory=dict
     )  # name: [B]; at an episode's end, its result
@@ -130,7 +130,7 @@ class BatchedEnv(Protocol):
     """B copies of one task in lockstep.
 
     An agent that takes no part (`is_active` false) observes zeros, its actions have features of
-    zero, and whatever it does changes nothing. An action that an episode lacks has features of
+    zero, and its actions have no effect. An action that an episode lacks has features of
     zero; one that is only unavailable for now does not.
 
     A copy whose episode has ended stays ended until `reset`: it ignores its actions, its reward is
@@ -157,7 +157,7 @@ class BatchedEnv(Protocol):
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """All that decides the episodes after the next reset: in the least, the random stream."""
+        """All that decides the episodes after the next reset: at least the random stream."""
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -177,7 +177,7 @@ class Player(Protocol):
 
         Args:
             step: what B copies show, just as they did when the policy was trained.
-            last_actions: [B, N], what was really done in the step before; None in an episode's
+            last_actions: [B, N], the actions played in the step before; None in an episode's
                 first step.
             generator: the environment's random stream.
         """
@@ -185,27 +185,27 @@ class Player(Protocol):
 
 
 @runtime_checkable
-class SeatsOpponent(Protocol):
+class LoadsOpponent(Protocol):
     """An environment in which a trained policy can play the agents that do not learn.
 
     Attributes:
-        opponent_path: run folder or checkpoint of that policy; empty if none is wanted.
+        opponent_path: run folder or checkpoint of that policy; empty if there is none.
     """
 
     opponent_path: str
 
-    def seat_opponent(
+    def load_opponent(
         self, settings: Any, fingerprint: str, load: Callable[[EnvInfo], Player]
     ) -> None:
-        """Take the policy in, before the first reset.
+        """Load the policy, before the first reset.
 
         Args:
             settings: of the environment in which it was trained, of the same registered name.
             fingerprint: of its weights.
-            load: from what it saw in training to the policy.
+            load: builds the policy, from the sizes of its training environment.
 
         Raises:
-            UserError: if it has not learnt to play those agents.
+            UserError: if it was not trained to play those agents.
         """
         ...
 
@@ -229,15 +229,15 @@ class EnvWrapper:
         return cast(HasGenerator, self.env).generator
 
     def state_dict(self) -> dict[str, Any]:
-        """See `BatchedEnv`."""
+        """The state of the wrapped environment."""
         return self.env.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `BatchedEnv`."""
+        """Restore the state of the wrapped environment."""
         self.env.load_state_dict(state)
 
     def close(self) -> None:
-        """See `BatchedEnv`."""
+        """Close the wrapped environment."""
         self.env.close()
 
 

@@ -1,11 +1,11 @@
 """Runs any environment through the contract of `base.py` and explains each violation.
 
-Eight copies, and then a single one, play whole episodes by random available actions while
-everything they show is compared with what `EnvInfo` promises. Then the same choices are played
-again from the same seed, from other seeds and streams, and from a saved state, to find out whether
-episodes repeat when they must and differ when they must. Each violation is told once, where it was
-first seen, with the value seen and what to do about it. What breaks no rule and yet is often a
-mistake, such as a time limit that passes for an end, is a warning.
+A batch of eight, and then of one, plays whole episodes by random available actions. Observations,
+rewards and flags are compared with what `EnvInfo` promises. Then the same choices are played again
+from the same seed, from other seeds and streams, and from a saved state, to find out whether
+episodes repeat when they must and differ when they must. Each violation is reported once, where it
+was first seen, with the value seen and the remedy. What breaks no rule, but is often a mistake,
+such as a time limit that is reported as termination, is a warning.
 
 A slow environment is checked for as long as the budget allows: fewer steps, and at last fewer
 checks. The report says what was left out.
@@ -22,10 +22,11 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from envs._check_budget import Budget, OutOfTime
-from envs._check_course import Course
-from envs._check_numbers import choose_numbers
-from envs._check_sentences import (
+from envs.base import BatchedEnv, EnvInfo, EnvStep
+from envs.checker.budget import Budget, OutOfTime
+from envs.checker.continuous_actions import choose_numbers
+from envs.checker.likely_mistakes import LikelyMistakes
+from envs.checker.messages import (
     ACTIONS,
     ACTIONS_OF_NUMBERS,
     ALIASING,
@@ -35,7 +36,8 @@ from envs._check_sentences import (
     STATE_PLAIN,
     STREAM_ADVICE,
 )
-from envs._check_traces import (
+from envs.checker.rules import CannotGoOn, Rules
+from envs.checker.traces import (
     Trace,
     changed,
     choose,
@@ -44,8 +46,6 @@ from envs._check_traces import (
     episodes,
     tensors,
 )
-from envs._contract_rules import CannotGoOn, Rules
-from envs.base import BatchedEnv, EnvInfo, EnvStep
 from utils.errors import UserError
 
 MakeEnv = Callable[[int, int, str, torch.device], BatchedEnv]  # batch_size, seed, stream, device
@@ -63,7 +63,7 @@ class Checker:
 
     def __init__(self, make: MakeEnv, device: torch.device, budget: Budget):
         self.make, self.device, self.budget = make, device, budget
-        self.rules, self.course = Rules(device), Course()
+        self.rules, self.likely_mistakes = Rules(device), LikelyMistakes()
         self.info: EnvInfo | None = None
         self.left_out: list[str] = []  # what there was no time for
         self.trace_steps = math.inf  # steps of each episode in a trace
@@ -85,7 +85,7 @@ class Checker:
         except (
             Exception,
             SystemExit,
-        ) as error:  # whatever an environment raises is to be explained, not raised
+        ) as error:  # whatever an environment raises is reported, not raised
             if isinstance(error, UserError) and self.rules.where.startswith("when it was built"):
                 raise  # a missing package or the like: the user can correct it
             self.rules.fail("raises", self._raised(error))
@@ -93,7 +93,7 @@ class Checker:
         return list(self.rules.found.values())
 
     def _close_all(self) -> None:
-        while self.open:  # something went wrong before; what close says now is no news
+        while self.open:  # something went wrong before; an error of close adds nothing
             with suppress(Exception, SystemExit):
                 self.open.pop().close()
 
@@ -104,7 +104,7 @@ class Checker:
             given = f"{ACTIONS_OF_NUMBERS}, within its bounds,"
         return (
             f"The environment raised {what}: {error}. Every action given was {given} and every "
-            f"call in order, so this is the environment's own mistake; the remaining checks were "
+            f"call in order, so this is a mistake of the environment; the remaining checks were "
             f"left out."
         )
 
@@ -158,13 +158,13 @@ class Checker:
         """Random actions for every copy, the same for all if `rows` is 1."""
         n, a = env.info.n_agents, env.info.n_actions
         if env.info.is_continuous:
-            luck = torch.rand(rows, n, a, generator=generator).to(self.device)
-            return choose_numbers(env.info, luck).expand(env.batch_size, -1, -1).contiguous()
-        luck = torch.rand(rows, n, generator=generator).to(self.device)
-        return choose(step.avail, luck)
+            uniform = torch.rand(rows, n, a, generator=generator).to(self.device)
+            return choose_numbers(env.info, uniform).expand(env.batch_size, -1, -1).contiguous()
+        uniform = torch.rand(rows, n, generator=generator).to(self.device)
+        return choose(step.avail, uniform)
 
     def _play_by_the_rules(self, batch_size: int) -> None:
-        """Hold everything that `batch_size` copies show against the contract."""
+        """Check all that a batch of `batch_size` returns against the contract."""
         self.budget.begin(f"rules, batches of {batch_size}")
         rules, env, began = self.rules, self._build(batch_size), self.budget.spent
         rules.check_handle(env, batch_size)
@@ -179,7 +179,7 @@ class Checker:
                 rules.check_reset(step)
             else:
                 rules.check_end(t, step, last, info)
-            self.course.watch(t, step)
+            self.likely_mistakes.watch(t, step)
             seen.append((self.rules.where, step, tensors(step, clone=True)))
             last = step
             if self.budget.spent > SHARES[batch_size] * self.budget.seconds:
@@ -262,9 +262,9 @@ def check_env(make: MakeEnv, device: torch.device | None = None) -> list[str]:
 
     Args:
         make: builds the environment from (batch_size, seed, stream, device).
-        device: where it is to live; the CPU by default.
+        device: of its tensors; the CPU by default.
 
     Returns:
-        One sentence or two for each violation; empty if there is none.
+        One or two sentences for each violation; empty if there is none.
     """
     return Checker(make, device or torch.device("cpu"), Budget()).run()

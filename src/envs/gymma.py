@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from envs.python_worlds._env import PythonEnv
-from envs.python_worlds._gym import GymWorld
-from envs.python_worlds._settings import PythonEnvSettings
+from envs.python_envs.gymnasium_wrapper import GymnasiumWrapper
+from envs.python_envs.settings import PythonEnvSettings
+from envs.python_envs.vector_env import VectorEnv
 from utils.registry import ENVS
 
 
@@ -29,14 +29,14 @@ class GymmaConfig(PythonEnvSettings):
 
 
 @ENVS.register("gymma", config=GymmaConfig)
-class Gymma(PythonEnv):
-    """See the module's text."""
+class Gymma(VectorEnv):
+    """B Gymnasium-style multi-agent environments."""
 
     def __init__(
         self, config: GymmaConfig, batch_size: int, device: torch.device, seed: int, stream: str
     ):
         make = partial(
-            GymWorld,
+            GymnasiumWrapper,
             config.key,
             config.kwargs,
             config.time_limit,

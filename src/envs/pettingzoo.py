@@ -3,7 +3,7 @@
 Source: Terry et al., "PettingZoo: Gym for multi-agent reinforcement learning", NeurIPS 2021.
 Observations and actions of different sizes are padded, `truncated` is kept apart from `terminated`,
 the last step's rewards are kept, and agents that leave early take no further part. The state is
-that of peers, all padded observations in a row, unless `state: env` asks for the environment's own.
+all padded observations in a row, as in EPyMARL; with `state: env` it is the environment's.
 """
 
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from envs.python_worlds._env import PythonEnv
-from envs.python_worlds._pettingzoo import PettingZooWorld
-from envs.python_worlds._settings import PythonEnvSettings
-from envs.python_worlds._tasks import exists
+from envs.python_envs.loading import module_exists
+from envs.python_envs.pettingzoo_wrapper import PettingZooWrapper
+from envs.python_envs.settings import PythonEnvSettings
+from envs.python_envs.vector_env import VectorEnv
 from utils.registry import ENVS
 
 
@@ -28,8 +28,8 @@ class PettingZooConfig(PythonEnvSettings):
 
 
 @ENVS.register("pettingzoo", config=PettingZooConfig)
-class PettingZoo(PythonEnv):
-    """See the module's text."""
+class PettingZoo(VectorEnv):
+    """B PettingZoo environments."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class PettingZoo(PythonEnv):
     ):
         task = _full_name(config.task)
         make = partial(
-            PettingZooWorld,
+            PettingZooWrapper,
             task,
             config.kwargs,
             config.state == "env",
@@ -57,4 +57,4 @@ def _full_name(task: str) -> str:
     """
     if {".", ":"} & set(task) or not task.startswith("simple_"):
         return task
-    return task if exists(task) and not exists(f"mpe2.{task}") else f"mpe2.{task}"
+    return task if module_exists(task) and not module_exists(f"mpe2.{task}") else f"mpe2.{task}"

@@ -1,4 +1,4 @@
-"""From the agents' rewards to the reward that is learnt from: one wrapper for every environment."""
+"""Aggregates the agents' rewards into the reward that is learnt from, in every environment."""
 
 from dataclasses import replace
 from typing import Literal
@@ -18,7 +18,7 @@ class RewardAggregation(EnvWrapper):
     def __init__(self, env: BatchedEnv, mode: Literal["sum", "mean", "individual"]):
         super().__init__(env)
         self.mode = mode
-        self._acting: Tensor | None = None  # [B, N] bool, who takes part in the next step
+        self._acting: Tensor | None = None  # [B, N] bool, agents that take part in the next step
 
     @property
     def n_rewards(self) -> int:
@@ -26,12 +26,12 @@ class RewardAggregation(EnvWrapper):
         return self.info.n_agents if self.mode == "individual" else 1
 
     def reset(self) -> EnvStep:
-        """See `BatchedEnv`; reward is [B, R]."""
+        """Reset the environment; reward is [B, R]."""
         self._acting = None
         return self._aggregate(self.env.reset())
 
     def step(self, actions: Tensor) -> EnvStep:
-        """See `BatchedEnv`; reward is [B, R]."""
+        """Play one step; reward is [B, R]."""
         return self._aggregate(self.env.step(actions))
 
     def _aggregate(self, step: EnvStep) -> EnvStep:

@@ -1,7 +1,7 @@
-"""What a copy of a world looks like, for films: shapes in world coordinates, y upwards.
+"""Scenes for films: the shapes in one environment of a batch, in world coordinates, y upwards.
 
-An environment that can be drawn has one method more than `BatchedEnv`: `scene(copy) -> Scene`. It
-says what is there; `rendering/` decides where and how it is painted.
+An environment that can be drawn has one method more than `BatchedEnv`: `scene(b) -> Scene`. It says
+which shapes there are; `rendering/` decides where and how they are drawn.
 """
 
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ Colour = tuple[int, int, int]  # red, green, blue, 0 to 255
 
 
 @dataclass(frozen=True)
-class Figure:
+class AgentShape:
     """An agent."""
 
     name: str
     group: str  # its team, for the legend; empty: not in the legend
     colour: Colour
     radius: float = 0.0
-    at: Point | None = None  # None: it is in no particular place, and is drawn beside the world
-    says: int | None = None  # the symbol it speaks; None: it is silent
+    at: Point | None = None  # None: it has no position, and is drawn beside the world
+    says: int | None = None  # the symbol it sends; None: it is silent
 
 
 @dataclass(frozen=True)
-class Thing:
+class Shape:
     """Anything else in the world."""
 
     kind: str  # landmark, obstacle, food, forest or goal
@@ -38,17 +38,17 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """One copy at one moment: shapes, or the environment's own picture."""
+    """One environment at one step: shapes, or a picture that the environment drew."""
 
-    figures: tuple[Figure, ...] = ()
-    things: tuple[Thing, ...] = ()  # in the order of painting, below the figures
+    agents: tuple[AgentShape, ...] = ()
+    shapes: tuple[Shape, ...] = ()  # in the order of drawing, below the agents
     caption: str = ""  # what cannot be seen in the world, such as a secret message
-    picture: NDArray[np.uint8] | None = None  # [height, width, 3], in place of shapes
+    picture: NDArray[np.uint8] | None = None  # [height, width, 3], instead of shapes
 
 
 class Drawable(Protocol):
     """An environment that can be drawn."""
 
-    def scene(self, copy: int) -> Scene:
-        """What copy number `copy` looks like now."""
+    def scene(self, b: int) -> Scene:
+        """The scene of environment `b` of the batch, as it is now."""
         ...

@@ -53,16 +53,16 @@ class Registry:
 
     Args:
         slot: the key in YAML, such as `mixer`; its settings stand under `<slot>_args`.
-        place: folder or single file below `src`, such as `modules/mixers`.
-        skip: names of files (without `.py`) and folders in that folder that hold no component.
+        place: folder or single file below `src`, such as `modules/mixers`. In a folder, the files
+            that hold a component are those with the decorator `@<SLOT>S.register(...)`.
         several: a run has a list of them, not one; each has its settings under its own name.
     """
 
-    def __init__(self, slot: str, place: str, skip: tuple[str, ...] = (), several: bool = False):
+    def __init__(self, slot: str, place: str, several: bool = False):
         self.slot = slot
         self.several = several
         self.place = plugins.SOURCE / place
-        self.skip = {"__init__", *skip}
+        self.decorator = f"@{slot.upper()}S.register("
         self._known: dict[str, Component] = {}
 
     def register(self, name: str, config: type = NoSettings) -> Callable[[ClassT], ClassT]:
@@ -152,6 +152,8 @@ class Registry:
         """The sentence that says `name` does not exist, with the nearest name and all names."""
         names = self.names()
         hint = nearest(name, names)
+        if any(path.stem == name for path in self.place.rglob("*.py")):
+            hint = f' Its file has no class below `{self.decorator}"{name}")`.'
         yours = "" if hint else f" Yours are looked for in {plugins.folder()} (setting `plugins`)."
         return f"there is no {self.slot} '{name}'.{hint} Available: {', '.join(names)}.{yours}"
 
@@ -164,8 +166,7 @@ class Registry:
         return {
             path.stem: path
             for path in sorted(self.place.rglob("*.py"))
-            if self.skip.isdisjoint(path.relative_to(self.place).with_suffix("").parts)
-            and not path.stem.startswith("_")
+            if f"\n{self.decorator}" in path.read_text(encoding="utf-8")
         }
 
     def _outside(self) -> dict[str, Path]:
@@ -248,15 +249,13 @@ if __name__ != "utils.registry":
         f"which no run reads. Write `from utils.registry import ...`."
     )
 
-ENVS = Registry(
-    "env", "envs", skip=("base", "env_checker", "reward_aggregation", "scenarios", "scene")
-)
+ENVS = Registry("env", "envs")
 CONTROLLERS = Registry("controller", "controllers")
-AGENTS = Registry("agent", "modules/agents", skip=("base",))
+AGENTS = Registry("agent", "modules/agents")
 MIXERS = Registry("mixer", "modules/mixers")
-CRITICS = Registry("critic", "modules/critics", skip=("base",))
-LEARNERS = Registry("learner", "learners", skip=("base",))
-BUFFERS = Registry("buffer", "components/buffers", skip=("base",))
+CRITICS = Registry("critic", "modules/critics")
+LEARNERS = Registry("learner", "learners")
+BUFFERS = Registry("buffer", "components/buffers")
 RUNNERS = Registry("runner", "runners")
 SELECTORS = Registry("action_selector", "components/action_selectors")
 LOGGERS = Registry("logger", "records/loggers", several=True)

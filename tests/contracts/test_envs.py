@@ -6,8 +6,8 @@ import pytest
 
 from config.load import load_config
 from config.search_path import available
-from envs._check_budget import Budget
-from envs._check_report import report
+from envs.checker.budget import Budget
+from envs.checker.report import report
 from utils.errors import UserError
 from utils.registry import ENVS
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from envs._check_report import report
 from envs.base import EnvInfo, EnvStep
+from envs.checker.report import report
 from envs.env_checker import check_env
 from utils.errors import UserError
 from utils.registry import ENVS
@@ -205,7 +205,7 @@ STRUCTURE = {
 SIZES = {
     "names": (
         promises(agent_names=("a", "a")),
-        "info.agent_names are ('a', 'a'). Give every agent a name of its own.",
+        "info.agent_names are ('a', 'a'). Give every agent a separate name.",
     ),
     "too few names": (
         promises(agent_names=("a",)),
@@ -455,7 +455,7 @@ RANDOMNESS = {
     "copies alike": (
         does(reset=_draws_once),
         "yet another copy shows exactly the same ones for the same actions. Draw random numbers of "
-        "shape [B, ...], or B copies teach no more than one.",
+        "shape [B, ...], or all B episodes are the same.",
     ),
     "state forgotten": (
         does(load_state_dict=lambda self, state: None),
@@ -497,7 +497,7 @@ def test_what_the_environment_raises_is_explained_not_raised(method, when):
     found = violations(does(**{method: _fails}))
     assert found == [
         f"The environment raised KeyError {when}: 'speed'. Every action given was available and "
-        f"every call in order, so this is the environment's own mistake; the remaining checks were "
+        f"every call in order, so this is a mistake of the environment; the remaining checks were "
         f"left out."
     ]
 

@@ -99,7 +99,7 @@ def test_the_reference_played_by_hand():
     env = build("simple_tag_v3", 1, state="env")
     step, generator = env.reset(), torch.Generator().manual_seed(0)
     world = simple_tag_v3.parallel_env()
-    shown, _ = world.reset(seed=int(env._crew.arrays.seeds[0]))
+    shown, _ = world.reset(seed=int(env._backend.arrays.seeds[0]))
     for _ in range(25):
         for i, (name, size) in enumerate(zip(env.info.agent_names, env.info.obs_dims, strict=True)):
             assert step.obs[0, i, :size].tolist() == shown[name].tolist()

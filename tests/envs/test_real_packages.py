@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from config.load import load_config
-from envs._check_budget import Budget
-from envs._check_report import report
+from envs.checker.budget import Budget
+from envs.checker.report import report
 from utils.errors import UserError
 
 pytestmark = pytest.mark.optional_env

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.envs.fake_worlds import HERE
+from tests.envs.fake_envs import HERE
 from tests.runs import differences, final_state, rows
 
 from records.checkpoint import LATEST, fingerprint, load_checkpoint

@@ -1,4 +1,3 @@
-import ast
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,24 @@ class Thing:
 '''
 
 
+IMPORTED = '''"""Fails when imported."""
+
+raise RuntimeError("imported")
+
+@THINGS.register("{name}")
+class Thing:
+    """A thing."""
+'''
+NEEDS = '''"""Needs a module."""
+
+import {package}
+
+@THINGS.register("mine")
+class Thing:
+    """A thing."""
+'''
+
+
 @pytest.fixture
 def registry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
@@ -30,7 +47,7 @@ def registry(
     (tmp_path / place).mkdir()
     monkeypatch.setattr(plugins, "SOURCE", tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    things = Registry("thing", place, skip=("base",))
+    things = Registry("thing", place)
     monkeypatch.setattr(registry_module, "THINGS", things, raising=False)
     return things
 
@@ -42,7 +59,7 @@ def write(registry: Registry, name: str, text: str = "") -> None:
 
 def test_a_file_is_imported_only_when_asked_for(registry: Registry) -> None:
     write(registry, "good")
-    write(registry, "broken", '"""Fails when imported."""\nraise RuntimeError("imported")\n')
+    write(registry, "broken", IMPORTED.format(name="broken"))
     component = registry.get("good")
     assert isinstance(component, Component)
     assert (component.name, component.cls.__name__, component.config) == (
@@ -57,9 +74,20 @@ def test_a_file_is_imported_only_when_asked_for(registry: Registry) -> None:
 
 
 def test_helpers_hold_no_components(registry: Registry) -> None:
-    for name in ("base", "_private", "__init__", "mine"):
-        write(registry, name)
+    """They register nothing, or something of another registry."""
+    write(registry, "mine")
+    for name in ("base", "__init__"):
+        write(registry, name, '"""Helps; a component has `@THINGS.register(...)`."""\n')
+    (registry.place / "others").mkdir()
+    other = COMPONENT.format(name="other", registered="other").replace("THINGS", "OTHERS")
+    write(registry, "others/other", other)
     assert registry.names() == ["mine"]
+
+
+def test_a_forgotten_decorator_is_named(registry: Registry) -> None:
+    write(registry, "mine", '"""A class alone."""\n\nclass Mine:\n    """Mine."""\n')
+    with pytest.raises(UserError, match=r'file has no class below `@THINGS\.register\("mine"\)`'):
+        registry.get("mine")
 
 
 def test_subfolders_count(registry: Registry) -> None:
@@ -67,12 +95,6 @@ def test_subfolders_count(registry: Registry) -> None:
     write(registry, "games/chess", COMPONENT.format(name="chess", registered="chess"))
     assert registry.names() == ["chess"]
     assert registry.get("chess").cls.__name__ == "Thing"
-
-
-def test_skipped_folders_hold_no_components(registry: Registry) -> None:
-    (registry.place / "inner" / "base").mkdir(parents=True)
-    write(registry, "inner/base/thing", COMPONENT.format(name="thing", registered="thing"))
-    assert registry.names() == []
 
 
 def test_an_unknown_name_lists_all_and_the_nearest(registry: Registry) -> None:
@@ -108,7 +130,7 @@ def test_a_name_is_registered_once() -> None:
 
 
 def test_a_missing_package_names_its_pip_line(registry: Registry) -> None:
-    write(registry, "needy", '"""Needs."""\nimport surely_not_installed.part\n')
+    write(registry, "needy", NEEDS.format(package="surely_not_installed.part"))
     with pytest.raises(UserError) as caught:
         registry.get("needy")
     assert str(caught.value) == (
@@ -118,7 +140,7 @@ def test_a_missing_package_names_its_pip_line(registry: Registry) -> None:
 
 
 def test_a_missing_module_of_our_own_is_a_mistake_in_the_code(registry: Registry) -> None:
-    write(registry, "wrong", f'"""Wrong."""\nimport {registry.place.name}.gone\n')
+    write(registry, "wrong", NEEDS.format(package=f"{registry.place.name}.gone"))
     with pytest.raises(ModuleNotFoundError, match="gone"):
         registry.get("wrong")
 
@@ -168,10 +190,5 @@ def test_no_two_files_of_a_slot_have_one_name() -> None:
     for registry in REGISTRIES.values():
         registry.names()  # finds the place
         paths = [] if registry.place.is_file() else list(registry.place.rglob("*.py"))
-        stems = [
-            path.stem
-            for path in paths
-            if not path.stem.startswith("_")  # helpers are told apart by their folders
-            and any(isinstance(node, ast.ClassDef) for node in ast.parse(path.read_text()).body)
-        ]
+        stems = [path.stem for path in paths if registry.decorator in path.read_text()]
         assert len(stems) == len(set(stems))

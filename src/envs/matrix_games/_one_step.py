@@ -70,13 +70,13 @@ class OneStepGame(ABC):
         """Team reward [B] and metrics {name: [B]} of the joint actions [B, N]."""
 
     def reset(self) -> EnvStep:
-        """See `BatchedEnv`."""
+        """Draw new signals."""
         self._obs, self._state = self.draw()
         self._last = None
         return self._show(self._no_reward, self._never, {})
 
     def step(self, actions: Tensor) -> EnvStep:
-        """See `BatchedEnv`."""
+        """Play the joint action and end the episode; later steps change nothing."""
         if self._last is None:
             reward, metrics = self.play(actions)
             reward = reward.unsqueeze(1).expand(-1, self.n_agents)  # [B, N]

@@ -11,6 +11,7 @@ from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from envs.matrix_games._one_step import OneStepGame
 from envs.matrix_games._sizes import Size, below, draw_size, ends, largest
@@ -33,14 +34,14 @@ class StructuredConfig(Protocol):
 
 
 class StructuredGame(OneStepGame):
-    """See the module's text.
+    """A one-step game with features and masks of actions, teams that may vary, and an optimum.
 
-    A subclass sets `n_actions`, `obs_dim` and `feature_dim`, and writes `deal`, `pay` and
-    `best_value`.
+    A subclass sets `n_actions`, `obs_dim` and `feature_dim`, and writes
+    `sample_instance`, `joint_reward` and `best_value`.
 
     Args:
         config: settings.
-        described: the game's own metrics.
+        described: metrics of this game.
         batch_size: B.
         device: where tensors live.
         seed: the run's root seed.
@@ -83,33 +84,33 @@ class StructuredGame(OneStepGame):
         )
 
     @abstractmethod
-    def deal(self, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """A new game for the agents `present` [B, N] bool.
+    def sample_instance(self, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Sample an instance for the agents `present` [B, N] bool.
 
         Returns:
-            obs [B, N, O], avail [B, N, A] and features [B, N, A, F]; whoever is absent gets zeros.
+            obs [B, N, O], avail [B, N, A] and features [B, N, A, F]; zeros for absent agents.
         """
 
     @abstractmethod
-    def pay(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Team reward [B] float64 and the game's own metrics of the joint actions [B, N]."""
+    def joint_reward(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Team reward [B] float64 and the metrics of this game, for the joint actions [B, N]."""
 
     @abstractmethod
     def best_value(self) -> Tensor:
         """The largest possible team reward, [B] float64."""
 
+    @override
     def draw(self) -> tuple[Tensor, Tensor]:
-        """See `OneStepGame`."""
         n = draw_size(self.sizes, self.batch_size, self.generator, self.device)  # [B]
         present = below(n, self.n_agents)  # [B, N]
-        obs, self._avail, self._features = self.deal(present)
+        obs, self._avail, self._features = self.sample_instance(present)
         if self.info.varying_team:
             self._is_active = present
         return obs, obs.flatten(1)
 
+    @override
     def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `OneStepGame`."""
-        value, metrics = self.pay(actions)
+        value, metrics = self.joint_reward(actions)
         reward = value.float()
         metrics["value"] = reward
         if self.measures_optimum:

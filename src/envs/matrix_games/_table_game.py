@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from envs.matrix_games._one_step import OneStepGame
 
@@ -26,11 +27,11 @@ class TableGame(OneStepGame):
         self.n_actions = payoff.shape[0]
         super().__init__(batch_size, device, seed, stream)
 
+    @override
     def draw(self) -> tuple[Tensor, Tensor]:
-        """See `OneStepGame`."""
         return self.constant_signals()
 
+    @override
     def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `OneStepGame`."""
         reward = self.payoff[actions[:, 0], actions[:, 1]]  # [B]
         return reward, {"success": (reward == self.payoff.max()).float()}

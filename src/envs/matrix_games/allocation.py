@@ -23,6 +23,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from components.spaces import Box
 from envs.matrix_games._one_step import OneStepGame
@@ -65,7 +66,7 @@ class AllocationConfig:
 
 @ENVS.register("allocation", config=AllocationConfig)
 class Allocation(OneStepGame):
-    """The game; see the module's text."""
+    """The allocation game."""
 
     action_names = ("effort",)
     metric_descriptions: ClassVar[dict[str, str]] = {
@@ -97,14 +98,14 @@ class Allocation(OneStepGame):
         )
         self._values = torch.empty(0)
 
+    @override
     def draw(self) -> tuple[Tensor, Tensor]:
-        """See `OneStepGame`."""
         shape = (self.batch_size, self.n_agents)
         self._values = torch.rand(shape, generator=self.generator, device=self.device)
         return self._values.unsqueeze(2), self._values
 
     def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `OneStepGame`; actions: [B, N, 1]."""
+        """Team reward [B] and metrics of the efforts [B, N, 1]."""
         effort = actions.squeeze(2)  # [B, N]
         gap = (effort.sum(dim=1) - self.config.k).abs()  # [B]
         gained = (self._values * effort).sum(dim=1)

@@ -14,6 +14,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from envs.matrix_games._sizes import (
     MOST,
@@ -52,7 +53,7 @@ class AssignmentConfig:
 
 @ENVS.register("assignment", config=AssignmentConfig)
 class Assignment(StructuredGame):
-    """The game; see the module's text."""
+    """The assignment game."""
 
     feature_dim = 3  # value, whether it is available, whether it is action 0
     optimum_on_host = True
@@ -73,8 +74,8 @@ class Assignment(StructuredGame):
         super().__init__(config, metrics, batch_size, device, seed, stream)
         self._values = torch.empty(0)  # [B, N, 1 + A] float64, zero where not available
 
-    def deal(self, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `StructuredGame`."""
+    @override
+    def sample_instance(self, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         config, width = self.config, self.n_actions - 1
         given = (self.batch_size, self.generator, self.device)
         exists = below(draw_size(config.n_resources, *given), width)  # [B, A]
@@ -90,8 +91,8 @@ class Assignment(StructuredGame):
         features = torch.where(present[:, :, None, None], numbers, 0.0)
         return features[..., :2].flatten(2), avail, features
 
-    def pay(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `StructuredGame`."""
+    @override
+    def joint_reward(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         zeros = actions.new_zeros(self.batch_size, self.n_actions)
         n_picks = zeros.scatter_add_(1, actions, torch.ones_like(actions))
         contested = (n_picks.gather(1, actions) > 1) & (actions > 0)  # [B, N]
@@ -100,7 +101,7 @@ class Assignment(StructuredGame):
         return reward, {"conflict_rate": contested.sum(dim=1) / self._n_present}
 
     def best_value(self) -> Tensor:
-        """See `StructuredGame`; one small problem after the other, on the CPU."""
+        """The best assignment of each episode, solved one after the other on the CPU."""
         best = []
         for values in self._values[:, :, 1:].cpu().numpy():
             best.append(values[linear_sum_assignment(values, maximize=True)].sum())

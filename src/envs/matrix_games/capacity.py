@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from envs.matrix_games._sizes import (
     MOST,
@@ -53,7 +54,7 @@ class CapacityConfig:
 
 @ENVS.register("capacity", config=CapacityConfig)
 class Capacity(StructuredGame):
-    """The game; see the module's text."""
+    """The capacity game."""
 
     # Value; whether it is available; part of the budget that it takes; and that N agents would take
     # who all did so.
@@ -76,8 +77,8 @@ class Capacity(StructuredGame):
         self._values = torch.empty(0)  # [B, N, 1 + L] float64
         self._budget = torch.empty(0)  # [B] int64, in units
 
-    def deal(self, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `StructuredGame`."""
+    @override
+    def sample_instance(self, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         config, width = self.config, self.n_actions - 1
         given = (self.batch_size, self.generator, self.device)
         n_levels, n = draw_size(config.n_levels, *given), present.sum(dim=1)  # [B] each
@@ -96,14 +97,14 @@ class Capacity(StructuredGame):
         of_one_unit = features[:, :, 1, 2:]  # [B, N, 2]: that of l units is l times as much
         return torch.cat([features[..., :2].flatten(2), of_one_unit], dim=2), avail, features
 
-    def pay(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `StructuredGame`."""
+    @override
+    def joint_reward(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         overload = actions.sum(dim=1) > self._budget  # [B]
         value = self._values.gather(2, actions.unsqueeze(2)).sum(dim=(1, 2))  # [B]
         return torch.where(overload, 0.0, value), {"overload": overload.float()}
 
     def best_value(self) -> Tensor:
-        """See `StructuredGame`; the loop is the method's own: agent after agent."""
+        """The optimum of the knapsack; the loop over agents is the dynamic program."""
         n_levels = self.n_actions - 1
         units = math.ceil(ends(self.config.budget)[1] * self.n_agents * n_levels)  # at most
         best = self._values.new_zeros(self.batch_size, units + 1)  # with at most so many units

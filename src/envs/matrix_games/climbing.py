@@ -16,7 +16,7 @@ PAYOFF = ((11.0, -30.0, 0.0), (-30.0, 7.0, 6.0), (0.0, 0.0, 5.0))
 
 @ENVS.register("climbing")
 class Climbing(TableGame):
-    """The game; see the module's text."""
+    """The climbing game."""
 
     def __init__(self, config: Any, batch_size: int, device: torch.device, seed: int, stream: str):
         del config

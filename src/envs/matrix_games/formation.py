@@ -3,13 +3,13 @@
 The paper's motivating example "exactly K" (Gupta et al., arXiv 2602.17009, section 1), with moves.
 K cells of a square grid are marked, and the agents start on others. An action is a cell: action 0
 is to stay, action c = 1..W^2 to move to cell c, in rows from the top left. Only free cells next to
-one's own (up, down, left, right) are available. All move at once; a cell that several agents want
+the agent's (up, down, left, right) are available. All move at once; a cell that several agents want
 stays free, and all of them stay where they are. So a cell never holds two agents, and the K marked
 cells are full when exactly K agents stand on them, the others elsewhere.
 
 A step pays half of the change in the share of marked cells that are occupied, and the other half
 when all are: then the episode has succeeded and ends. It also ends after `n_steps`. The return is 1
-for success and less than 1/2 otherwise. An agent knows the marked cells and its own place; of the
+for success and less than 1/2 otherwise. An agent knows the marked cells and its place; of the
 others it sees only which cells next to it are free.
 
 No team can be faster than `best_steps`: K agents go to different marked cells, the one with the
@@ -44,7 +44,7 @@ class FormationConfig:
     width: Size = 4  # W, of the square grid, 2 to 100; [low, high]: drawn for each episode
     n_steps: int = 4  # T, after which the episode ends, 1 to 1,000,000
     measure_optimum: bool = True  # metrics that compare with the least number of steps
-    place_waves: bool = False  # action features tell places as sines and cosines too
+    place_waves: bool = False  # action features hold places as sines and cosines too
 
     def __post_init__(self) -> None:
         n_cells, fewest = ends(self.width)[0] ** 2, ends(self.n_agents)[0]
@@ -70,7 +70,7 @@ class FormationConfig:
 
 @ENVS.register("formation", config=FormationConfig)
 class Formation:
-    """See the module's text; methods as in `BatchedEnv`. C = W^2 cells."""
+    """B grids of C = W^2 cells."""
 
     # Of the cell that an action leads to: whether it is marked, whether the agent stands there, row
     # and column; whether the action is available, and whether it is to stay; steps left; how far
@@ -121,7 +121,7 @@ class Formation:
         self._distance = torch.cdist(self._place, self._place, p=1).round()  # [C, C]
 
     def reset(self) -> EnvStep:
-        """See `BatchedEnv`."""
+        """Draw a new grid, marked cells and start positions."""
         config, b = self.config, self.batch_size
         given = (b, self.generator, self.device)
         n, k, self._width = (
@@ -129,8 +129,8 @@ class Formation:
         )
         self._present = below(n, self.info.n_agents)  # [B, N]
         self._on_grid = (self._place < self._width.view(-1, 1, 1)).all(dim=2)  # [B, C]
-        luck = torch.rand(b, len(self._place), generator=self.generator, device=self.device)
-        order = torch.where(self._on_grid, luck, -1.0).argsort(dim=1, descending=True)  # [B, C]
+        uniform = torch.rand(b, len(self._place), generator=self.generator, device=self.device)
+        order = torch.where(self._on_grid, uniform, -1.0).argsort(dim=1, descending=True)  # [B, C]
         cells = functional.one_hot(order, len(self._place)).bool()  # [B, C, C], in random order
         most = largest(config.n_marked)
         self._marked = (cells[:, :most] & below(k, most).unsqueeze(2)).any(dim=1)  # [B, C]
@@ -144,7 +144,7 @@ class Formation:
         return self._show(torch.zeros(b, device=self.device), {})
 
     def step(self, actions: Tensor) -> EnvStep:
-        """See `BatchedEnv`."""
+        """Move all agents at once."""
         self._t += 1
         alive, before = ~self._ended, self._share_occupied()
         moves = functional.one_hot(actions, self.info.n_actions)[..., 1:].bool()  # [B, N, C]
@@ -153,7 +153,7 @@ class Formation:
         goes = moves.any(dim=2) & ~blocked
         self._at = torch.where(goes.unsqueeze(2), moves, self._at)
         share = self._share_occupied()
-        success = (share == 1).float()  # [B]; it lasts, because nobody moves after the end
+        success = (share == 1).float()  # [B]; it lasts, because no agent moves after the end
         reward = 0.5 * (share - before) + 0.5 * success * alive
         self._ended = self._ended | (success == 1) | (self._t >= self.config.n_steps)
         n_blocked = self._results["blocked"] + blocked.sum(dim=1)
@@ -161,7 +161,7 @@ class Formation:
         return self._show(reward, self._results)
 
     def best_steps(self) -> Tensor:
-        """Steps that no team could do without from here on, [B].
+        """The least steps that any team needs from here on, [B].
 
         Matchings of least sum of (K + 1)^distance have the least longest way, since one longer way
         weighs more than K shorter ones. One small problem after the other, on the CPU.
@@ -202,7 +202,7 @@ class Formation:
         )
 
     def _features(self, avail: Tensor) -> Tensor:
-        """[B, N, A, F], see `feature_dim`; zero for cells beyond the grid and for the absent."""
+        """Action features [B, N, A, F] (`feature_dim`); zero outside the grid."""
         row, column = (self._place.T.unsqueeze(1) / (self._width - 1).unsqueeze(1)).unbind(0)
         waves = self._waves.expand(self.batch_size, -1, -1)
         places = torch.stack([self._marked.float(), row, column], dim=2)

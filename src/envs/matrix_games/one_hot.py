@@ -1,8 +1,8 @@
-"""Exactly one agent must act, and nobody observes anything.
+"""Exactly one agent must act, and no agent observes anything.
 
 Source: the witness of Gupta et al., arXiv 2602.17009, appendix C. The reward is 1 if exactly one of
 the N binary actions is 1, else 0. Agents that share parameters and have no ids cannot break the tie
-(docs/claims.md, 9.4 and 9.5). The metric `acting_agent` tells which agent acted alone, -1 if none
+(docs/claims.md, 9.4 and 9.5). The metric `acting_agent` is the agent that acted alone, -1 if none
 did.
 """
 
@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from envs.matrix_games._one_step import OneStepGame
 from envs.matrix_games._sizes import MOST
@@ -30,7 +31,7 @@ class OneHotConfig:
 
 @ENVS.register("one_hot", config=OneHotConfig)
 class OneHot(OneStepGame):
-    """The game; see the module's text."""
+    """The game in which exactly one agent must act."""
 
     obs_dim, state_dim = 1, 1
     action_names = ("wait", "act")
@@ -45,12 +46,12 @@ class OneHot(OneStepGame):
         self.n_agents, self.n_actions = config.n_agents, 2
         super().__init__(batch_size, device, seed, stream)
 
+    @override
     def draw(self) -> tuple[Tensor, Tensor]:
-        """See `OneStepGame`."""
         return self.constant_signals()
 
+    @override
     def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `OneStepGame`."""
         success = actions.sum(dim=1) == 1  # [B]
         who = torch.where(success, actions.argmax(dim=1), -1).float()
         reward = success.float()

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from envs.matrix_games._one_step import OneStepGame
 from envs.matrix_games._sizes import MOST
@@ -28,7 +29,7 @@ class ParityConfig:
 
 @ENVS.register("parity", config=ParityConfig)
 class Parity(OneStepGame):
-    """The game; see the module's text."""
+    """The parity game."""
 
     obs_dim, state_dim = 1, 1
     action_names = ("wait", "act")
@@ -39,11 +40,11 @@ class Parity(OneStepGame):
         self.n_agents, self.n_actions = config.n_agents, 2
         super().__init__(batch_size, device, seed, stream)
 
+    @override
     def draw(self) -> tuple[Tensor, Tensor]:
-        """See `OneStepGame`."""
         return self.constant_signals()
 
+    @override
     def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `OneStepGame`."""
         success = 1.0 - (actions.sum(dim=1) % 2).float()
         return success, {"success": success}

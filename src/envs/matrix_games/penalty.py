@@ -25,7 +25,7 @@ class PenaltyConfig:
 
 @ENVS.register("penalty", config=PenaltyConfig)
 class Penalty(TableGame):
-    """The game; see the module's text."""
+    """The penalty game."""
 
     def __init__(
         self, config: PenaltyConfig, batch_size: int, device: torch.device, seed: int, stream: str

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from envs.matrix_games._one_step import OneStepGame
 from envs.matrix_games._sizes import MOST
@@ -39,7 +40,7 @@ class TopKConfig:
 
 @ENVS.register("topk", config=TopKConfig)
 class TopK(OneStepGame):
-    """The game; see the module's text."""
+    """Top-K selection."""
 
     action_names = ("wait", "act")
     metric_descriptions: ClassVar[dict[str, str]] = {
@@ -55,14 +56,14 @@ class TopK(OneStepGame):
         super().__init__(batch_size, device, seed, stream)
         self._signals = torch.empty(0)
 
+    @override
     def draw(self) -> tuple[Tensor, Tensor]:
-        """See `OneStepGame`."""
         shape = (self.batch_size, self.n_agents)
         self._signals = torch.rand(shape, generator=self.generator, device=self.device)
         return self._signals.unsqueeze(2), self._signals
 
+    @override
     def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `OneStepGame`."""
         best = self._signals.topk(self.config.k, dim=1).indices  # [B, K]
         chosen = torch.zeros_like(actions).scatter_(1, best, 1)  # [B, N]
         success = (actions == chosen).all(dim=1).float()  # [B]

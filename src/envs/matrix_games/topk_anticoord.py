@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from envs.matrix_games.topk import TopK, TopKConfig
 from utils.errors import refuse
@@ -35,12 +36,12 @@ class TopKAnticoordConfig(TopKConfig):
 
 @ENVS.register("topk_anticoord", config=TopKAnticoordConfig)
 class TopKAnticoord(TopK):
-    """The game; see the module's text."""
+    """Top-K selection with a penalty for close signals."""
 
     config: TopKAnticoordConfig
 
+    @override
     def play(self, actions: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """See `OneStepGame`."""
         reward, metrics = super().play(actions)
         acts = actions == 1  # [B, N]
         close = (

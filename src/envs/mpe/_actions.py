@@ -1,10 +1,10 @@
-"""What agents do at a step, and its effect on their world: numbered actions, or vectors of numbers.
+"""The agents' actions, and their effect on the world: discrete actions, or vectors of numbers.
 
-Numbered actions are mpe2's discrete ones: action a is a move together with a symbol. The others are
+Discrete actions are mpe2's discrete ones: action a is a move together with a symbol. The others are
 mpe2's continuous ones, all between 0 and 1: an agent that moves gives five numbers (stay, left,
-right, down, up), an agent that speaks one for each symbol, behind them. Its force is
-accel (right - left, up - down), `stay` has no effect, and what it says is heard as it is: strengths
-in place of a one-hot vector. Like mpe2, numbers outside [0, 1] are clipped.
+right, down, up), an agent that speaks one for each symbol, after them. Its force is
+accel (right - left, up - down), `stay` has no effect, and its symbols are strengths
+instead of a one-hot vector. Like mpe2, numbers outside [0, 1] are clipped.
 
 Inside a world worlds come last: actions are [N, B] int64, or [N, A, B] float32.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from components.spaces import ActionSpace, Box
-from envs.mpe._scenario import MOVE_NAMES, MOVES, N_MOVES, Agent
+from envs.mpe._entities import MOVE_NAMES, MOVES, N_MOVES, Agent
 
 DT = 0.1  # seconds that a step lasts
 STAY, LEFT, RIGHT, DOWN, UP = range(N_MOVES)
@@ -26,34 +26,34 @@ Constant = Callable[..., Tensor]  # from numbers, and a dtype if it is not the w
 
 
 @dataclass(frozen=True)
-class Described:
-    """What `EnvInfo` says of one agent's actions."""
+class ActionDescription:
+    """One agent's actions, as in `EnvInfo`."""
 
     space: ActionSpace
     names: tuple[str, ...]
     types: tuple[int, ...]  # equal numbers: the same action, or the same direction
 
 
-def described(agent: Agent, continuous: bool) -> Described:
-    """An agent's actions.
+def describe_actions(agent: Agent, continuous: bool) -> ActionDescription:
+    """Describe an agent's actions.
 
-    Types of numbered actions are 0 to 4 for silent moves; N_MOVES (1 + symbol) + move is said by an
+    Types of discrete actions are 0 to 4 for silent moves; N_MOVES (1 + symbol) + move is said by an
     agent, at rest if it cannot move. Types of numbers are 0 to 4 for moves and N_MOVES + symbol.
     """
     if continuous:
-        n_moves, words = _first_word(agent), range(agent.n_symbols)
-        n = n_moves + len(words)
-        names = (*MOVE_NAMES[:n_moves], *(f"say {symbol}" for symbol in words))
-        types = (*range(n_moves), *(N_MOVES + symbol for symbol in words))
-        return Described(Box((0.0,) * n, (1.0,) * n), names, types)
+        n_moves, symbols = _first_symbol(agent), range(agent.n_symbols)
+        n = n_moves + len(symbols)
+        names = (*MOVE_NAMES[:n_moves], *(f"say {symbol}" for symbol in symbols))
+        types = (*range(n_moves), *(N_MOVES + symbol for symbol in symbols))
+        return ActionDescription(Box((0.0,) * n, (1.0,) * n), names, types)
     own = range(agent.n_actions)
     types = tuple(own)
     if agent.n_symbols:
         types = tuple(N_MOVES * (1 + a // agent.n_moves) + a % agent.n_moves for a in own)
-    return Described(agent.action_space, agent.action_names, types)
+    return ActionDescription(agent.action_space, agent.action_names, types)
 
 
-class NumberedActions:
+class DiscreteActions:
     """Actions [N, B] int64.
 
     Args:
@@ -90,24 +90,24 @@ class NumberedActions:
         """Room for the actions of all agents: [N, B]."""
         return torch.zeros_like(self._counts, dtype=torch.int64).repeat(1, batch_size)
 
-    def by_agent(self, actions: Tensor) -> Tensor:
+    def from_env(self, actions: Tensor) -> Tensor:
         """From the order of `BatchedEnv`, [B, n], to that of the world, [n, B]."""
         return actions.t()
 
-    def by_world(self, actions: Tensor, width: int) -> Tensor:
-        """The reverse."""
+    def to_env(self, actions: Tensor, width: int) -> Tensor:
+        """From the order of the world, [n, B], to that of `BatchedEnv`, [B, n]."""
         return actions.t()
 
-    def of_numbered(self, actions: Tensor, team: slice) -> Tensor:
-        """A team's numbered actions [n, B] as they are."""
+    def from_discrete(self, actions: Tensor, team: slice) -> Tensor:
+        """A team's discrete actions [n, B] as they are."""
         return actions
 
-    def at_random(self, team: slice, batch_size: int, generator: torch.Generator) -> Tensor:
+    def sample(self, team: slice, batch_size: int, generator: torch.Generator) -> Tensor:
         """Every agent of a team draws uniformly from its own actions: [n, B]."""
         counts = self._counts[team]  # [n, 1]
         size = (len(counts), batch_size)
-        luck = torch.rand(size, generator=generator, device=counts.device)
-        return (luck * counts).long()
+        uniform = torch.rand(size, generator=generator, device=counts.device)
+        return (uniform * counts).long()
 
 
 class ContinuousActions:
@@ -121,7 +121,7 @@ class ContinuousActions:
     is_continuous = True
 
     def __init__(self, agents: tuple[Agent, ...], constant: Constant):
-        sizes = [described(agent, continuous=True).space.size for agent in agents]
+        sizes = [describe_actions(agent, continuous=True).space.size for agent in agents]
         self._width = width = max(sizes)  # A, of all agents
         moving = any(agent.accel for agent in agents)
         along, against, scale = [], [], []
@@ -131,7 +131,7 @@ class ContinuousActions:
                 against.append(i * width + (minus if agent.accel else 0))
                 scale.append(agent.accel * DT)
         spoken = [
-            i * width + _first_word(agent) + symbol
+            i * width + _first_symbol(agent) + symbol
             for i, agent in enumerate(agents)
             for symbol in range(agent.n_symbols)
         ]
@@ -146,7 +146,7 @@ class ContinuousActions:
         self._coded = constant(coded, torch.float32).transpose(1, 2)  # [N, A, numbered]
 
     def effects(self, actions: Tensor) -> Tensor:
-        """See `NumberedActions`."""
+        """Impulses, x of all agents and then y, if any agent moves; then symbols: [rows, B]."""
         numbers = actions.clamp(0, 1).flatten(0, 1)  # [N * A, B]
         pushed = numbers.index_select(0, self._along) - numbers.index_select(0, self._against)
         said = numbers.index_select(0, self._spoken)
@@ -156,33 +156,33 @@ class ContinuousActions:
         """Room for the actions of all agents: [N, A, B]."""
         return torch.zeros_like(self._own).repeat(1, 1, batch_size)
 
-    def by_agent(self, actions: Tensor) -> Tensor:
+    def from_env(self, actions: Tensor) -> Tensor:
         """From [B, n, a] to [n, A, B], with zeros behind the a numbers."""
         return functional.pad(actions, (0, self._width - actions.shape[2])).permute(1, 2, 0)
 
-    def by_world(self, actions: Tensor, width: int) -> Tensor:
-        """The reverse: [B, n, width]."""
+    def to_env(self, actions: Tensor, width: int) -> Tensor:
+        """From [n, A, B] to the first `width` numbers of each: [B, n, width]."""
         return actions[:, :width].permute(2, 0, 1)
 
-    def of_numbered(self, actions: Tensor, team: slice) -> Tensor:
-        """The numbers that do what a team's numbered actions do, [n, B] int64: [n, A, B]."""
+    def from_discrete(self, actions: Tensor, team: slice) -> Tensor:
+        """The numbers that do what a team's discrete actions do, [n, B] int64: [n, A, B]."""
         return self._coded[team].gather(2, actions.unsqueeze(1).expand(-1, self._width, -1))
 
-    def at_random(self, team: slice, batch_size: int, generator: torch.Generator) -> Tensor:
+    def sample(self, team: slice, batch_size: int, generator: torch.Generator) -> Tensor:
         """Every agent of a team draws each of its own numbers from U[0, 1]: [n, A, B]."""
         own = self._own[team]
         size = (*own.shape[:2], batch_size)
         return torch.rand(size, generator=generator, device=own.device) * own
 
 
-def _first_word(agent: Agent) -> int:
-    """Where an agent's numbers for symbols begin."""
+def _first_symbol(agent: Agent) -> int:
+    """Index of an agent's first number for a symbol."""
     return N_MOVES if agent.accel else 0
 
 
 def _coded(agent: Agent, action: int, width: int) -> list[float]:
-    """The numbers of an agent that do what its numbered action does; others do nothing."""
+    """The numbers of an agent that do what its discrete action does; others do nothing."""
     move, symbol = action % agent.n_moves, action // agent.n_moves
     ones = [move] if agent.accel else []
-    ones += [_first_word(agent) + symbol] if symbol < agent.n_symbols else []
+    ones += [_first_symbol(agent) + symbol] if symbol < agent.n_symbols else []
     return [float(k in ones) for k in range(width)]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from envs.mpe._mpe2 import problems
+from envs.mpe._mpe2 import TASKS
 from envs.mpe._scenario import SCENARIOS, Scenario
 from utils.errors import outside, refuse
 
@@ -15,7 +15,7 @@ class MpeConfig:
     scenario: str = "spread"  # a file in src/envs/mpe/scenarios
     protocol: Literal["all_common", "team_vs_fixed", "two_team"] = "all_common"  # who learns
     learners: Literal["good", "adversaries"] | None = (
-        None  # the team that learns under team_vs_fixed; null: the scenario's own
+        None  # the team that learns under team_vs_fixed; null: the scenario's default
     )
     opponent: Literal["none", "scripted", "random", "path"] = (
         "none"  # who plays the team that does not learn, under team_vs_fixed
@@ -30,20 +30,20 @@ class MpeConfig:
         "concat"  # the learners' padded observations, or all agents' observations unpadded
     )
     precision: Literal["float64", "float32"] = (
-        "float64"  # of the physics: mpe2's own, or faster; observations and rewards are float32
+        "float64"  # of the physics: as in mpe2, or faster; observations and rewards are float32
     )
     max_cycles: int = 25  # length of an episode in steps, at least 1
     legacy_drop_last: bool = (
         False  # as EPyMARL: the last step shows nothing new, pays nothing and counts as terminal
     )
     local_ratio: float | None = (
-        None  # weight of the agent's own reward in reference and spread, 0 to 1; null: 0.5
+        None  # weight of the agent's individual reward in reference and spread, 0 to 1; null: 0.5
     )
 
     backend: Literal["native", "pettingzoo"] = (
-        "native"  # who plays the worlds: tensor programs, or mpe2 itself (slow)
+        "native"  # what computes the worlds: tensor programs, or mpe2 itself (slow)
     )
-    n_workers: int = 0  # processes that step mpe2, at most one per copy; 0: this process
+    n_workers: int = 0  # processes that step mpe2, at most one per environment; 0: this process
 
     def __post_init__(self) -> None:
         refuse(*outside(self, 1, 1_000_000, "max_cycles"))
@@ -53,7 +53,7 @@ class MpeConfig:
         scenario: type[Scenario] = SCENARIOS.get(self.scenario).cls
         ratio = self.local_ratio
         refuse(
-            *problems(self),
+            *self._backend_problems(),
             (
                 ratio is not None and not scenario.has_local_ratio,
                 "local_ratio",
@@ -73,11 +73,36 @@ class MpeConfig:
             *self._opponent_problems(scenario),
         )
 
+    def _backend_problems(self) -> tuple[tuple[bool, str, str], ...]:
+        """Cases for `refuse`: the settings that do not fit the backend."""
+        on_mpe2 = self.backend == "pettingzoo"
+        return (
+            (
+                on_mpe2 and self.scenario not in TASKS,
+                "backend",
+                f"'pettingzoo' plays tasks of mpe2, and {self.scenario} is none of them. Write "
+                f"backend=native.",
+            ),
+            (
+                on_mpe2 and self.precision != "float64",
+                "precision",
+                f"'{self.precision}' is not available: mpe2 computes in float64. Leave it out, or "
+                f"write backend=native.",
+            ),
+            (self.n_workers < 0, "n_workers", f"{self.n_workers} must not be negative."),
+            (
+                self.n_workers > 0 and not on_mpe2,
+                "n_workers",
+                f"{self.n_workers} has no use: native worlds are tensors of this process. Leave it "
+                f"out, or write backend=pettingzoo.",
+            ),
+        )
+
     def _opponent_problems(self, scenario: type[Scenario]) -> tuple[tuple[bool, str, str], ...]:
         """Cases for `refuse`: the settings that say who plays the team that does not learn."""
         fixed, trained = self.protocol == "team_vs_fixed", self.opponent == "path"
         has_rule = scenario.scripted is not None and self.learners in (None, scenario.learners)
-        whom = self.scenario if scenario.scripted is None else f"this side of {self.scenario}"
+        side = self.scenario if scenario.scripted is None else f"this side of {self.scenario}"
         return (
             (
                 fixed and self.opponent == "none",
@@ -88,12 +113,12 @@ class MpeConfig:
             (
                 fixed and self.opponent == "scripted" and not has_rule,
                 "opponent",
-                f"there is no rule to play {whom} by. Write opponent=random or opponent=path.",
+                f"there is no rule that plays {side}. Write opponent=random or opponent=path.",
             ),
             (
                 not fixed and self.opponent != "none",
                 "opponent",
-                f"'{self.opponent}' has nobody to play: under {self.protocol} every agent learns. "
+                f"'{self.opponent}' has no team to play: under {self.protocol} every agent learns. "
                 f"Write protocol=team_vs_fixed, or opponent=none.",
             ),
             (
@@ -118,7 +143,7 @@ class MpeConfig:
 
     @property
     def rivalry(self) -> str:
-        """See `HasRivals` in `config/combinations.py`."""
+        """The setting that lets both teams learn (`config/combinations.py`), or an empty text."""
         return "protocol=two_team" if self.protocol == "two_team" else ""
 
     def sides(self, scenario: Scenario) -> tuple[slice, slice]:

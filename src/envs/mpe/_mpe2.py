@@ -1,16 +1,13 @@
-"""The environments of mpe2 that our scenarios re-implement, and what stands in their worlds.
+"""The environments of mpe2 that our scenarios re-implement, and the state of their worlds.
 
-Worker processes import this file; like all that they import, it knows nothing of torch.
+Worker processes import this file. It and its imports do not import torch.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from envs.python_worlds._tasks import load_module
-
-if TYPE_CHECKING:
-    from envs.mpe._config import MpeConfig
+from envs.python_envs.loading import load_module
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TASKS = {
@@ -25,36 +22,10 @@ TASKS = {
 }
 
 
-def problems(config: "MpeConfig") -> list[tuple[bool, str, str]]:
-    """What settings cannot mean with their backend, for `refuse`."""
-    reference, n_workers = config.backend == "pettingzoo", config.n_workers
-    return [
-        (
-            reference and config.scenario not in TASKS,
-            "backend",
-            f"'pettingzoo' plays tasks of mpe2, and {config.scenario} is none of them. Write "
-            f"backend=native.",
-        ),
-        (
-            reference and config.precision != "float64",
-            "precision",
-            f"'{config.precision}' is not to be had: mpe2 computes in float64. Leave it out, or "
-            f"write backend=native.",
-        ),
-        (n_workers < 0, "n_workers", f"{n_workers} must not be negative."),
-        (
-            n_workers > 0 and not reference,
-            "n_workers",
-            f"{n_workers} has no use: native worlds are tensors of this process. Leave it out, or "
-            f"write backend=pettingzoo.",
-        ),
-    ]
-
-
 def parallel_env(scenario: str, **settings: Any) -> Any:
-    """The environment of mpe2; its `state` is what `table` tells, each float64 as two float32.
+    """The environment of mpe2; its `state` is the `table`, each float64 as two float32.
 
-    Shared arrays hold float32, and opponents and events ask for positions as they really are.
+    Shared arrays hold float32, and opponents and events need exact positions.
     """
     module = load_module(f"mpe2.{TASKS[scenario]}", "env_args.backend=pettingzoo")
     env = module.parallel_env(**settings)
@@ -63,7 +34,7 @@ def parallel_env(scenario: str, **settings: Any) -> Any:
 
 
 def table(scenario: str, world: Any) -> Array:
-    """The first rows of our world's table (`_sight.py`), read from a world of mpe2.
+    """The first rows of our world's table (`_observation_layout.py`), read from a world of mpe2.
 
     Only signals are left out that follow from positions.
     """
@@ -76,7 +47,7 @@ def table(scenario: str, world: Any) -> Array:
 
 
 def _hidden(scenario: str, world: Any) -> tuple[list[Any], list[Array]]:
-    """The landmarks that our markers stand on, and our signals, in order."""
+    """The landmarks that our markers lie on, and our signals, in order."""
     agents = world.agents
     if scenario == "reference":
         goals = [agent.goal_b for agent in agents]

@@ -1,16 +1,18 @@
-"""What those who learn under some settings see of a world: sizes, observations, actions.
+"""The learners' view of a world under some settings: sizes, observations, actions.
 
-A trained opponent looks at the world through the view of its own training.
+A trained opponent observes the world through the view of its training.
 """
 
 import torch
 from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep
-from envs.mpe._actions import described
+from envs.mpe._actions import describe_actions
 from envs.mpe._config import MpeConfig
-from envs.mpe._scenario import Agent, Scenario
-from envs.mpe._sight import Reading, Rows, Sight, padded
+from envs.mpe._entities import Agent
+from envs.mpe._observation_layout import ObservationGather, Rows, padded
+from envs.mpe._scenario import Scenario
+from envs.mpe._world import World
 
 
 class View:
@@ -18,10 +20,8 @@ class View:
 
     Args:
         config: says who learns.
-        scenario: what is in the worlds.
-        sight: where in their table things stand.
-        batch_size: B.
-        device: where their tensors live.
+        scenario: of the worlds.
+        world: B worlds of it.
 
     Attributes:
         learners: the N agents whose view it is, among all agents of the scenario.
@@ -35,20 +35,19 @@ class View:
         self,
         config: MpeConfig,
         scenario: Scenario,
-        sight: Sight,
-        batch_size: int,
-        device: torch.device,
+        world: World,
     ):
+        batch_size, device = world.batch_size, world.device
         self.learners, _ = config.sides(scenario)
-        everyone = [sight.observation(i) for i in range(scenario.n_agents)]
-        seen, agents = everyone[self.learners], scenario.agents[self.learners]
+        observed = [world.observation_rows(i) for i in range(scenario.n_agents)]
+        seen, agents = observed[self.learners], scenario.agents[self.learners]
         width = max(map(len, seen))
-        rows: Rows = [row for one in seen for row in padded(one, width, sight.zero)]
+        rows: Rows = [row for one in seen for row in padded(one, width, world.layout.zero)]
         self._obs_shape = (batch_size, len(agents), width)
-        self._reading = Reading(rows, device)
-        self._state_reading: Reading | None = None
+        self._gather_obs = ObservationGather(rows, device)
+        self._gather_state: ObservationGather | None = None
         if config.state == "raw":
-            self._state_reading = Reading([row for one in everyone for row in one], device)
+            self._gather_state = ObservationGather([row for one in observed for row in one], device)
         self.info = self._sizes(config, scenario, agents, tuple(map(len, seen)))
         counts = torch.tensor(self.info.action_counts).unsqueeze(1)
         avail = torch.arange(self.info.n_actions) < counts  # [N, A]
@@ -63,7 +62,7 @@ class View:
         agents: tuple[Agent, ...],
         obs_dims: tuple[int, ...],
     ) -> EnvInfo:
-        actions = [described(agent, config.continuous_actions) for agent in agents]
+        actions = [describe_actions(agent, config.continuous_actions) for agent in agents]
         counts = tuple(own.space.size for own in actions)
         n_actions = max(counts)
         teams = scenario.teams if len(scenario.teams) > 1 else []
@@ -72,7 +71,7 @@ class View:
             n_agents=len(agents),
             n_actions=n_actions,
             obs_dim=max(obs_dims),
-            state_dim=(self._state_reading or self._reading).width,
+            state_dim=(self._gather_state or self._gather_obs).width,
             episode_limit=config.max_cycles,
             agent_names=tuple(agent.name for agent in agents),
             obs_dims=obs_dims,
@@ -89,14 +88,14 @@ class View:
             truncates=not config.legacy_drop_last,
         )
 
-    def look(self, table: Tensor, reward: Tensor | None = None) -> EnvStep:
-        """What is to be seen in the midst of an episode.
+    def observe(self, table: Tensor, reward: Tensor | None = None) -> EnvStep:
+        """The step that the learners observe within an episode.
 
         Args:
-            table: [F, B], see `_sight.py`.
+            table: [F, B], see `_observation_layout.py`.
             reward: [B, N], None for zeros.
         """
-        seen = self._reading.read(table)  # [B, N * O]
-        state = seen if self._state_reading is None else self._state_reading.read(table)
-        paid = self.no_reward if reward is None else reward
-        return EnvStep(seen.view(self._obs_shape), state, self.avail, paid, self.never, self.never)
+        obs = self._gather_obs.gather(table)  # [B, N * O]
+        state = obs if self._gather_state is None else self._gather_state.gather(table)
+        reward = self.no_reward if reward is None else reward
+        return EnvStep(obs.view(self._obs_shape), state, self.avail, reward, self.never, self.never)

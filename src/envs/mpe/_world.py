@@ -6,25 +6,44 @@ Agrees with the worlds of mpe2 1.1.1 (tests/envs/mpe/test_equivalence.py). In or
    touch, of size 100 k log(1 + exp(d / k)), where d is how deep they overlap and k = 0.001;
 2. position <- position + 0.1 velocity, with the velocity *before* this step;
 3. velocity <- 0.75 velocity + 0.1 force (mass 1), shortened to the agent's largest speed;
-4. symbols become visible; distances are measured anew, for rewards now and for contacts next time.
+4. symbols become visible; distances are measured, for rewards now and for contacts next time.
 
 Bodies in the same place exert no force (mpe2 divides by zero there).
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from envs.mpe._actions import DT, ContinuousActions, NumberedActions
-from envs.mpe._scenario import MOVES, Agent, Landmark, Scenario
-from envs.mpe._sight import Sight
+from envs.mpe._actions import DT, ContinuousActions, DiscreteActions
+from envs.mpe._entities import MOVES, Agent, Entities, Landmark
+from envs.mpe._observation_layout import ObservationLayout, Rows
 
 KEPT = 0.75  # of the velocity after damping
 CONTACT_FORCE = 100.0
 CONTACT_MARGIN = 1e-3  # k
 TINY = 1e-12  # distance that stands in for zero
+
+
+class WorldRules(Entities, ABC):
+    """What a world asks of its scenario, besides what is in it."""
+
+    @abstractmethod
+    def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
+        """What agent `i` observes, in order; called once, when the environment is built."""
+
+    def draw(self, world: "World", generator: torch.Generator) -> None:
+        """Begin an episode: positions are drawn, now choose goals and fill `signals`."""
+
+    def sense(self, world: "World") -> None:
+        """After every reset and step: fill those `signals` that depend on positions."""
+
+    @abstractmethod
+    def rewards(self, world: "World") -> tuple[Tensor, Tensor | None]:
+        """Of the step just taken: every agent's reward [N, B], counted events [n_events, B]."""
 
 
 class World:
@@ -35,11 +54,11 @@ class World:
         batch_size: B.
         device: where their tensors live.
         dtype: float64 as in mpe2, or float32.
-        sight: where in the table things stand, if not where `Sight` puts them.
+        layout: of the table, if it has more rows than `ObservationLayout`.
         continuous: agents act by numbers, see `_actions.py`.
 
     Attributes:
-        table: [F, B], everything that can be seen, see `_sight.py`; the next three are parts of it.
+        table: [F, B], all that can be observed (`_observation_layout.py`); it holds the next three.
         position: [2, E, B]
         velocity: [2, N, B]
         symbols: [n, B], what all speaking agents say, one after the other: one-hot, or strengths.
@@ -51,24 +70,24 @@ class World:
 
     def __init__(
         self,
-        scenario: Scenario,
+        scenario: WorldRules,
         batch_size: int,
         device: torch.device,
         dtype: torch.dtype = torch.float64,
-        sight: Sight | None = None,
+        layout: ObservationLayout | None = None,
         continuous: bool = False,
     ):
         self.scenario, self.batch_size = scenario, batch_size
         self.device, self.dtype = device, dtype
-        self.sight = sight = sight or Sight(scenario)
-        n, e, b = scenario.n_agents, sight.n_entities, batch_size
+        self.layout = layout = layout or ObservationLayout(scenario)
+        n, e, b = scenario.n_agents, layout.n_entities, batch_size
         self._constants: dict[tuple[tuple[float, ...], ...], Tensor] = {}
         with torch.inference_mode(False):  # kept tensors are written to in either mode
-            self.table = torch.zeros(sight.zero + 1, b, device=device, dtype=dtype)
+            self.table = torch.zeros(layout.zero + 1, b, device=device, dtype=dtype)
             self.position = self.table[: 2 * e].view(2, e, b)
             self.velocity = self.table[2 * e : 2 * (e + n)].view(2, n, b)
             self._agents_position = self.position[:, :n]
-            self.symbols = self.table[sight.first_symbol : sight.first_signal]
+            self.symbols = self.table[layout.first_symbol : layout.first_signal]
             self._build_actions(continuous)
             self._build_pairs()
             self._build_spread()
@@ -86,8 +105,8 @@ class World:
 
     def _build_actions(self, continuous: bool) -> None:
         agents = self.scenario.agents
-        kind = ContinuousActions if continuous else NumberedActions
-        self.actions: ContinuousActions | NumberedActions = kind(agents, self._constant)
+        kind = ContinuousActions if continuous else DiscreteActions
+        self.actions: ContinuousActions | DiscreteActions = kind(agents, self._constant)
         self.moves = any(agent.accel for agent in agents)
         self._n_impulses = 2 * len(agents) if self.moves else 0
         impulses = [
@@ -139,12 +158,12 @@ class World:
 
     def symbol(self, agent: int) -> Tensor:
         """What an agent says, one-hot or strengths: [n_symbols, B]."""
-        rows = self.sight.symbol_rows(agent)
+        rows = self.layout.symbol_rows(agent)
         return self.table[rows.start : rows.stop]
 
     def signal(self, name: str) -> Tensor:
         """A signal of the scenario, to be written into: [width, B]."""
-        rows = self.sight.signal_rows(name)
+        rows = self.layout.signal_rows(name)
         return self.table[rows.start : rows.stop]
 
     def distance(self, name: str) -> Tensor:
@@ -166,13 +185,17 @@ class World:
         self.position[:, self.scenario.marker(k)] = self.position.gather(1, at)[:, 0]
 
     def reset(self, generator: torch.Generator) -> None:
-        """New positions, silence, and whatever the scenario draws."""
+        """New positions, no symbols, and what the scenario draws."""
         self.table.zero_()
         shape = tuple(self.position.shape)
         unit = torch.rand(shape, generator=generator, device=self.device, dtype=self.dtype)
         torch.mul(unit.mul_(2).sub_(1), self._spread, out=self.position)
         self.scenario.draw(self, generator)
         self.measure()
+
+    def observation_rows(self, i: int) -> Rows:
+        """Everything that agent `i` observes."""
+        return observation_rows(self.scenario, self.layout, i)
 
     def measure(self) -> None:
         """Distances and derived signals after positions have changed."""
@@ -230,3 +253,24 @@ class World:
         impulse.index_add_(1, self._pushed, push, alpha=CONTACT_FORCE * DT)
         mutual = push[:, : len(self._pushed_back)]
         impulse.index_add_(1, self._pushed_back, mutual, alpha=-CONTACT_FORCE * DT)
+
+
+def observation_rows(scenario: WorldRules, layout: ObservationLayout, i: int) -> Rows:
+    """Everything that agent `i` of a scenario observes."""
+    return [row for part in scenario.observation(i, layout) for row in part]
+
+
+def out_of_bounds(position: Tensor) -> Tensor:
+    """Penalty for leaving the arena, summed over both coordinates.
+
+    For each x = |coordinate|: 0 below 0.9, then 10 (x - 0.9) until 1, from there on
+    min(exp(2x - 2), 10).
+
+    Shapes:
+        position: [2, ..., B];  penalty: [..., B]
+    """
+    x = position.abs()
+    inside = (x - 0.9).mul_(10).clamp_(min=0)
+    outside = (x * 2 - 2).exp_().clamp_(max=10)
+    penalty = torch.where(x < 1, inside, outside)
+    return penalty[0] + penalty[1]

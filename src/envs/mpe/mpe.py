@@ -7,14 +7,14 @@ ends, with mpe2's discrete actions or, for `continuous_actions: true`, with its 
 
 `protocol` says who learns:
 
-* `all_common`: every agent. With `reward_aggregation: sum`, opponents are paid together: in push
-  only the adversary's distance to the goal is left of the sum, in crypto eve is paid to be wrong,
-  in world-comm prey are paid for being caught.
-* `team_vs_fixed`: one team (`learners`), against an `opponent` that plays by rule, at random, or as
-  a checkpoint at `opponent_path` has learnt to (`_opponents.py`).
-* `two_team`: every agent, each paid the mean reward of its own team. The mean, and not the sum,
-  because one network values both teams: so their values are on the scale of one agent's reward,
-  whatever their sizes.
+* `all_common`: every agent. With `reward_aggregation: sum`, the rewards of both teams are added: in
+  push only the adversary's distance to the goal is left of the sum, in crypto eve is rewarded for
+  errors, in world-comm prey are rewarded for being caught.
+* `team_vs_fixed`: one team (`learners`), against an `opponent` that follows a rule
+  (`_opponents.py`), acts at random, or plays the policy of the checkpoint at `opponent_path`
+  (`_trained_opponent.py`).
+* `two_team`: every agent, each with the mean reward of its team. It is the mean, not the sum,
+  because one network values both teams: so both have values on the scale of one agent's reward.
 
 Episodes last `max_cycles` steps and are then truncated, never terminated.
 
@@ -30,9 +30,10 @@ from torch import Tensor
 
 from envs.base import EnvInfo, EnvStep, Player
 from envs.mpe._config import MpeConfig
-from envs.mpe._opponents import Opponent, Rule, Trained, at_random
+from envs.mpe._opponents import Opponent, RuleOpponent, act_at_random
 from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._scene import scene_of
+from envs.mpe._trained_opponent import TrainedOpponent
 from envs.mpe._view import View
 from envs.mpe._world import World
 from envs.scene import Scene
@@ -43,12 +44,12 @@ from utils.seeding import generator_state, restore_generator, torch_generator
 
 @ENVS.register("mpe", config=MpeConfig)
 class Mpe:
-    """See the module's text; methods as in `BatchedEnv`.
+    """A particle task in B worlds.
 
     Attributes:
-        world: positions, velocities, symbols and signals of all B copies.
-        scenario: what is in them, with the agents that do not learn.
-        opponent_path: where a trained opponent is; empty if there is none.
+        world: positions, velocities, symbols and signals of all B worlds.
+        scenario: of the worlds, with the agents that do not learn.
+        opponent_path: run folder or checkpoint of a trained opponent; empty if there is none.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Mpe:
         ratio = {} if config.local_ratio is None else {"local_ratio": config.local_ratio}
         self.scenario: Scenario = SCENARIOS.get(config.scenario).cls(**ratio)
         self.world = self._build_world(seed, stream)
-        self._view = View(config, self.scenario, self.world.sight, batch_size, device)
+        self._view = View(config, self.scenario, self.world)
         self.info = self._view.info
         self.opponent_path = config.opponent_path
         self._choose_opponent()
@@ -82,18 +83,22 @@ class Mpe:
         return ReferenceWorld(self.scenario, config, *sizes, seed, stream)
 
     def _choose_opponent(self) -> None:
-        """Who plays the team that does not learn; a trained one is seated later."""
+        """Build the opponent of the learners, if it follows a rule or acts at random."""
         self._learners, self._fixed = self.config.sides(self.scenario)
         self._opponent: Opponent | None = None
         if self.config.opponent == "random":
-            self._opponent = Rule(partial(at_random, team=self._fixed), self.world)
+            self._opponent = RuleOpponent(partial(act_at_random, team=self._fixed), self.world)
         elif self.config.opponent == "scripted" and self.scenario.scripted is not None:
             self._opponent = self.scenario.scripted(self.world)
 
-    def seat_opponent(
+    def load_opponent(
         self, settings: MpeConfig, fingerprint: str, load: Callable[[EnvInfo], Player]
     ) -> None:
-        """See `SeatsOpponent`."""
+        """Let a trained policy play the team that does not learn.
+
+        Raises:
+            UserError: if it was trained on another task, or for other agents.
+        """
         mine, theirs, fixed = self.config.scenario, settings.scenario, self._fixed
         if theirs != mine:
             raise UserError(f"It was trained on scenario={theirs}, and here it is {mine}.")
@@ -103,7 +108,7 @@ class Mpe:
                 f"It was trained with continuous_actions={kinds[0]}, and here it is {kinds[1]}: "
                 f"its actions mean nothing here."
             )
-        view = View(settings, self.scenario, self.world.sight, self.batch_size, self.device)
+        view = View(settings, self.scenario, self.world)
         names = [agent.name for agent in self.scenario.agents[fixed]]
         if not set(names) <= set(view.info.agent_names):
             raise UserError(
@@ -111,41 +116,41 @@ class Mpe:
                 f"{', '.join(names)}."
             )
         player, path = load(view.info), self.opponent_path
-        self._opponent = Trained(player, self.world, view, fixed, path, fingerprint)
+        self._opponent = TrainedOpponent(player, self.world, view, fixed, path, fingerprint)
 
     def reset(self) -> EnvStep:
-        """See `BatchedEnv`."""
+        """Start a new episode in every world."""
         if self.opponent_path and self._opponent is None:
-            raise RuntimeError("the opponent is not seated: build.build_env does that.")
+            raise RuntimeError("the opponent is not loaded: build.build_env does that.")
         self._t = 0
         self._returns.zero_()
         self._events.zero_()
         self.world.reset(self.generator)
-        return self.look()
+        return self.observe()
 
     def step(self, actions: Tensor) -> EnvStep:
-        """See `BatchedEnv`."""
+        """Play one step; the opponent acts for the team that does not learn."""
         if self._t == self.config.max_cycles:
             return self._end(self._last, self._view.no_reward, self._last.metrics)
         self._t += 1
         ends = self._t == self.config.max_cycles
-        self.world.advance(self._everyones(actions))
+        self.world.advance(self._all_actions(actions))
         rewards, events = self.world.rewards()
         if ends and self.config.legacy_drop_last:
             return self._end(self._last, self._view.no_reward, self._metrics())
         self._returns.add_(rewards)
         if events is not None:
             self._events.add_(events)
-        step = self._show(self._paid(rewards).t().float())
+        step = self._show(self._learner_rewards(rewards).t().float())
         return self._end(step, step.reward, self._metrics()) if ends else step
 
-    def look(self) -> EnvStep:
-        """What is to be seen now; for those who have changed `world` from outside."""
+    def observe(self) -> EnvStep:
+        """The observations of the present state, for callers that have changed `world`."""
         return self._show()
 
-    def _everyones(self, actions: Tensor) -> Tensor:
-        """The learners' actions with those of the fixed team, as worlds take them."""
-        own = self.world.actions.by_agent(actions)
+    def _all_actions(self, actions: Tensor) -> Tensor:
+        """The learners' actions with those of the fixed team, in the order of the world."""
+        own = self.world.actions.from_env(actions)
         if self._opponent is None:
             return own
         before = self._actions if self._t > 1 else None
@@ -153,15 +158,15 @@ class Mpe:
         self._actions[self._learners] = own
         return self._actions
 
-    def _paid(self, rewards: Tensor) -> Tensor:
-        """What the learners are paid [N, B], of everyone's rewards [all agents, B]."""
+    def _learner_rewards(self, rewards: Tensor) -> Tensor:
+        """The learners' rewards [N, B], from those of all agents [all agents, B]."""
         if self.config.protocol != "two_team":
             return rewards[self._learners]
         teams = [rewards[self.scenario.team(name)] for name in self.scenario.teams]  # [n, B] each
         return torch.cat([team.mean(dim=0).expand_as(team) for team in teams])
 
     def _show(self, reward: Tensor | None = None) -> EnvStep:
-        self._last = self._view.look(self.world.table, reward)
+        self._last = self._view.observe(self.world.table, reward)
         return self._last
 
     def _end(self, step: EnvStep, reward: Tensor, metrics: dict[str, Tensor]) -> EnvStep:
@@ -173,7 +178,7 @@ class Mpe:
         return self._last
 
     def _metrics(self) -> dict[str, Tensor]:
-        """What the episodes came to."""
+        """Metrics of the episodes that have just ended."""
         scenario, metrics = self.scenario, {}
         if len(scenario.teams) > 1:
             for team in scenario.teams:
@@ -183,7 +188,7 @@ class Mpe:
         return {name: value.to(torch.float32, copy=True) for name, value in metrics.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The random stream, what else decides the worlds' episodes, the opponent's memory."""
+        """The random stream, what else decides later episodes, and the opponent's memory."""
         state = {"generator": generator_state(self.generator), **self.world.state_dict()}
         if self._opponent is not None:
             state["opponent"] = self._opponent.state_dict()
@@ -200,10 +205,10 @@ class Mpe:
         if self._opponent is not None:
             self._opponent.load_state_dict(state.get("opponent", {}))
 
-    def scene(self, copy: int) -> Scene:
-        """See `Drawable`."""
-        return scene_of(self.world, copy)
+    def scene(self, b: int) -> Scene:
+        """The scene of world number `b`."""
+        return scene_of(self.scenario, self.world, b)
 
     def close(self) -> None:
-        """See `BatchedEnv`."""
+        """End the worker processes of `backend: pettingzoo`, if there are any."""
         self.world.close()

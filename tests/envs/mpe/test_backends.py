@@ -14,8 +14,8 @@ from tests.envs.mpe.worlds import CPU, random_actions
 from tests.runs import differences, final_state, rows, tiny, train
 
 from config.load import load_recorded
-from envs._check_report import report
 from envs.base import EnvStep
+from envs.checker.report import report
 from envs.mpe import _mpe2
 from envs.mpe._scenario import SCENARIOS
 from envs.mpe.mpe import Mpe, MpeConfig
@@ -60,7 +60,7 @@ def begin(reference: Mpe, native: Mpe) -> tuple[EnvStep, EnvStep]:
     native.world.table[:n_rows] = reference.world.table[:n_rows]
     native.world.measure()
     native.load_state_dict(reference.state_dict())
-    return shown, native.look()
+    return shown, native.observe()
 
 
 def assert_same(theirs: EnvStep, ours: EnvStep) -> None:
@@ -105,7 +105,7 @@ def test_observations_and_rewards_are_those_of_mpe2() -> None:
     seen = world._env._live["obs"]
     assert torch.equal(shown.obs, seen)
     world.position.zero_()
-    assert torch.equal(reference.look().obs, seen)
+    assert torch.equal(reference.observe().obs, seen)
     paid = reference.step(torch.zeros(2, 4, dtype=torch.int64)).reward
     assert torch.equal(paid, world._env._live["reward"])
 

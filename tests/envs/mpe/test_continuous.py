@@ -80,7 +80,7 @@ def test_whole_actions_do_what_discrete_ones_do(scenario: str) -> None:
     luck, everyone = torch.Generator().manual_seed(2), slice(0, discrete.info.n_agents)
     for _ in range(25):
         actions = random_actions(discrete, luck)
-        coded = continuous.world.actions.of_numbered(actions.t(), everyone).permute(2, 0, 1)
+        coded = continuous.world.actions.from_discrete(actions.t(), everyone).permute(2, 0, 1)
         expected, found = discrete.step(actions), continuous.step(coded)
         torch.testing.assert_close(found.obs, expected.obs, atol=1e-5, rtol=0)
         torch.testing.assert_close(found.reward, expected.reward, atol=1e-5, rtol=0)
@@ -103,7 +103,7 @@ def test_rules_make_the_same_moves(scenario: str) -> None:
         assert continuous._opponent is not None
         moves = discrete._opponent.act(last, discrete.generator)
         acts = continuous._opponent.act(last, continuous.generator)  # [n, A, B]
-        assert torch.equal(acts, continuous.world.actions.of_numbered(moves, fixed))
+        assert torch.equal(acts, continuous.world.actions.from_discrete(moves, fixed))
         last = torch.zeros(0)
 
 
@@ -138,7 +138,7 @@ def test_a_trained_opponent_has_the_numbers_of_its_own_training() -> None:
     env = Mpe(MpeConfig("world_comm", **settings), 2, CPU, 1, "test")
     alone = {"protocol": "team_vs_fixed", "opponent": "random", "learners": "good"}
     players = []
-    env.seat_opponent(
+    env.load_opponent(
         MpeConfig("world_comm", **alone, **ON),
         "",
         lambda i: players.append(Recorder(i)) or players[0],
@@ -162,4 +162,4 @@ def test_an_opponent_with_the_other_kind_of_actions_is_refused(here: bool) -> No
     env = Mpe(MpeConfig("tag", **settings, continuous_actions=here), 1, CPU, 1, "test")
     told = f"trained with continuous_actions={str(not here).lower()}, and here it is "
     with pytest.raises(UserError, match=told + str(here).lower()):
-        env.seat_opponent(MpeConfig("tag", continuous_actions=not here), "", lambda _: None)
+        env.load_opponent(MpeConfig("tag", continuous_actions=not here), "", lambda _: None)

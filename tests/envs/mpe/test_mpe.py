@@ -4,8 +4,8 @@ import pytest
 import torch
 from tests.envs.mpe.worlds import DOWN, LEFT, RIGHT, STAY, UP, build, episode, play, put
 
-from envs._check_budget import Budget
-from envs._check_report import report
+from envs.checker.budget import Budget
+from envs.checker.report import report
 from envs.mpe._scenario import SCENARIOS
 from envs.mpe.mpe import Mpe, MpeConfig
 from utils.errors import SettingsError
@@ -220,7 +220,7 @@ def test_the_other_side_can_learn() -> None:
     assert (env.info.obs_dim, env.info.state_dim) == (14, 14)
 
 
-def test_an_opponent_that_is_not_seated_is_told() -> None:
+def test_an_opponent_that_is_not_loaded_is_an_error() -> None:
     settings = {"opponent": "path", "opponent_path": "results/x"}
     with pytest.raises(RuntimeError, match=r"build\.build_env"):
         build("tag", protocol="team_vs_fixed", **settings)
@@ -257,7 +257,7 @@ FIXED = {"scenario": "push", "protocol": "team_vs_fixed"}
         (FIXED, "without a player"),
         (
             {**FIXED, "opponent": "scripted", "learners": "adversaries"},
-            "no rule to play this side of push by. Write opponent=random or opponent=path.",
+            "no rule that plays this side of push. Write opponent=random or opponent=path.",
         ),
         ({"scenario": "push", "learners": "good"}, "'good' has no use: under all_common"),
         (
@@ -266,9 +266,9 @@ FIXED = {"scenario": "push", "protocol": "team_vs_fixed"}
         ),
         (
             {"scenario": "tag", "protocol": "two_team", "opponent": "scripted"},
-            "'scripted' has nobody to play: under two_team every agent learns.",
+            "'scripted' has no team to play: under two_team every agent learns.",
         ),
-        ({"scenario": "tag", "opponent": "random"}, "'random' has nobody to play"),
+        ({"scenario": "tag", "opponent": "random"}, "'random' has no team to play"),
         ({"scenario": "tag", "local_ratio": 0.3}, "rewards of tag are not mixed"),
         ({"scenario": "spread", "local_ratio": 1.5}, "must lie between 0 and 1"),
         ({"max_cycles": 0}, "0 must be at least 1"),

@@ -66,7 +66,7 @@ def test_sizes_of_a_team_against_a_fixed_one() -> None:
 
 def test_words_are_heard_one_step_late() -> None:
     env = build("reference")
-    first = env.look()
+    first = env.observe()
     assert not first.obs[:, :, 11:].any()
     step = play(env, 5 * 3 + LEFT, 5 * 9)
     assert step.obs[0, 1, 11:].tolist() == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
@@ -86,7 +86,7 @@ def test_words_are_heard_one_step_late() -> None:
 def test_colours_tell_the_goal(scenario: str, marker: int, agent: int, entries: slice) -> None:
     env = build(scenario, batch_size=64)
     scene, position = env.scenario, env.world.position
-    told = env.look().obs[:, agent, entries].argmax(dim=1)
+    told = env.observe().obs[:, agent, entries].argmax(dim=1)
     first = scene.n_agents
     chosen = position[:, first : first + len(scene.landmarks)].gather(1, told.expand(2, 1, -1))
     assert torch.equal(chosen[:, 0], position[:, scene.marker(marker)])
@@ -107,7 +107,7 @@ def test_forests_hide() -> None:
     inside, outside = (0.1, 0.0), (-0.6, 0.0)
     agents = [inside, (0.0, 0.2), (2.0, 0.0), (2.0, 2.0), (0.0, -0.2), outside]
     put(env, *agents, (9.0, 9.0), (9.5, 9.0), (9.0, 9.5), (0.0, 0.0), (5.0, 5.0))
-    obs = env.look().obs[0]
+    obs = env.observe().obs[0]
     others = {i: obs[i, 14:24].view(5, 2).any(dim=1).tolist() for i in range(6)}
     assert others == {
         0: [True] * 5,  # the leader sees everyone

@@ -12,12 +12,12 @@ def test_agents_and_landmarks_are_where_they_are() -> None:
     env = build("spread")
     put(env, (0.1, 0.2), (0.3, 0.4), (0.5, 0.6), (-0.1, -0.2), (-0.3, -0.4), (-0.5, -0.6))
     scene = env.scene(1)
-    assert [figure.name for figure in scene.figures] == ["agent_0", "agent_1", "agent_2"]
-    at = [one.at for one in (*scene.figures, *scene.things)]
+    assert [agent.name for agent in scene.agents] == ["agent_0", "agent_1", "agent_2"]
+    at = [one.at for one in (*scene.agents, *scene.shapes)]
     for place, (x, y) in zip(at, ((0.1, 0.2), (0.3, 0.4), (0.5, 0.6), (-0.1, -0.2)), strict=False):
         assert place == pytest.approx((x, y))
-    assert [figure.colour for figure in scene.figures] == list(AGENT_COLOURS)
-    assert {thing.kind for thing in scene.things} == {"landmark"}
+    assert [agent.colour for agent in scene.agents] == list(AGENT_COLOURS)
+    assert {shape.kind for shape in scene.shapes} == {"landmark"}
 
 
 def test_a_scene_is_of_one_copy() -> None:
@@ -27,12 +27,12 @@ def test_a_scene_is_of_one_copy() -> None:
 
 def test_who_cannot_move_has_no_place_and_its_words_are_seen() -> None:
     env = build("speaker_listener")
-    speaker, listener = env.scene(0).figures
+    speaker, listener = env.scene(0).agents
     assert speaker.at is None
     assert listener.at is not None
     assert speaker.says is None  # before the first step
     play(env, 2, STAY)
-    speaker, listener = env.scene(0).figures
+    speaker, listener = env.scene(0).agents
     assert (speaker.says, listener.says) == (2, None)
 
 
@@ -40,17 +40,17 @@ def test_of_symbols_with_strengths_the_loudest_is_shown() -> None:
     env = build("crypto", batch_size=1, continuous_actions=True)
     strengths = torch.tensor([[[0.1, 0.4, 0.2, 0.0], [0.0, 0.0, 0.0, 1.0], [0.0] * 4]])
     env.step(strengths)
-    assert [figure.says for figure in env.scene(0).figures] == [1, 3, None]
+    assert [agent.says for agent in env.scene(0).agents] == [1, 3, None]
 
 
 def test_landmarks_have_the_colours_that_agents_are_told_and_the_goal_has_its_owners() -> None:
     scene = build("speaker_listener").scene(0)
-    landmarks = [thing for thing in scene.things if thing.kind == "landmark"]
+    landmarks = [shape for shape in scene.shapes if shape.kind == "landmark"]
     wanted = [tuple(round(255 * part) for part in colour) for colour in COLOURS]
-    assert [thing.colour for thing in landmarks] == wanted
-    (goal,) = (thing for thing in scene.things if thing.kind == "goal")
-    assert goal.at in [thing.at for thing in landmarks]
-    assert goal.colour == scene.figures[1].colour
+    assert [shape.colour for shape in landmarks] == wanted
+    (goal,) = (shape for shape in scene.shapes if shape.kind == "goal")
+    assert goal.at in [shape.at for shape in landmarks]
+    assert goal.colour == scene.agents[1].colour
 
 
 def test_two_goals_in_one_place_are_two_rings() -> None:
@@ -58,8 +58,8 @@ def test_two_goals_in_one_place_are_two_rings() -> None:
     same = 0
     for copy in range(40):
         scene = env.scene(copy)
-        goals = [thing for thing in scene.things if thing.kind == "goal"]
-        assert [goal.colour for goal in goals] == [scene.figures[i].colour for i in (1, 0)]
+        goals = [shape for shape in scene.shapes if shape.kind == "goal"]
+        assert [goal.colour for goal in goals] == [scene.agents[i].colour for i in (1, 0)]
         if goals[0].at == goals[1].at:
             same += 1
             assert goals[0].radius < goals[1].radius
@@ -68,16 +68,16 @@ def test_two_goals_in_one_place_are_two_rings() -> None:
 
 def test_a_goal_of_several_agents_is_nobodys_colour() -> None:
     scene = build("adversary").scene(0)
-    (goal,) = (thing for thing in scene.things if thing.kind == "goal")
+    (goal,) = (shape for shape in scene.shapes if shape.kind == "goal")
     assert goal.colour == KIND_COLOURS["goal"]
-    assert [figure.colour for figure in scene.figures] == [
+    assert [agent.colour for agent in scene.agents] == [
         TEAM_COLOURS[team] for team in ("adversaries", "good", "good")
     ]
-    assert [figure.group for figure in scene.figures] == ["adversaries", "good", "good"]
+    assert [agent.group for agent in scene.agents] == ["adversaries", "good", "good"]
 
 
 def test_world_comm_has_all_kinds_large_ones_below() -> None:
-    kinds = [thing.kind for thing in build("world_comm").scene(0).things]
+    kinds = [shape.kind for shape in build("world_comm").scene(0).shapes]
     assert kinds == ["forest", "forest", "obstacle", "food", "food"]
 
 
@@ -86,8 +86,8 @@ def test_crypto_tells_message_and_key_and_nothing_of_places() -> None:
     captions = set()
     for copy in range(20):
         scene = env.scene(copy)
-        assert scene.things == ()
-        assert all(figure.at is None for figure in scene.figures)
+        assert scene.shapes == ()
+        assert all(agent.at is None for agent in scene.agents)
         message, key = ("AB"[int(env.world.signal(name)[1, copy])] for name in ("message", "key"))
         assert scene.caption == f"message {message}, key {key}"
         captions.add(scene.caption)

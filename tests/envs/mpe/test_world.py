@@ -17,8 +17,8 @@ from tests.envs.mpe.worlds import (
     random_actions,
 )
 
-from envs.mpe._scenario import SCENARIOS, out_of_bounds
-from envs.mpe._world import World
+from envs.mpe._scenario import SCENARIOS
+from envs.mpe._world import World, out_of_bounds
 from envs.mpe.mpe import Mpe, MpeConfig
 
 

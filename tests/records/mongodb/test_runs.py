@@ -228,7 +228,7 @@ def test_the_password_is_seen_nowhere(by: str, guarded: StandIn, tmp_path: Path)
 def test_keys_that_mongodb_refuses_are_no_reason_to_refuse_a_run(
     server: Server, database: Database[Any], tmp_path: Path
 ) -> None:
-    world = "task: 'tests.envs.fake_worlds:Island', n_workers: 0, action_masks: true"
+    world = "task: 'tests.envs.fake_envs:Island', n_workers: 0, action_masks: true"
     env_args = f"env_args={{{world}, kwargs: {{$odd: 1}}}}"
     settings = [*TINY, env_args, f"results_dir={tmp_path}", f"mongo_db={server.database}"]
     flags = ["--config=vdn", "--env-config=pettingzoo", f"--mongo={server.url}"]

@@ -14,10 +14,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from envs.mpe._opponents import Rule, guard
-from envs.mpe._scenario import ADVERSARIES, GOOD, SCENARIOS, Agent, Landmark, Scenario
-from envs.mpe._sight import Rows, Sight
+from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
+from envs.mpe._observation_layout import ObservationLayout, Rows
+from envs.mpe._opponents import RuleOpponent, guard
+from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World
 
 GOAL = 5  # marker
@@ -25,7 +27,7 @@ GOAL = 5  # marker
 
 @SCENARIOS.register("adversary")
 class Adversary(Scenario):
-    """See the module's text."""
+    """The adversary scenario."""
 
     agents = (
         Agent("adversary_0", ADVERSARIES, 0.15, collides=False),
@@ -39,27 +41,27 @@ class Adversary(Scenario):
         "final_distance_adversary": "distance of the adversary to the goal at the end",
     }
     learners = GOOD
-    scripted = staticmethod(partial(Rule, guard))
+    scripted = staticmethod(partial(RuleOpponent, guard))
 
-    def observation(self, i: int, see: Sight) -> list[Rows]:
-        """See the module's text."""
-        goal = [] if i == 0 else [see.relative(GOAL, i)]
-        landmarks = [see.relative(self.landmark(k), i) for k in range(2)]
-        return [*goal, *landmarks, *(see.relative(j, i) for j in self.others(i))]
+    @override
+    def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
+        goal = [] if i == 0 else [layout.relative(GOAL, i)]
+        landmarks = [layout.relative(self.landmark(k), i) for k in range(2)]
+        return [*goal, *landmarks, *(layout.relative(j, i) for j in self.others(i))]
 
     def draw(self, world: World, generator: torch.Generator) -> None:
         """One of the landmarks is the goal."""
         size = (world.batch_size,)
         world.place_marker(0, torch.randint(2, size, generator=generator, device=world.device))
 
+    @override
     def rewards(self, world: World) -> tuple[Tensor, None]:
-        """See the module's text."""
         adversary, first, second = world.distance("goal")  # [B] each
         good = adversary - torch.minimum(first, second)
         return torch.stack((-adversary, good, good)), None
 
+    @override
     def final(self, world: World) -> dict[str, Tensor]:
-        """See `Scenario`."""
         adversary, first, second = world.distance("goal")
         closer = torch.minimum(first, second)
         return {"final_distance": closer, "final_distance_adversary": adversary}

@@ -1,6 +1,6 @@
-"""Crypto: alice tells bob a bit, encrypted with a key that eve, who listens, does not have.
+"""Crypto: alice sends bob a bit, encrypted with a key that eve, who receives it too, lacks.
 
-Source: `simple_crypto_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Nobody moves. The message and
+Source: `simple_crypto_v3` of mpe2 (Lowe et al., arXiv 1706.02275). No agent moves. The message and
 the key are each one of the first two of four symbols, drawn at reset and kept for the episode. All
 three speak at every step; what eve and bob say is their guess. With continuous actions
 a guess is a vector of strengths; it names the loudest symbol.
@@ -17,10 +17,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
+from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
+from envs.mpe._observation_layout import ObservationLayout, Rows
 from envs.mpe._opponents import MajorityDecoder
-from envs.mpe._scenario import ADVERSARIES, GOOD, SCENARIOS, Agent, Landmark, Scenario
-from envs.mpe._sight import Rows, Sight
+from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World
 
 EVE, BOB, ALICE = 0, 1, 2
@@ -29,7 +31,7 @@ N_MESSAGES = 2
 
 @SCENARIOS.register("crypto")
 class Crypto(Scenario):
-    """See the module's text."""
+    """The crypto scenario."""
 
     agents = tuple(
         Agent(name, team, accel=0.0, collides=False, n_symbols=4)
@@ -46,12 +48,12 @@ class Crypto(Scenario):
         partial(MajorityDecoder, speaker=ALICE, secret="message", n_secrets=N_MESSAGES)
     )
 
-    def observation(self, i: int, see: Sight) -> list[Rows]:
-        """See the module's text."""
+    @override
+    def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
         if i == ALICE:
-            return [see.signal("message"), see.signal("key")]
-        heard = see.symbol(ALICE)
-        return [see.signal("key"), heard] if i == BOB else [heard]
+            return [layout.signal("message"), layout.signal("key")]
+        received = layout.symbol(ALICE)
+        return [layout.signal("key"), received] if i == BOB else [received]
 
     def draw(self, world: World, generator: torch.Generator) -> None:
         """A message and a key."""
@@ -60,8 +62,8 @@ class Crypto(Scenario):
         world.signal("message").scatter_(0, drawn[0], 1.0)
         world.signal("key").scatter_(0, drawn[1], 1.0)
 
+    @override
     def rewards(self, world: World) -> tuple[Tensor, Tensor]:
-        """See the module's text."""
         guesses = world.symbols[:8].view(2, 4, -1)  # of eve and bob
         if world.actions.is_continuous:
             return _rewards_of_strengths(guesses, world.signal("message"))
@@ -70,9 +72,9 @@ class Crypto(Scenario):
         good = (bob - eve) * 2
         return torch.stack((eve * 2 - 2, good, good)), correct
 
-    def caption(self, world: World, copy: int) -> str:
+    def caption(self, world: World, b: int) -> str:
         """Message and key, as letters."""
-        drawn = (world.signal(name)[:, copy].argmax() for name in ("message", "key"))
+        drawn = (world.signal(name)[:, b].argmax() for name in ("message", "key"))
         message, key = (chr(ord("A") + int(k)) for k in drawn)
         return f"message {message}, key {key}"
 

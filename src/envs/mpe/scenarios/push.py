@@ -4,11 +4,11 @@ Source: `simple_push_v3` of mpe2 (Lowe et al., arXiv 1706.02275). Two landmarks,
 goal. There is nothing to push but each other.
 
 * observation of the adversary (8): velocity 2, landmarks 4, agent 2
-* observation of the agent (19): velocity 2, goal 2, own colour 3, landmarks 4, colours 6, other 2
+* observation of the agent (19): velocity 2, goal 2, its colour 3, landmarks 4, colours 6, other 2
 * reward of the agent: -distance(agent, goal)
 * reward of the adversary: distance(agent, goal) - distance(adversary, goal)
 
-The agent's own colour tells the goal's number.
+The agent's colour encodes the number of the goal.
 """
 
 from functools import partial
@@ -16,10 +16,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from envs.mpe._opponents import Rule, guard
-from envs.mpe._scenario import ADVERSARIES, GOOD, SCENARIOS, Agent, Landmark, Scenario
-from envs.mpe._sight import Rows, Sight
+from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
+from envs.mpe._observation_layout import ObservationLayout, Rows
+from envs.mpe._opponents import RuleOpponent, guard
+from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World
 
 GOAL = 4  # marker
@@ -29,7 +31,7 @@ OWN_COLOURS = ((0.25, 0.75, 0.25), (0.25, 0.25, 0.75))  # of the agent, by goal
 
 @SCENARIOS.register("push")
 class Push(Scenario):
-    """See the module's text."""
+    """The push scenario."""
 
     agents = (Agent("adversary_0", ADVERSARIES), Agent("agent_0", GOOD))
     landmarks = tuple(Landmark(colour=colour) for colour in COLOURS)
@@ -41,16 +43,16 @@ class Push(Scenario):
         "final_distance_adversary": "distance of the adversary to that goal at the end",
     }
     learners = GOOD
-    scripted = staticmethod(partial(Rule, guard))
+    scripted = staticmethod(partial(RuleOpponent, guard))
 
-    def observation(self, i: int, see: Sight) -> list[Rows]:
-        """See the module's text."""
-        landmarks = [see.relative(self.landmark(k), i) for k in range(2)]
-        other = see.relative(1 - i, i)
+    @override
+    def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
+        landmarks = [layout.relative(self.landmark(k), i) for k in range(2)]
+        other = layout.relative(1 - i, i)
         if self.agents[i].team == ADVERSARIES:
-            return [see.velocity(i), *landmarks, other]
-        colours = [see.signal("own_colour"), *landmarks, see.signal("colours")]
-        return [see.velocity(i), see.relative(GOAL, i), *colours, other]
+            return [layout.velocity(i), *landmarks, other]
+        colours = [layout.signal("own_colour"), *landmarks, layout.signal("colours")]
+        return [layout.velocity(i), layout.relative(GOAL, i), *colours, other]
 
     def draw(self, world: World, generator: torch.Generator) -> None:
         """One of the landmarks is the goal."""
@@ -62,12 +64,12 @@ class Push(Scenario):
         colours = world.constant(COLOURS)
         world.signal("colours").copy_(colours.flatten().unsqueeze(1))
 
+    @override
     def rewards(self, world: World) -> tuple[Tensor, None]:
-        """See the module's text."""
         adversary, agent = world.distance("goal")  # [B] each
         return torch.stack((agent - adversary, -agent)), None
 
+    @override
     def final(self, world: World) -> dict[str, Tensor]:
-        """See `Scenario`."""
         adversary, agent = world.distance("goal")
         return {"final_distance": agent, "final_distance_adversary": adversary}

@@ -11,9 +11,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from envs.mpe._scenario import SCENARIOS, Agent, Landmark, Scenario
-from envs.mpe._sight import Rows, Sight
+from envs.mpe._entities import Agent, Landmark
+from envs.mpe._observation_layout import ObservationLayout, Rows
+from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World
 
 GOALS = (5, 6)  # markers: the goal that agent 0 knows, the goal that agent 1 knows
@@ -22,7 +24,7 @@ COLOURS = ((0.75, 0.25, 0.25), (0.25, 0.75, 0.25), (0.25, 0.25, 0.75))  # of the
 
 @SCENARIOS.register("reference")
 class Reference(Scenario):
-    """See the module's text."""
+    """The reference scenario."""
 
     agents = tuple(Agent(f"agent_{i}", collides=False, n_symbols=10) for i in range(2))
     landmarks = tuple(Landmark(colour=colour) for colour in COLOURS)
@@ -32,13 +34,13 @@ class Reference(Scenario):
     results: ClassVar = {"final_distance": "mean distance of an agent to its goal at the end"}
     has_local_ratio = True
 
-    def observation(self, i: int, see: Sight) -> list[Rows]:
-        """See the module's text."""
+    @override
+    def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
         return [
-            see.velocity(i),
-            *(see.relative(self.landmark(k), i) for k in range(3)),
-            see.signal("colour", range(3 * i, 3 * i + 3)),
-            see.symbol(1 - i),
+            layout.velocity(i),
+            *(layout.relative(self.landmark(k), i) for k in range(3)),
+            layout.signal("colour", range(3 * i, 3 * i + 3)),
+            layout.symbol(1 - i),
         ]
 
     def draw(self, world: World, generator: torch.Generator) -> None:
@@ -50,13 +52,13 @@ class Reference(Scenario):
         colours = world.constant(COLOURS)
         world.signal("colour").copy_(colours[known].transpose(1, 2).flatten(0, 1))
 
+    @override
     def rewards(self, world: World) -> tuple[Tensor, None]:
-        """See the module's text."""
         distance = world.distance("goal")  # [2, B]
         mixed = distance * -self.local_ratio
         mixed.sub_(distance.mean(dim=0), alpha=1 - self.local_ratio)
         return mixed, None
 
+    @override
     def final(self, world: World) -> dict[str, Tensor]:
-        """See `Scenario`."""
         return {"final_distance": world.distance("goal").mean(dim=0)}

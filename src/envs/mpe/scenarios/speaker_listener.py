@@ -11,9 +11,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from envs.mpe._scenario import SCENARIOS, Agent, Landmark, Scenario
-from envs.mpe._sight import Rows, Sight
+from envs.mpe._entities import Agent, Landmark
+from envs.mpe._observation_layout import ObservationLayout, Rows
+from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World
 
 SPEAKER, LISTENER, GOAL = 0, 1, 5
@@ -22,7 +24,7 @@ COLOURS = ((0.65, 0.15, 0.15), (0.15, 0.65, 0.15), (0.15, 0.15, 0.65))  # of the
 
 @SCENARIOS.register("speaker_listener")
 class SpeakerListener(Scenario):
-    """See the module's text."""
+    """The speaker-listener scenario."""
 
     agents = (
         Agent("speaker_0", radius=0.075, accel=0.0, collides=False, n_symbols=3),
@@ -34,12 +36,12 @@ class SpeakerListener(Scenario):
     pairs: ClassVar = {"goal": [(LISTENER, GOAL)]}
     results: ClassVar = {"final_distance": "distance of the listener to the goal at the end"}
 
-    def observation(self, i: int, see: Sight) -> list[Rows]:
-        """See the module's text."""
+    @override
+    def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
         if i == SPEAKER:
-            return [see.signal("colour")]
-        landmarks = [see.relative(self.landmark(k), i) for k in range(3)]
-        return [see.velocity(i), *landmarks, see.symbol(SPEAKER)]
+            return [layout.signal("colour")]
+        landmarks = [layout.relative(self.landmark(k), i) for k in range(3)]
+        return [layout.velocity(i), *landmarks, layout.symbol(SPEAKER)]
 
     def draw(self, world: World, generator: torch.Generator) -> None:
         """One of the landmarks is the goal."""
@@ -49,11 +51,11 @@ class SpeakerListener(Scenario):
         colours = world.constant(COLOURS)
         world.signal("colour").copy_(colours[goal].t())
 
+    @override
     def rewards(self, world: World) -> tuple[Tensor, None]:
-        """See the module's text."""
         distance = world.distance("goal")  # [1, B]
         return -(distance * distance).expand(2, -1), None
 
+    @override
     def final(self, world: World) -> dict[str, Tensor]:
-        """See `Scenario`."""
         return {"final_distance": world.distance("goal")[0]}

@@ -11,9 +11,11 @@ what the others would have said is part of the observation, always zero.
 from typing import ClassVar
 
 from torch import Tensor
+from typing_extensions import override
 
-from envs.mpe._scenario import SCENARIOS, Agent, Landmark, Scenario
-from envs.mpe._sight import Rows, Sight
+from envs.mpe._entities import Agent, Landmark
+from envs.mpe._observation_layout import ObservationLayout, Rows
+from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World
 
 N = 3
@@ -22,7 +24,7 @@ COVERED = 0.1  # a landmark with an agent closer than this is covered
 
 @SCENARIOS.register("spread")
 class Spread(Scenario):
-    """See the module's text."""
+    """The spread scenario."""
 
     agents = tuple(Agent(f"agent_{i}", radius=0.15) for i in range(N))
     landmarks = (Landmark(),) * N
@@ -38,22 +40,28 @@ class Spread(Scenario):
     }
     has_local_ratio = True
 
-    def observation(self, i: int, see: Sight) -> list[Rows]:
-        """See the module's text."""
-        landmarks = [see.relative(self.landmark(k), i) for k in range(N)]
-        others = [see.relative(j, i) for j in self.others(i)]
-        return [see.velocity(i), see.position(i), *landmarks, *others, see.signal("silence")]
+    @override
+    def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
+        landmarks = [layout.relative(self.landmark(k), i) for k in range(N)]
+        others = [layout.relative(j, i) for j in self.others(i)]
+        return [
+            layout.velocity(i),
+            layout.position(i),
+            *landmarks,
+            *others,
+            layout.signal("silence"),
+        ]
 
+    @override
     def rewards(self, world: World) -> tuple[Tensor, Tensor]:
-        """See the module's text."""
         touch = world.touches("touch").to(world.dtype)  # [3, B]: 0-1, 0-2, 1-2
         total = touch.sum(dim=0, keepdim=True)  # [1, B]
         bumps = total - touch.flip(0)  # [N, B]: agent 0 is not in the last pair, and so on
         team = self._nearest(world).sum(dim=0) * (1 - self.local_ratio)
         return bumps.mul_(-self.local_ratio).sub_(team), total
 
+    @override
     def final(self, world: World) -> dict[str, Tensor]:
-        """See `Scenario`."""
         nearest = self._nearest(world)
         covered = (nearest < COVERED).sum(dim=0).to(world.dtype)
         return {"final_distance": nearest.mean(dim=0), "final_covered": covered}

@@ -13,26 +13,20 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from envs.mpe._opponents import Rule, flee
-from envs.mpe._scenario import (
-    ADVERSARIES,
-    GOOD,
-    SCENARIOS,
-    Agent,
-    Landmark,
-    Scenario,
-    out_of_bounds,
-)
-from envs.mpe._sight import Rows, Sight
-from envs.mpe._world import World
+from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
+from envs.mpe._observation_layout import ObservationLayout, Rows
+from envs.mpe._opponents import RuleOpponent, flee
+from envs.mpe._scenario import SCENARIOS, Scenario
+from envs.mpe._world import World, out_of_bounds
 
 PREDATORS, PREY = (0, 1, 2), 3
 
 
 @SCENARIOS.register("tag")
 class Tag(Scenario):
-    """See the module's text."""
+    """The tag scenario."""
 
     agents = (
         *(Agent(f"adversary_{i}", ADVERSARIES, 0.075, 3.0, 1.0) for i in PREDATORS),
@@ -42,17 +36,17 @@ class Tag(Scenario):
     pairs: ClassVar = {"catch": [(i, PREY) for i in PREDATORS]}
     events: ClassVar = {"collisions": "contacts of a predator with the prey, summed over steps"}
     learners = ADVERSARIES
-    scripted = staticmethod(partial(Rule, flee))
+    scripted = staticmethod(partial(RuleOpponent, flee))
 
-    def observation(self, i: int, see: Sight) -> list[Rows]:
-        """See the module's text."""
-        obstacles = [see.relative(self.landmark(k), i) for k in range(2)]
-        others = [see.relative(j, i) for j in self.others(i)]
-        prey = [] if i == PREY else [see.velocity(PREY)]
-        return [see.velocity(i), see.position(i), *obstacles, *others, *prey]
+    @override
+    def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
+        obstacles = [layout.relative(self.landmark(k), i) for k in range(2)]
+        others = [layout.relative(j, i) for j in self.others(i)]
+        prey = [] if i == PREY else [layout.velocity(PREY)]
+        return [layout.velocity(i), layout.position(i), *obstacles, *others, *prey]
 
+    @override
     def rewards(self, world: World) -> tuple[Tensor, Tensor]:
-        """See the module's text."""
         caught = world.touches("catch").sum(dim=0, keepdim=True, dtype=world.dtype)
         gain = caught * 10  # [1, B]
         loss = -gain - out_of_bounds(world.position[:, PREY])

@@ -1,4 +1,4 @@
-"""World-comm: four predators, one of whom leads by word, hunt two prey among food and forests.
+"""World-comm: four predators, one of which leads by symbols, hunt two prey among food and forests.
 
 Source: `simple_world_comm_v3` of mpe2 (Lowe et al., arXiv 1706.02275). One obstacle, two pieces of
 food, two forests. Another agent is visible if both stand in a common forest, or neither stands in
@@ -19,19 +19,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from envs.mpe._opponents import Rule, flee
-from envs.mpe._scenario import (
-    ADVERSARIES,
-    GOOD,
-    SCENARIOS,
-    Agent,
-    Landmark,
-    Scenario,
-    out_of_bounds,
-)
-from envs.mpe._sight import Rows, Sight
-from envs.mpe._world import World
+from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
+from envs.mpe._observation_layout import ObservationLayout, Rows
+from envs.mpe._opponents import RuleOpponent, flee
+from envs.mpe._scenario import SCENARIOS, Scenario
+from envs.mpe._world import World, out_of_bounds
 
 LEADER, PREDATORS, PREY = 0, (0, 1, 2, 3), (4, 5)
 FOOD, FORESTS = (7, 8), (9, 10)  # entities; 6 is the obstacle
@@ -40,7 +34,7 @@ N, N_PREY, N_PREDATORS = 6, 2, 4
 
 @SCENARIOS.register("world_comm")
 class WorldComm(Scenario):
-    """See the module's text."""
+    """The world-comm scenario."""
 
     agents = (
         Agent("leadadversary_0", ADVERSARIES, 0.075, 3.0, 1.0, n_symbols=4),
@@ -67,24 +61,24 @@ class WorldComm(Scenario):
         "food_touched": "contacts of a prey with food, summed over steps",
     }
     learners = ADVERSARIES
-    scripted = staticmethod(partial(Rule, flee))
+    scripted = staticmethod(partial(RuleOpponent, flee))
 
-    def observation(self, i: int, see: Sight) -> list[Rows]:
-        """See the module's text."""
+    @override
+    def observation(self, i: int, layout: ObservationLayout) -> list[Rows]:
         others, prey = self.others(i), [k for k, j in enumerate(PREY) if j != i]
-        own = [see.velocity(i), see.position(i)]
-        landmarks = [see.relative(self.landmark(k), i) for k in range(5)]
+        own = [layout.velocity(i), layout.position(i)]
+        landmarks = [layout.relative(self.landmark(k), i) for k in range(5)]
         at = [c * N * N + i * N + j for j in others for c in range(2)]
-        positions = see.signal("seen_position", at)
+        positions = layout.signal("seen_position", at)
         at = [c * N * N_PREY + i * N_PREY + k for k in prey for c in range(2)]
-        velocities = see.signal("seen_velocity", at)
-        in_forest = see.signal("in_forest", (2 * i, 2 * i + 1))
+        velocities = layout.signal("seen_velocity", at)
+        in_forest = layout.signal("in_forest", (2 * i, 2 * i + 1))
         if i in PREY:
             return [*own, *landmarks, positions, in_forest, velocities]
-        return [*own, *landmarks, positions, velocities, in_forest, see.symbol(LEADER)]
+        return [*own, *landmarks, positions, velocities, in_forest, layout.symbol(LEADER)]
 
     def sense(self, world: World) -> None:
-        """Who sees whom."""
+        """Which agents observe which."""
         inside = world.touches("forest")  # [N * forests, B]
         world.signal("in_forest").copy_(inside).mul_(2).sub_(1)
         inside = inside.view(N, 2, -1)
@@ -100,8 +94,8 @@ class WorldComm(Scenario):
         seen = world.signal("seen_velocity").view(2, N, N_PREY, -1)
         torch.mul(velocity, sees[:, N_PREDATORS:], out=seen)
 
+    @override
     def rewards(self, world: World) -> tuple[Tensor, Tensor]:
-        """See the module's text."""
         distance = world.distance("catch").view(N_PREDATORS, N_PREY, -1)
         touch = world.touches("catch").view_as(distance).sum(dim=0, dtype=world.dtype)  # [prey, B]
         caught = touch.sum(dim=0)  # [B]
