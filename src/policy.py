@@ -62,7 +62,7 @@ class Policy:
         return self._last_actions
 
     def make_env(self, batch_size: int, stream: str = "policy_env") -> RewardAggregation:
-        """B copies of the run's environment, with a random stream of their own."""
+        """B copies of the run's environment, with a separate random stream."""
         return build_env(self.config, batch_size, stream)
 
     def play(self, env: RewardAggregation) -> Rollout:

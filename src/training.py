@@ -1,4 +1,4 @@
-"""Training a run in its own folder."""
+"""Trains a run in its folder."""
 
 import dataclasses
 from contextlib import ExitStack

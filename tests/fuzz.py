@@ -33,7 +33,7 @@ from utils.registry import REGISTRIES
 
 CPU_SECONDS, WALL_SECONDS = 30, 600  # of one command; a machine may be busy
 MEMORY = 2**31  # bytes that a command may map besides what is mapped already
-COLLECTIONS = 4  # rounds of episodes after which a run that has not trained twice may end
+COLLECTIONS = 4  # rollouts after which a run that has not trained twice may end
 PACKAGES = {"gymma", "lbf", "rware", "smaclite", "vmas"}  # their tasks need optional packages
 QUICK = [env for env in available("envs") if env not in PACKAGES]
 # They write elsewhere, or start threads and processes.

@@ -39,7 +39,7 @@ CASES = {
     "wraparound": ("qmix", ("batch_size_run=3", "test_batch_size_run=3", "test_nepisode=7")),
     # Several checkpoints lie between two rows of metrics and between two gradient steps.
     "between_rows": ("vdn", ("log_interval=64", "test_interval=64", "train_every_episodes=24")),
-    # A batch of 24 takes three rounds of episodes: checkpoints fall within it.
+    # A batch of 24 takes three rollouts: checkpoints fall within it.
     "ppo": ("mappo", ("batch_size=24", "learner_args.critic_lr=2e-3", "use_rnn=True")),
     "agp_pg": ("agp_pg", ("batch_size=16", *AGP)),
     "dicg_ce": ("dicg_ce", ("batch_size=16", "agent_args.aggregator=True", "use_rnn=True")),

@@ -36,7 +36,7 @@ def learning_curves(
         path: file to write; its ending decides the format.
         title: above the axes.
         lines: {label: level}, horizontal reference lines.
-        bottom: lowest value shown; None: whatever there is.
+        bottom: lowest value shown; None: the lowest value of the curves.
         clock: what the curves are drawn against, a key of `CLOCKS`.
 
     Raises:
@@ -93,7 +93,7 @@ def costs(
         key: the metric, such as `test_value_ratio`; small dots are seeds, bars the t-interval.
         path: file to write; its ending decides the format.
         title: above the figure.
-        bottom: lowest value shown; None: whatever there is.
+        bottom: lowest value shown; None: the lowest value of the curves.
 
     Raises:
         UserError: if a run has no checkpoint to count the weights of, or the file cannot be

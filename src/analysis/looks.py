@@ -1,10 +1,9 @@
 """How a method looks in every figure, and what axes are called.
 
 A method's colour and line depend on its name alone, never on the other methods in a figure. The
-colours are those of Okabe and Ito ("Color universal design", 2008), and further ones that are far
-from them and from each other, so that colour-blind readers can tell them apart. Ablations and
-controls of one method share its colour and differ in the line; so do runs of one method under other
-settings.
+colours are those of Okabe and Ito ("Color universal design", 2008) and others that are far from
+them. Colour-blind readers can distinguish them all. Ablations and controls of one method share its
+colour and differ in the line; so do runs of one method under other settings.
 """
 
 import zlib

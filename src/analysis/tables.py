@@ -1,7 +1,7 @@
 """From runs to the rows of a table: one table for each task, one row for each configuration.
 
 A configuration is everything that a run recorded save its seed and what only says how the run was
-recorded. Whatever is left out, and why, is said in a note.
+recorded. A note says which runs are left out, and why.
 """
 
 import json

@@ -92,7 +92,7 @@ def _epsilon(config: EpsilonGreedyConfig, exploration: ExplorationSettings) -> L
 
 @SELECTORS.register("epsilon_greedy", config=EpsilonGreedyConfig)
 class EpsilonGreedy:
-    """Best action, or with probability epsilon a random one, decided for each agent on its own."""
+    """Best action, or with probability epsilon a random one, drawn for each agent independently."""
 
     takes: ClassVar[tuple[type, ...]] = (ActionValues, JointAction)
     unread = staticmethod(_unread)
@@ -109,7 +109,7 @@ class EpsilonGreedy:
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
-        """See `ActionSelector`."""
+        """Actions [B, N]: the best ones, each replaced by a random one with probability epsilon."""
         best = greedy_actions(outputs, avail)  # [B, N]
         if greedy:
             return best
@@ -171,7 +171,7 @@ class PolicySampler:
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
-        """See `ActionSelector`."""
+        """Actions [B, N] sampled from the policies; if `greedy`, their modes."""
         if greedy:
             return self._policy(outputs, avail).mode()
         if not self._schedule.is_zero:

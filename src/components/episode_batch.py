@@ -1,9 +1,9 @@
 """A batch of whole episodes as named tensors.
 
-Time comes second: fields seen *before* an action have T+1 steps (the last is what was seen after
-the last action, for bootstrapping), fields that belong to an action have T. Shorter episodes are
-padded at the end: `valid` is false there, `avail` all true (so that no softmax or maximum sees an
-empty row), everything else zero.
+Time comes second: fields seen *before* an action have T+1 steps (the last is seen after the last
+action, for bootstrapping). Fields that belong to an action have T. Shorter episodes are padded at
+the end: `valid` is false there, `avail` all true (so that no softmax or maximum sees an empty row),
+everything else zero.
 """
 
 from __future__ import annotations

@@ -79,8 +79,8 @@ class ExperienceSettings:
     batch_size_run: int = 8  # episodes collected at once, in lockstep
     batch_size: int = 32  # episodes in a training batch; with buffer=rollout those of an update
     buffer_size: int = 5_000  # episodes kept; only buffer=replay reads this and the next two
-    train_every_episodes: int = 1  # collected episodes between two training rounds
-    updates_per_round: int = 1  # gradient steps in a training round
+    train_every_episodes: int = 1  # collected episodes between two training iterations
+    updates_per_round: int = 1  # gradient steps in a training iteration
 
     def __post_init__(self) -> None:
         refuse(*ExperienceSettings.problems(self))

@@ -94,7 +94,7 @@ def check_combination(config: RunConfig) -> None:
 
 
 def _undeclared(config: RunConfig) -> Iterator[str]:
-    """A component of one's own must say what the checks below ask about."""
+    """A component must declare the facts that the checks below read."""
     for slot, facts in REQUIRED_FACTS.items():
         name = getattr(config, slot)
         cls = REGISTRIES[slot].get(name).cls
@@ -115,7 +115,7 @@ def _agent_fact(agent: str, fact: str) -> bool:
 
 
 def _rewards(config: RunConfig) -> Iterator[str]:
-    """Whoever learns one value of the team needs one reward; rivals need rewards of their own."""
+    """One value of the team needs one reward for the team; rivals need individual rewards."""
     mixer_needs = _mixer_fact(config.mixer, "needs_team_reward")
     learner_needs = LEARNERS.get(config.learner).cls.needs_team_reward
     controller_needs = CONTROLLERS.get(config.controller).cls.needs_team_reward
@@ -124,7 +124,7 @@ def _rewards(config: RunConfig) -> Iterator[str]:
     needed = mixer_needs or learner_needs or controller_needs
     if rivalry and (needed or not individual):
         yield (
-            f"env_args.{rivalry} lets rivals learn, each paid for its own team, but "
+            f"env_args.{rivalry} lets rivals learn, each with the reward of its team, but "
             f"learner={config.learner} mixer={config.mixer} with "
             f"reward_aggregation={config.reward_aggregation} makes one team of them all. Write "
             f"--config=iql with reward_aggregation=individual, or let one team learn alone."

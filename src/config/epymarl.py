@@ -25,7 +25,7 @@ MADDPG = "It belongs to `--config=maddpg`."
 PPO = "It belongs to `ppo_learner`: `ippo`, `mappo`, `ia2c`, `maa2c`."
 QTRAN = "It belongs to `--config=qtran`."
 LABEL = "`name` is the label of the run's folder. Runs of one name and seed are numbered."
-NOT_SHARED = "Separate networks are a setting of the agent, not files of their own."
+NOT_SHARED = "Separate networks are a setting of the agent, not separate files."
 SMAC = "StarCraft II is not supported. For SMAClite, see docs/other_environments.md."
 ONE_RUNNER = "One runner steps `batch_size_run` environments in lockstep; 1 is `episode`."
 CRITICS_ONLY = (
@@ -219,7 +219,7 @@ FILES = {
     },
 }
 
-MPE = "A particle task has a file of its own, as a batched tensor program."
+MPE = "Each particle task has its file; it is a batched tensor program."
 KEYS = {
     "pz-mpe-simple-speaker-listener": Counterpart("--env-config=mpe_speaker_listener", MPE),
     "pz-mpe-simple-spread": Counterpart("--env-config=mpe_spread", MPE),
@@ -231,7 +231,7 @@ KEYS = {
     "pz-mpe-simple-world-comm": Counterpart("--env-config=mpe_world_comm", MPE),
     "pz-": Counterpart(
         "--env-config=pettingzoo with env_args.task=<module>",
-        "PettingZoo has an adapter of its own; the task is a module, such as "
+        "PettingZoo has a separate adapter; the task is a module, such as "
         "`pettingzoo.butterfly.cooperative_pong_v5`.",
     ),
     "vmas-": Counterpart("--env-config=vmas", "See docs/other_environments.md."),

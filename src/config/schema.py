@@ -109,7 +109,7 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     device: str = "cpu"  # cpu, cuda or cuda:<index>
     threads: int = 1  # CPU threads within one operation, 1 to 1024
     compile: Literal["auto", "none", "graphs"] = (
-        "auto"  # graphs: rounds and gradient steps are CUDA graphs; auto: where possible
+        "auto"  # graphs: rollouts and gradient steps are CUDA graphs; auto: where possible
     )
 
     # Slots
@@ -152,7 +152,7 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     checkpoint_interval: int = 500_000  # environment steps between two checkpoints
     checkpoint_seconds: float = 600.0  # or so many seconds, if they pass sooner; 0: never by time
     checkpoint_replay: bool = (
-        True  # keep the buffer in `latest`, needed to resume bit for bit; its size is told at start
+        True  # keep the buffer in `latest`, needed to resume bit for bit; the run prints its size
     )
     keep_numbered_checkpoints: bool = (
         False  # keep one checkpoint per interval besides `latest` and `best`

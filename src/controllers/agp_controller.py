@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from components.episode_batch import EpisodeBatch
 from components.settings import AgentSettings
@@ -37,7 +38,7 @@ class AGPControllerConfig(BasicControllerConfig):
 
 @CONTROLLERS.register("agp_controller", config=AGPControllerConfig)
 class AGPController(BasicController):
-    """See the module's text; arguments as `BasicController`."""
+    """`BasicController` with common noise; it also computes the attention of the graph."""
 
     config: AGPControllerConfig
 
@@ -53,8 +54,8 @@ class AGPController(BasicController):
         self.noise_dim = config.common_noise
         super().__init__(config, shared, info, agent, device, seed)
 
+    @override
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Tensor | None:
-        """See `BasicController`."""
         if self.noise_dim == 0:
             return None
         n = self.info.n_agents

@@ -2,14 +2,14 @@
 
 Source: Boehmer, Kurin & Whiteson, *Deep Coordination Graphs*, ICML 2020, arXiv 1910.00091,
 algorithm 3. Utilities and pay-offs are in `modules/coordination_graph/factors.py`, message passing
-is in `inference.py` beside it. What it gives for each agent marks that agent's part of the greedy
-joint action (1 there, 0 elsewhere), as in the authors' code, so that an epsilon-greedy selector
-replaces each agent's action on its own.
+is in `inference.py` beside it. Each agent's output marks its part of the greedy joint action (1
+there, 0 elsewhere), as in the authors' code. So an epsilon-greedy selector replaces each agent's
+action independently.
 
-At execution agent i sends its features h_i to its neighbours once, then `msg_iterations` messages
-of A numbers along each edge in both directions; comparing the iterations' values takes one sum over
-the team each. Departures: the optional damping and exact inference (see `inference.py`); both
-normalisation and the anytime extension are always on, as in the authors' settings.
+At execution agent i sends its features h_i to its neighbours once. Then `msg_iterations` messages
+of A numbers go along each edge in both directions. Comparing the values of the iterations takes one
+sum over the team each. Departures: the optional damping and exact inference (see `inference.py`).
+Normalisation and the anytime extension are always on, as in the authors' settings.
 """
 
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class DCGControllerConfig(BasicControllerConfig):
 
 @CONTROLLERS.register("dcg_controller", config=DCGControllerConfig)
 class DCGController(BasicController):
-    """See the module's text; arguments as `BasicController`.
+    """`BasicController` whose agents choose the best joint action of a coordination graph.
 
     Raises:
         UserError: if the edges do not fit the number of agents, or there are too many joint actions

@@ -1,9 +1,9 @@
 """MACPF's controller: agents choose in order while collecting, alone and at once in tests.
 
-Source: Wang, Ye, Lu, arXiv 2209.12681. Episodes are collected by the dependent policies
-pi_dep(a_i | tau_i, a_1..a_(i-1)), agent by agent in the order of ids; tests use the independent
-policies pi_ind(a_i | tau_i), which need neither order nor communication. `execution: dependent`
-tests the dependent policies instead: what the dependence is worth, at the price of sending actions.
+Source: Wang, Ye, Lu, arXiv 2209.12681. Episodes are collected by the dependent policies pi_dep(a_i
+| tau_i, a_1..a_(i-1)), agent by agent in the order of ids. Tests use the independent policies
+pi_ind(a_i | tau_i), which need neither order nor communication. `execution: dependent` tests the
+dependent policies instead: what the dependence is worth, at the price of sending actions.
 Departure: an agent hears every agent before it; the authors' code hears those it sees (StarCraft).
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from controllers.basic_controller import (
     BasicController,
@@ -38,19 +39,20 @@ class MACPFControllerConfig(BasicControllerConfig):
 
 @CONTROLLERS.register("macpf_controller", config=MACPFControllerConfig)
 class MACPFController(BasicController):
-    """See the module's text; arguments as `BasicController`. `outputs` are the independent ones."""
+    """`BasicController` with independent and dependent policies; its outputs are independent."""
 
     gives: ClassVar[str] = "outputs in sequence"
     needs_features: ClassVar[bool] = True
     config: MACPFControllerConfig
 
+    @override
     def build_network(self, agent: nn.Module) -> DependentNetwork:
-        """See `BasicController`."""
         info = self.info
         return DependentNetwork(
             cast(HasFeatures, agent), info.n_agents, info.n_actions, self.config.message_dim
         )
 
+    @override
     def choose(
         self,
         step: EnvStep,
@@ -60,7 +62,6 @@ class MACPFController(BasicController):
         select: Select,
         greedy: bool,
     ) -> tuple[Tensor, Tensor | None]:
-        """See `BasicController`; here one agent after the other, except in independent tests."""
         if greedy and self.config.execution == "independent":
             return super().choose(step, last_actions, noise, hidden, select, greedy)
         network = cast(DependentNetwork, self.agent)

@@ -1,7 +1,7 @@
 """Ray: one task for each command, on a cluster or on this machine.
 
-Ray starts a task again, elsewhere if need be, when its worker or its machine dies; the child of a
-worker that is killed dies with it (Ray 2.57 or newer).
+Ray starts a task again when its worker or its machine dies, on another machine if necessary. The
+child of a worker that is killed dies with it (Ray 2.57 or newer).
 """
 
 import os
@@ -51,7 +51,7 @@ class OnRay:
             where = f"The Ray cluster at --address {options.address}" if options.address else "Ray"
             raise UserError(f"{where} does not answer: {error}\n{TOKEN}") from error
         finally:
-            signal.signal(signal.SIGTERM, before)  # Ray has put its own in its place
+            signal.signal(signal.SIGTERM, before)  # Ray has replaced it
         ray.cloudpickle.register_pickle_by_value(process)
         self._run = ray.remote(
             num_cpus=options.cpus, num_gpus=options.gpus, max_retries=options.retries

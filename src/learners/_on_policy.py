@@ -1,8 +1,8 @@
 """What learners share that learn from episodes of the current policy only, with a critic.
 
-The agents' outputs are logits; the critic is a component of its own, trained beside them. Actor and
-critic own separate weights: their losses are summed and minimised in one step, each with its own
-learning rate and its own clipping. Only a critic that reads the policies' encoder sends gradients
+The agents' outputs are logits; the critic is a separate component, trained beside them. Actor and
+critic have separate weights: their losses are summed and minimised in one step, with separate
+learning rates and clipping. Only a critic that reads the policies' encoder sends gradients
 there. There are no target networks.
 """
 
@@ -106,7 +106,7 @@ class OnPolicyLearner(SamplingLearner):
             with seeded_initialisation(controller.seed, "weights", "policy"):
                 orthogonal_weights(controller.agent, LAST_GAIN)
         online = nn.ModuleDict({"agent": controller.agent, "critic": critic})
-        super().__init__(settings, controller, online, t_max, clip_apart=(("agent",), ("critic",)))
+        super().__init__(settings, controller, online, t_max, clip_groups=(("agent",), ("critic",)))
         self._entropy = LinearSchedule(
             config.entropy_start,
             config.entropy_finish,

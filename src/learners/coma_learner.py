@@ -5,8 +5,8 @@ The critic learns Q_i(s, x_i, u_-i, u_i) by TD(lambda) with a target network; ag
 A_i = Q_i(u_i) - sum_a pi_i(a) Q_i(a), the actions of the others fixed.
 
 Departures from PyMARL: the critic learns whole episodes at once, `critic_epochs` times, instead of
-one step of time at a time, backwards; after an episode's last step, where no action was taken, a
-sampled one is valued; time limits are bootstrapped; the entropy's weight is a schedule.
+one step of time at a time, backwards. After an episode's last step, where no action was taken, a
+sampled one is valued. Time limits are bootstrapped. The entropy's weight is a schedule.
 """
 
 from collections.abc import Iterator

@@ -13,9 +13,9 @@ Continuous actions are samples of a squashed normal policy, mean + deviation x n
 the Gumbel-softmax sample; the penalty is on means and logarithms of deviations.
 
 Departures: continuous policies are stochastic, where the paper's are deterministic and explore by
-added noise; the others' actions in the actors' loss are samples of their policies, as in EPyMARL,
-where the paper's algorithm takes them from replay; actors and critics step together; target actors
-read their whole episode; time limits are bootstrapped.
+added noise. The others' actions in the actors' loss are samples of their policies, as in EPyMARL;
+the paper's algorithm takes them from replay. Actors and critics step together. Target actors read
+their whole episode. Time limits are bootstrapped.
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,12 @@
 """Proximal policy optimisation of teams: MAPPO, IPPO, AGP-PG; A2C with one epoch and one minibatch.
 
 Sources: Schulman et al., arXiv 1707.06347; Yu et al., arXiv 2103.01955 (MAPPO); de Witt et al.,
-arXiv 2011.09533 (IPPO); Papoudakis et al., arXiv 2006.07869 (IA2C, MAA2C); Gupta et al., arXiv
+arXiv 2011.09533 (IPPO). Papoudakis et al., arXiv 2006.07869 (IA2C, MAA2C); Gupta et al., arXiv
 2602.17009 (AGP-PG). Which method it is depends on agents and critic alone.
 
 Departures: advantages and targets are computed once per batch, and old log-probabilities are
-recomputed rather than stored; minibatches are of whole episodes, so that memories start at zero;
-time limits are bootstrapped; padding and absent agents enter nothing; values are not clipped.
+recomputed rather than stored. Minibatches are of whole episodes, so that memories start at zero.
+Time limits are bootstrapped. Padding and absent agents enter nothing. Values are not clipped.
 """
 
 from collections.abc import Iterable

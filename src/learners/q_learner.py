@@ -4,9 +4,8 @@ Source: Rashid et al., arXiv 1803.11485; Sunehag et al., arXiv 1706.05296; doubl
 al., arXiv 1509.06461; lambda targets: Peng's Q(lambda), uncorrected. Targets are in
 `components/returns.py`.
 
-Departures from PyMARL: time limits are bootstrapped; padding enters nothing; where the environment
-promises that every episode ends by termination, no value after the last step is computed, because
-none is used.
+Departures from PyMARL: time limits are bootstrapped; padding enters nothing. Where the environment
+promises that every episode ends by termination, no value after the last step is computed.
 """
 
 from dataclasses import dataclass

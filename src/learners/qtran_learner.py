@@ -11,7 +11,7 @@ i's Q_i, and sg without gradient,
 
 L_td alone trains Q_jt. The others make sum_i Q_i + V equal to it at u* and no smaller elsewhere,
 under which u* maximises Q_jt. Q_jt reads the agents' features, and L_td's gradient reaches them.
-Agents act alone, each on its own Q_i.
+Agents act independently, each greedily by its Q_i.
 
 Departures: those of `q_learner`. Target networks are in y only, as in PyMARL.
 """

@@ -6,8 +6,8 @@ features h_i and a message about the actions of its parents P(i):
     m_i = 1/N sum_(j in P(i)) ELU(W_1 [onehot(j), onehot(a_j)] + b_1)
     dependent_i = sg[independent_i] + W_2 [h_i, m_i] + b_2,   sg: without gradient
 
-W_2 is linear, so what a_j adds to another agent's outputs is an entry of a table [N, A, A'] that
-is computed once, and a message is a sum of entries: the same function, without N x D features.
+W_2 is linear, so what a_j adds to another agent's outputs is an entry of a table [N, A, A'], which
+is computed once. A message is a sum of entries: the same function, without N x D features.
 """
 
 from collections.abc import Callable
@@ -135,7 +135,7 @@ class DependentNetwork(nn.Module):
 def parents_mask(n_agents: int, kind: Literal["preceding", "all"], device: torch.device) -> Tensor:
     """Whose actions each agent knows, [N, N]: those of agents before it, or of all others.
 
-    The first agent knows nobody's in either case.
+    The first agent knows no actions in either case.
     """
     ones = torch.ones(n_agents, n_agents, device=device)
     preceding = ones.tril(-1)

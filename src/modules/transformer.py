@@ -1,6 +1,6 @@
 """The Multi-Agent Transformer's parts: attention between agents, with and without an order.
 
-Source: Wen et al., arXiv 2205.14953, section 4, and the authors' code: norms follow the residual
+Source: Wen et al., arXiv 2205.14953, section 4, and the authors' code. Norms follow the residual
 sums, hidden layers are as wide as the embedding, and small orthogonal weights (gain 0.01) begin
 every branch that is added to a residual path. R is any number of teams.
 """
@@ -85,7 +85,7 @@ class EncoderBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """z = LN(x + attention(x)), y = LN(e + attention(e to z)), LN(y + MLP(y)).
 
-    x is the stream of actions, e the encoded observations; what comes out goes on as x.
+    x is the stream of actions, e the encoded observations; the output is the next block's x.
     """
 
     def __init__(self, embed_dim: int, heads: int):

@@ -97,15 +97,15 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         ) from error
     if not isinstance(state, dict) or "learner" not in state:
         raise UserError(
-            f"{path} is a PyTorch file, but no checkpoint of a run. Give a file from a run "
+            f"{path} is a PyTorch file, but not a checkpoint of a run. Give a file from a run "
             f"folder's checkpoints/."
         )
     return state
 
 
 def resumption(path: Path, state: dict[str, Any]) -> str:
-    """What a run says that goes on from a checkpoint."""
-    text = f"Goes on from {path}, after {state['counters']['env_steps']:,} environment steps."
+    """The message of a run that is resumed from a checkpoint."""
+    text = f"Resumed from {path}, after {state['counters']['env_steps']:,} environment steps."
     if "episodes" not in state["buffer"]:
         text += (
             " This checkpoint holds no episodes: the buffer begins empty, so the results will "

@@ -108,7 +108,7 @@ def require_writable(run_dir: Path) -> Path:
 
 @contextmanager
 def locked(run_dir: Path) -> Iterator[None]:
-    """Nobody else trains in `run_dir` meanwhile; the lock goes with the process, however it ends.
+    """Lock `run_dir` against other processes; the lock ends with the process, however it ends.
 
     Raises:
         LockedError: if another process does.
@@ -121,7 +121,7 @@ def locked(run_dir: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be written ({reason(error)}).") from error
     with file:
         _lock(run_dir, path, file.fileno())
-        with suppress(OSError):  # a full disk; who holds the lock is only told
+        with suppress(OSError):  # a full disk; the holder's name is only a help
             file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
         yield

@@ -1,10 +1,10 @@
 """A run's record in Weights & Biases, written from the run's folder.
 
-As a program this follows a run: the logger `wandb` starts it beside the training and stops it at
-the end, so that nothing of W&B runs in the process that trains.
+As a program this follows a run. The logger `wandb` starts it beside the training and stops it at
+the end, so that W&B does not run in the process that trains.
 
 `metrics.csv` is sent row by row, a W&B step being an environment step. Steps that the record has
-already are passed over. A run that goes on sends no step twice: what it trains again after its
+already are passed over. A resumed run sends no step twice: what it trains again after its
 checkpoint has the same values as before.
 """
 

@@ -22,7 +22,7 @@ from utils.phases import Phases
 from utils.registry import RUNNERS
 from utils.seeding import generator_state, restore_generator, torch_generator
 
-MOST_UNREAD = 1024  # rounds whose finiteness stays on the device before it is read
+MOST_UNREAD = 1024  # rollouts whose finiteness stays on the device before it is read
 PHASES = ("act", "env", "store", "train")
 
 
@@ -30,7 +30,7 @@ PHASES = ("act", "env", "store", "train")
 class Rollout:
     """B episodes and what they came to."""
 
-    batch: EpisodeBatch  # overwritten by the next round where rounds are CUDA graphs
+    batch: EpisodeBatch  # overwritten by the next rollout where rollouts are CUDA graphs
     n_steps: int  # real environment steps of all copies together
     returns: Tensor  # [B, R], undiscounted; NaN for an agent that took no part in the episode
     lengths: Tensor  # [B] int64
@@ -40,7 +40,7 @@ class Rollout:
 
 @RUNNERS.register("batch_runner")
 class BatchRunner:
-    """See the module's text.
+    """Collects whole episodes from B environments with one controller.
 
     Args:
         config: no settings.
@@ -52,7 +52,7 @@ class BatchRunner:
     """
 
     metric_descriptions: ClassVar[dict[str, str]] = {
-        "time_act": "seconds spent choosing actions since the last row; whole rounds of episodes "
+        "time_act": "seconds spent choosing actions since the last row; whole rollouts "
         "where these are CUDA graphs",
         "time_env": "seconds spent in the environments since the last row",
         "time_store": "seconds spent writing episodes and replay since the last row",
@@ -78,7 +78,7 @@ class BatchRunner:
         self._graphs: dict[bool, Captured[_Round]] = {}
 
     def capture(self) -> None:
-        """Make each round of episodes one CUDA graph; the environment must stay on its device."""
+        """Make each rollout one CUDA graph; the environment must stay on its device."""
         clock = torch.zeros((), dtype=torch.float64, device=self.env.device)
         generators = (self.generator, self.env.generator)
         self._captured_clock = clock
@@ -97,7 +97,7 @@ class BatchRunner:
             greedy: play without exploring.
 
         Raises:
-            NumericalError: as `require_finite`, which is called after `MOST_UNREAD` rounds.
+            NumericalError: as `require_finite`, which is called after `MOST_UNREAD` rollouts.
         """
         n_lost = 0
         while True:
@@ -239,7 +239,7 @@ class BatchRunner:
 
 @dataclass(slots=True)
 class _Round:
-    """What a round of episodes gives, all of it on the device."""
+    """Results of a rollout, all of them on the device."""
 
     batch: EpisodeBatch
     metrics: dict[str, Tensor]  # name: [B]

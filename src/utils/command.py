@@ -9,7 +9,7 @@ from utils.pipes import tolerate_closed_pipe
 
 
 def guarded(command: Callable[[StopSignals], int]) -> int:
-    """The exit code of a command: its own, that of a user's error, 128 plus the number of a signal.
+    """The exit code of a command, of a user's error, or 128 plus the number of a signal.
 
     Args:
         command: receives the signals that stop it.

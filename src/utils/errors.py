@@ -74,7 +74,7 @@ def refuse(*cases: tuple[bool, str, str]) -> None:
 def outside(settings: Any, least: int, most: int, *names: str) -> list[tuple[bool, str, str]]:
     """Cases for `refuse`: whole numbers that do not lie between two bounds.
 
-    An upper bound that nobody needs keeps a slip of the hand from taking all memory, or for ever.
+    The upper bound is above every sensible value. It keeps a typing error from taking all memory.
     """
     values = [(name, getattr(settings, name)) for name in names]
     below = f"must be at least {least}." if least else "must not be negative."

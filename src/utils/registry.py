@@ -55,7 +55,7 @@ class Registry:
         slot: the key in YAML, such as `mixer`; its settings stand under `<slot>_args`.
         place: folder or single file below `src`, such as `modules/mixers`.
         skip: names of files (without `.py`) and folders in that folder that hold no component.
-        several: a run has a list of them, not one; each has its settings under its own name.
+        several: a run has a list of them, not one; the settings of each stand under its name.
     """
 
     def __init__(self, slot: str, place: str, skip: tuple[str, ...] = (), several: bool = False):
@@ -173,7 +173,7 @@ class Registry:
         return {name: path for name, path in plugins.files().items() if self._registers(name, path)}
 
     def _registers(self, name: str, path: Path) -> bool:
-        """Whether a file outside the tree registers its own name here, read without importing it.
+        """Whether a file outside the tree registers its stem here, read without importing it.
 
         Raises:
             UserError: if it is not valid Python.

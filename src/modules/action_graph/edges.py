@@ -1,7 +1,7 @@
 """Edge sets of an action graph: which node may attend to which.
 
-Source: Gupta et al., arXiv 2602.17009: `full` is the method, `within_agent` its ablation 1;
-"same-action or same-agent" neighbourhoods are mentioned in its appendix H (`rook` joins the two, as
+Source: Gupta et al., arXiv 2602.17009: `full` is the method, `within_agent` its ablation 1.
+"Same-action or same-agent" neighbourhoods are mentioned in its appendix H (`rook` joins the two, as
 a rook moves on the agent x action board). Every set includes each node itself, so that no softmax
 is ever empty.
 """

@@ -110,7 +110,7 @@ class ActionGraph(OwnInitialWeights, nn.Module):
         is_active: Tensor | None = None,
         return_attention: bool = False,
     ) -> GraphOutput:
-        """See the class."""
+        """Encode the nodes, let them exchange messages, and pool them per agent."""
         z = self.encoder(x, action_features)  # [R, P, d]
         if self.config.inputs == "features" and action_features is not None:
             avail = (action_features != 0).any(dim=3)  # described: there to see

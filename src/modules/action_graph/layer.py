@@ -60,7 +60,7 @@ class ActionGraphConfig:
             (
                 self.relation_bias and self.edges == "axial",
                 "relation_bias",
-                "edges=axial has weights of its own for each kind of edge.",
+                "edges=axial has separate weights for each kind of edge.",
             ),
             (
                 self.nodes != "actions" and (self.edges == "axial" or self.inputs == "features"),
@@ -74,7 +74,7 @@ class GraphLayer(nn.Module):
     """One round of message passing.
 
     Args:
-        config: see the class.
+        config: settings of the action graph.
         last: whether this is the last layer.
         relations: [P, P] kinds of edges, for `relation_bias`.
 
@@ -101,7 +101,7 @@ class GraphLayer(nn.Module):
         )
 
     def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:
-        """See the class."""
+        """Node features after one exchange of messages."""
         return self.finish(z, self.attention(self.norm(z), allowed))
 
     def weights(self, z: Tensor, allowed: Tensor | None) -> list[Tensor]:

@@ -185,7 +185,7 @@ class NodeEncoder(nn.Module):
         self.project = orthogonal_linear(embed_dim, embed_dim, gain)
 
     def forward(self, x: Tensor, action_features: Tensor | None) -> Tensor:
-        """See the class."""
+        """Features of every node, from inputs and action features of the agents."""
         terms = []
         if self.from_input is not None:
             terms.append(self.from_input(x).unsqueeze(2))  # [R, N, 1, H]

@@ -1,8 +1,8 @@
 """Action-Graph Policy: Q-values from an agent's own input and its coordination context.
 
-Source: Gupta et al., arXiv 2602.17009, Eq. 12-17 and algorithm 2. Where the paper leaves a choice
-open the setting's comment says so: recurrence (`recurrent`), and whether the head gives all actions
-at once (`vector`, algorithm 2) or scores one node at a time (`node`, the f(o_i, a_i, kappa_i) of
+Source: Gupta et al., arXiv 2602.17009, Eq. 12-17 and algorithm 2. The paper leaves two choices
+open, as the settings' comments say. One is recurrence (`recurrent`). The other is the head: all
+actions at once (`vector`, algorithm 2) or one node at a time (`node`, the f(o_i, a_i, kappa_i) of
 the text). All parameters are shared by the agents.
 """
 

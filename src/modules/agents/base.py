@@ -1,10 +1,10 @@
 """What every agent network receives and returns.
 
 An agent network has one path, over sequences: `forward(inputs, hidden) -> (outputs [B, L, N, A],
-hidden')`. Training passes all steps at once, acting passes L=1 and the hidden state it got back;
-any window of steps, with the hidden state before it, gives the outputs of those steps, for
-truncated backpropagation. A sequence may hold the ends of episodes: `AgentInputs.resets`. The
-contract tests check both for every agent.
+hidden')`. Training passes all steps at once, acting passes L=1 and the hidden state it got back.
+For truncated backpropagation, any window of steps, with the hidden state before it, gives the
+outputs of those steps. A sequence may hold the ends of episodes: `AgentInputs.resets`. The contract
+tests check both for every agent.
 """
 
 from collections.abc import Callable

@@ -6,14 +6,14 @@ Source: Wen et al., arXiv 2205.14953, and the authors' code. With x_i what agent
     logits_i = decoder(e_1..e_i; a_1..a_(i-1))                causal attention, in the order of ids
 
 so that pi(a | x) = prod_i pi_i(a_i | x, a_1..a_(i-1)). Where the actions are known, as in training,
-all agents are one pass under a causal mask; acting takes a pass per agent, because a choice needs
+all agents are one pass under a causal mask. Acting takes a pass per agent, because a choice needs
 the choices before it, and keeps keys and values of the agents before.
 
 Departures: an agent that takes no part is neither attended to nor counted in the order, as if the
-team were smaller; embeddings of actions are looked up, which is the authors' product with one-hot
-vectors; and the norm of the inputs is off by default: it erases mean and scale of what an agent
-sees, and everything where that is one number. As in the authors' code the network has no memory of
-earlier steps, and an action's embedding does not say whose action it was.
+team were smaller. Embeddings of actions are looked up, which is the authors' product with one-hot
+vectors. The norm of the inputs is off by default: it erases mean and scale of an observation, and
+everything if that is one number. As in the authors' code the network has no memory of earlier
+steps, and an action's embedding does not say whose action it was.
 """
 
 from collections.abc import Callable

@@ -13,7 +13,7 @@ from utils.errors import outside, refuse
 
 @dataclass(slots=True)
 class CriticInputs:
-    """What a critic may look at, of L steps; each reads only what its own text says."""
+    """What a critic may read, of L steps; each critic's docstring says what it reads."""
 
     state: Tensor  # [B, L, S]
     own: Tensor  # [B, L, N, F], what each agent's policy sees: observation, id, last action

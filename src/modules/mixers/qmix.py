@@ -68,7 +68,7 @@ class QMixer(nn.Module):
         self.value_out = nn.Linear(e, 1)
 
     def forward(self, q_taken: Tensor, state: Tensor) -> Tensor:
-        """See the class."""
+        """Q_tot of the actions taken, with weights generated from the state."""
         sizes = check(q_taken, f"B T {self.n_agents}")
         check(state, "B T S", sizes)
         if not self.use_state:

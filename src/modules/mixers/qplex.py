@@ -41,7 +41,7 @@ class QPlexConfig:
 
 @MIXERS.register("qplex", config=QPlexConfig)
 class QPlexMixer(nn.Module):
-    """Q_tot of the module's text.
+    """QPLEX: a sum of the agents' values and of their advantages, with positive weights.
 
     Shapes:
         q_taken, q_max: [B, T, N], 0 for absent agents;  state: [B, T, S];  actions: [B, T, N] int64

@@ -29,7 +29,7 @@ class WandbConfig:
 
     project: str = "agp"  # project in W&B
     entity: str = ""  # user or team; empty: the one that W&B takes by default
-    mode: Literal["offline", "online"] = "offline"  # online: upload while the run goes on
+    mode: Literal["offline", "online"] = "offline"  # online: upload during the run
 
 
 @LOGGERS.register("wandb", config=WandbConfig)

@@ -1,8 +1,8 @@
 """The record of a run in MongoDB, written from the run's folder.
 
-Whatever is written is the whole record as the folder has it at that moment. So nothing has to be
-remembered between two writings: a server may be away for a while, forget everything or be another
-one; the next writing that succeeds makes the record complete, and one more changes nothing.
+Each writing is the whole record as the folder has it at that moment. So nothing has to be
+remembered between two writings: a server may be away for a while, lose its data or be another one.
+The next writing that succeeds makes the record complete, and one more changes nothing.
 """
 
 from contextlib import suppress
@@ -24,7 +24,7 @@ SYNC_SECONDS = 60.0  # the same for `--sync-mongo`
 
 
 class Mirror(Follower):
-    """Context manager: while a run goes on, its record in MongoDB follows the one in its folder.
+    """Context manager: during a run, its record in MongoDB follows the one in its folder.
 
     At the end the run waits 4 seconds if the server is gone, never more than twice `WRITE_SECONDS`.
 

@@ -44,7 +44,7 @@ def checked_server(
 
 
 def mirrored(server: "Server | None", run_dir: Path) -> AbstractContextManager[Any]:
-    """Context manager under which a run goes on: its record follows in MongoDB, if a server is."""
+    """Context manager for a run, whose record follows in MongoDB if there is a server."""
     if server is not None:
         from records.mongodb.mirror import Mirror
 
