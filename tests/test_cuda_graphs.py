@@ -65,7 +65,7 @@ def test_fixed_tensors_give_the_same_run(method: str, monkeypatch: pytest.Monkey
         ("formation", (), "No CUDA graphs: episodes of env=formation differ in length."),
     ],
 )
-def test_what_is_a_graph_is_said(
+def test_the_parts_that_are_graphs_are_reported(
     env: str, settings: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = Run(tiny("vdn", env)).runner.env.info
@@ -77,7 +77,7 @@ def test_what_is_a_graph_is_said(
     assert plan.acting == said.startswith("Rounds")
 
 
-def test_graphs_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphs_that_cannot_be_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"need a GPU, and this run computes on device=cpu"):
         Run(tiny("vdn", "topk", "compile=graphs"))
     info = Run(tiny("vdn", "formation")).runner.env.info

@@ -84,7 +84,7 @@ def test_graphs_play_the_same_rounds(env: str) -> None:
         torch.testing.assert_close(plain.metrics, graphed.metrics, equal_nan=True)
 
 
-def test_what_cannot_be_recorded_is_refused_in_words() -> None:
+def test_what_cannot_be_recorded_is_a_clear_error() -> None:
     x = torch.ones(3, device="cuda")
     asks = Captured(lambda: x.sum().item(), ())
     for _ in range(3):
@@ -111,7 +111,7 @@ def test_a_step_that_is_not_finite_changes_no_weight(optimizer: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["agp", "qmix", "fop"])
-def test_a_run_on_a_gpu_goes_on(method: str, tmp_path: Path) -> None:
+def test_a_run_on_a_gpu_is_resumed(method: str, tmp_path: Path) -> None:
     """Streams and counters go on exactly; weights up to what atomic additions round."""
     settings = ("device=cuda", "lr_schedule=constant", "use_rnn=True")
     settings = settings if method == "qmix" else settings[:2]

@@ -98,7 +98,7 @@ def test_sacred_records_exactly_what_ran(trained: Path) -> None:
     assert metrics["test_return_mean"]["values"] == pytest.approx(written)
 
 
-def test_two_runs_of_one_command_get_folders_of_their_own(trained: Path, tmp_path: Path) -> None:
+def test_two_runs_of_one_command_get_separate_folders(trained: Path, tmp_path: Path) -> None:
     for _ in range(2):
         assert train(tmp_path, "name=twin", "t_max=8") == 0
     folders = sorted(path.name for path in (tmp_path / "topk" / "agp").iterdir())
@@ -151,7 +151,7 @@ def test_episodes_are_written_by_evaluations_only(capsys: pytest.CaptureFixture[
     refused(capsys, bad("write_episodes=True"), "write_episodes", "needs evaluate=True")
 
 
-def test_an_evaluation_tells_which_settings_were_changed(
+def test_an_evaluation_reports_which_settings_were_changed(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["with", "evaluate=True", f"checkpoint_path={copied}", "test_nepisode=8"]
@@ -288,7 +288,7 @@ def test_help_explains_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     refused(capsys, ["--help=agp_agnt"], "Did you mean 'agp_agent'?")
 
 
-def test_a_missing_package_is_said_before_anything_is_read(
+def test_a_missing_package_is_reported_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("utils.invocation.REQUIRED", ("torch", "no_such_package"))
@@ -315,7 +315,7 @@ def test_a_mixer_that_declares_nothing_trains(
     refused(capsys, individual, "minimal learns one value of the team")
 
 
-def test_a_learner_without_its_base_class_is_refused_in_words(
+def test_a_learner_without_its_base_class_is_a_clear_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     minimal = Component("minimal", MinimalMixer, NoSettings)
@@ -418,7 +418,7 @@ BAD_SETTINGS = {
 
 
 @pytest.mark.parametrize("case", BAD_SETTINGS)
-def test_bad_settings_are_refused_before_anything_is_written(
+def test_bad_settings_are_reported_before_anything_is_written(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -63,7 +63,7 @@ TRAININGS = {
 
 
 @pytest.mark.parametrize("case", TRAININGS)
-def test_it_plays_as_in_its_own_world(case: str, tmp_path: Path) -> None:
+def test_it_plays_as_in_the_environment_of_its_training(case: str, tmp_path: Path) -> None:
     """Predators play at random in both worlds; the prey must do the same to the last bit."""
     alg, settings = TRAININGS[case]
     run_dir = train(tiny(alg, "mpe_tag", *SHORT, *settings), tmp_path)
@@ -81,7 +81,7 @@ def test_it_plays_as_in_its_own_world(case: str, tmp_path: Path) -> None:
             assert torch.equal(value, theirs.metrics[name])
 
 
-def test_it_sees_its_own_padding_when_its_team_learnt_alone(tmp_path: Path) -> None:
+def test_it_sees_the_padding_of_its_training_if_its_team_learnt_alone(tmp_path: Path) -> None:
     """A prey trained alone has an observation of 14 numbers and one id."""
     alone = ("env_args.learners=good", "env_args.opponent=random")
     run_dir = train(tiny("vdn", "mpe_tag", *SHORT, *alone), tmp_path)

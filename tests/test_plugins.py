@@ -227,7 +227,7 @@ def test_a_run_finds_them_again_wherever_it_is_resumed(
     assert load_recorded(run_dir, [f"plugins={moved}"]).plugins == str(moved)
 
 
-def test_a_changed_file_is_told_and_is_another_configuration(
+def test_a_changed_file_is_reported_and_is_another_configuration(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = (f"plugins={project}", "mixer=my_mixer", f"results_dir={tmp_path}")
@@ -355,7 +355,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistakes_are_told_in_words(case: str, project: Path) -> None:
+def test_mistakes_are_reported_clearly(case: str, project: Path) -> None:
     files, name, text = MISTAKES[case]
     for file, content in files.items():
         write(project / file, content)

@@ -127,6 +127,6 @@ def test_a_checkpoint_file_will_do(agp: Path, name: str) -> None:
     policy.act(policy.make_env(2).reset())
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no checkpoint at"):
         load_policy(tmp_path)

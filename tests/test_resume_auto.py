@@ -86,7 +86,7 @@ def test_a_run_killed_after_its_last_checkpoint_is_closed(results: Path, finishe
     assert differences(final_state(run_dir(results)), final_state(run_dir(finished))) == []
 
 
-def test_a_stopped_run_goes_on(
+def test_a_stopped_run_is_resumed(
     results: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     latest = stop_early(run_dir(results))
@@ -134,7 +134,7 @@ def test_a_new_run_begins_where_no_checkpoint_can_be_read(
     assert names(results) == ["vdn_seed3_1", "vdn_seed3_2"]
 
 
-def test_the_newest_run_goes_on_and_empty_folders_do_not_matter(results: Path) -> None:
+def test_the_newest_run_is_resumed_and_empty_folders_do_not_matter(results: Path) -> None:
     shutil.copytree(run_dir(results), run_dir(results, 10))
     stop_early(run_dir(results))
     stop_early(run_dir(results, 10))
@@ -216,7 +216,7 @@ def test_the_command_line_may_name_the_seed_and_is_shown(
     assert "resume: auto\n" in capsys.readouterr().out
 
 
-def test_checkpoints_without_replay_are_announced_and_told(
+def test_checkpoints_without_replay_are_announced_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert auto(tmp_path, "checkpoint_replay=False") == 0
@@ -226,7 +226,7 @@ def test_checkpoints_without_replay_are_announced_and_told(
     assert "holds no episodes: the buffer begins empty" in capsys.readouterr().out
 
 
-def test_a_checkpoint_of_other_code_is_refused_in_words(
+def test_a_checkpoint_of_other_code_is_a_clear_error(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     latest = stop_early(run_dir(results))

@@ -69,7 +69,7 @@ def component(slot: str, name: str) -> Component:
 
 
 @pytest.mark.parametrize(("slot", "name"), EVERY)
-def test_each_file_registers_its_own_stem(slot: str, name: str) -> None:
+def test_each_file_registers_its_stem(slot: str, name: str) -> None:
     found, registry = component(slot, name), ALL_REGISTRIES[slot]
     assert found.name == name
     stem = found.cls.__module__.rsplit(".", 1)[-1]

@@ -47,7 +47,7 @@ cp -r "$disk"/topk/agp/agp_seed1_1 "$whole"
 """
 
 
-def test_a_full_disk_stops_a_run_that_goes_on_once_there_is_room(
+def test_a_full_disk_stops_a_run_that_resumes_once_there_is_room(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     disk, copied = tmp_path / "disk", tmp_path / "copied"

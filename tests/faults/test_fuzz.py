@@ -17,7 +17,7 @@ PAIRS += [("fop", "topk"), ("macpf", "topk"), ("vdn", "topk_anticoord"), ("vdn",
 
 
 @pytest.mark.parametrize(("alg", "env"), PAIRS)
-def test_every_number_on_its_own(
+def test_every_number_separately(
     alg: str, env: str, record_property: Callable[[str, object], None]
 ) -> None:
     outcomes = Counter[str]()
@@ -34,7 +34,7 @@ def test_every_number_on_its_own(
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_any_configuration_trains_or_is_refused_in_words(
+def test_any_configuration_trains_or_is_a_clear_error(
     part: int, record_property: Callable[[str, object], None]
 ) -> None:
     number, outcomes = new_seed(), Counter[str]()

@@ -270,7 +270,7 @@ def test_combinations_that_cannot_work(case: str) -> None:
 
 
 @pytest.mark.parametrize("alg", ["qplex", "cw_qmix"])
-def test_no_remedy_is_offered_that_the_learner_refuses(alg: str) -> None:
+def test_no_remedy_is_offered_that_the_learner_rejects(alg: str) -> None:
     with pytest.raises(ConfigError) as error:
         check_combination(load_config(alg, None, ["reward_aggregation=individual"]))
     assert len(error.value.problems) == 1

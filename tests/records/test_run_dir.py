@@ -109,7 +109,7 @@ def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
             pass
 
 
-def test_a_file_system_without_locks_is_told(
+def test_a_file_system_without_locks_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def none(*_: object) -> None:

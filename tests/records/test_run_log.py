@@ -47,7 +47,7 @@ def test_rows_are_in_the_file_before_it_is_closed(tmp_path: Path) -> None:
     log.close(END)
 
 
-def test_a_new_log_replaces_and_a_resumed_one_goes_on(tmp_path: Path) -> None:
+def test_a_new_log_replaces_and_a_resumed_one_continues(tmp_path: Path) -> None:
     log = started(tmp_path)
     log.log((8, 8, 1), 1.0, {"loss": 1.0})
     position = log.secure()

@@ -5,7 +5,7 @@ import pytest
 from utils.errors import ConfigError, NumericalError, SettingsError, UserError, outside, refuse
 
 
-def test_refuse_tells_everything_at_once() -> None:
+def test_refuse_reports_everything_at_once() -> None:
     refuse()
     refuse((False, "a", "fine"))
     with pytest.raises(SettingsError) as caught:

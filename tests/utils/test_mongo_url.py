@@ -73,7 +73,7 @@ def test_a_password_leaves_the_command_line(
         ["--mongo=mongodb://a:pw@h", "--mongo=mongodb://a:pw@h"],  # refused a moment later
     ],
 )
-def test_without_a_password_nothing_starts_anew(
+def test_without_a_password_nothing_is_restarted(
     given: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python", "main.py", *given])

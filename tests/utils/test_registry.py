@@ -117,7 +117,7 @@ def test_a_missing_package_names_its_pip_line(registry: Registry) -> None:
     )
 
 
-def test_a_missing_module_of_our_own_is_a_mistake_in_the_code(registry: Registry) -> None:
+def test_a_missing_module_of_the_framework_is_a_mistake_in_the_code(registry: Registry) -> None:
     write(registry, "wrong", f'"""Wrong."""\nimport {registry.place.name}.gone\n')
     with pytest.raises(ModuleNotFoundError, match="gone"):
         registry.get("wrong")
@@ -157,7 +157,7 @@ SLOTS = [(slot, name) for slot, registry in REGISTRIES.items() for name in regis
 
 
 @pytest.mark.parametrize(("slot", "name"), SLOTS)
-def test_every_file_registers_its_own_name(slot: str, name: str) -> None:
+def test_every_file_registers_its_name(slot: str, name: str) -> None:
     component = REGISTRIES[slot].get(name)
     assert component.name == name
     assert REGISTRIES[slot].summary(name)

@@ -113,7 +113,7 @@ def test_what_others_wrote_stays(server: Server, database: Database[Any], run_di
     assert database.metrics.count_documents({"run_id": 7}) == 1
 
 
-def test_what_a_resumed_run_has_cut_off_goes(
+def test_rows_that_a_resumed_run_removed_are_removed(
     server: Server, database: Database[Any], run_dir: Path
 ) -> None:
     whole = (run_dir / "metrics.csv").read_text()
@@ -138,7 +138,7 @@ def test_what_a_resumed_run_has_cut_off_goes(
     assert not {"fail_trace", "result", "stop_time"} & set(run)
 
 
-def test_numbers_that_are_none_and_keys_that_mongodb_refuses(
+def test_numbers_that_are_none_and_keys_that_mongodb_rejects(
     server: Server, database: Database[Any], run_dir: Path
 ) -> None:
     append(run_dir, "72,72,9,9.00,loss,nan", "80,80,9,9.00,loss,inf", "88,88,9,9.00,loss,-inf")
@@ -151,7 +151,7 @@ def test_numbers_that_are_none_and_keys_that_mongodb_refuses(
     assert repr(run["config"]) == repr({"a,b": {"@c": [{"d,e": 2.0**70}]}, "f": float("nan")})
 
 
-def test_runs_that_begin_at_the_same_moment_get_numbers_of_their_own(
+def test_runs_that_begin_at_the_same_moment_get_different_numbers(
     server: Server, database: Database[Any], run_dir: Path, tmp_path: Path
 ) -> None:
     folders = [shutil.copytree(run_dir, tmp_path / str(i)) for i in range(8)]
@@ -196,7 +196,7 @@ def test_the_record_follows_a_run(server: Server, database: Database[Any], run_d
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("fault", ["cut", "silence"])
-def test_a_line_that_is_cut_in_between_loses_nothing(
+def test_an_interrupted_connection_loses_nothing(
     fault: str,
     server: Server,
     database: Database[Any],
@@ -229,7 +229,7 @@ def test_a_line_that_is_cut_in_between_loses_nothing(
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("fault", ["cut", "silence"])
-def test_a_line_that_stays_cut_holds_nobody_up(
+def test_a_lost_connection_delays_no_run(
     fault: str,
     server: Server,
     database: Database[Any],

@@ -68,7 +68,7 @@ def test_a_malformed_url(url: str, database: str, reason: str) -> None:
     assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
-def test_nobody_listens() -> None:
+def test_no_server_listens() -> None:
     port = free_port()
     with pytest.raises(UserError) as caught:
         find_server(f"mongodb://ann:hunter@127.0.0.1:{port}", "").check()
