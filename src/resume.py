@@ -1,6 +1,6 @@
 """Which run is resumed: the one that `resume` names, or the newest of these settings for `auto`.
 
-The same settings: every setting that was recorded is the one asked for now, save those of
+The same settings: every setting that was recorded is the one asked for now, except those of
 `BESIDE_LEARNING`. Newest: the highest number at the end of the folder's name.
 """
 

@@ -79,7 +79,7 @@ class Run:
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
         self._first_test: tuple[int, float] | None = None  # env_steps and seconds, this process
         self._last_test: dict[str, float] = {}
-        self._log_position: int | None = None  # where to cut the metrics.csv of a resumed run
+        self._log_position: int | None = None  # where to truncate the metrics.csv of a resumed run
         self._resumed = ""  # what to say of it
         if config.resume:
             path = find_checkpoint(config.resume)

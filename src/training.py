@@ -14,7 +14,7 @@ from utils.seeding import seed_libraries
 
 
 def train(config: RunConfig, signals: StopSignals, mongo: str | None, words: list[str]) -> None:
-    """Train in the run's own folder, in which no other process trains meanwhile.
+    """Train in the run's folder, in which no other process trains at the same time.
 
     Args:
         config: the complete configuration.

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="the scripts are for 
 
 
 class Place:
-    """A copy of the scripts in a checkout of its own, and the fake engine first on PATH."""
+    """A copy of the scripts in a separate checkout, and the fake engine first on PATH."""
 
     def __init__(self, folder: Path):
         self.root, self.calls = folder / "a checkout", folder / "calls"

@@ -1,4 +1,4 @@
-"""Whatever stands in a configuration: two updates, or a message of ours."""
+"""Any configuration gives two updates, or an error message of the framework."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""On a GPU: training asks it for nothing, graphs compute what plain calls do, runs go on."""
+"""On a GPU: training asks it for nothing, graphs compute what plain calls do, runs are resumed."""
 
 from pathlib import Path
 
@@ -112,7 +112,7 @@ def test_a_step_that_is_not_finite_changes_no_weight(optimizer: str) -> None:
 
 @pytest.mark.parametrize("method", ["agp", "qmix", "fop"])
 def test_a_run_on_a_gpu_is_resumed(method: str, tmp_path: Path) -> None:
-    """Streams and counters go on exactly; weights up to what atomic additions round."""
+    """Streams and counters continue exactly; weights up to what atomic additions round."""
     settings = ("device=cuda", "lr_schedule=constant", "use_rnn=True")
     settings = settings if method == "qmix" else settings[:2]
     whole = final_state(train(tiny(method, "topk", *settings, "t_max=128"), tmp_path / "whole"))

@@ -1,4 +1,4 @@
-"""Signals: a run saves after the step under way, says how to go on, and loses nothing by it."""
+"""Signals: a run saves after the step under way, says how to resume, and loses nothing."""
 
 import json
 import signal

@@ -578,7 +578,7 @@ def test_resume_without_metrics(copied: Path, capsys: pytest.CaptureFixture[str]
     assert snapshot(copied) == before
 
 
-# What goes wrong while a run goes on.
+# What goes wrong during a run.
 
 
 def spoil_reward(monkeypatch: pytest.MonkeyPatch, value: float, calls: int) -> None:

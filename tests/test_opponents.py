@@ -1,4 +1,4 @@
-"""Trained opponents in whole runs: what they see, which are refused, what is told of them."""
+"""Trained opponents in whole runs: what they see, which are errors, what is reported of them."""
 
 import csv
 import shutil
@@ -52,7 +52,7 @@ def copied(rivals: Path, tmp_path: Path) -> Path:
 ALL = ("env_args.protocol=all_common", "env_args.opponent=none")
 TRAININGS = {
     "iql, two teams": ("iql", (*TWO_TEAM, "obs_last_action=True")),
-    "qmix, weights of its own": ("qmix", (*ALL, "agent_args.share_parameters=False")),
+    "qmix, separate weights": ("qmix", (*ALL, "agent_args.share_parameters=False")),
     "joint observations": ("vdn_joint", (*ALL, "obs_agent_id=False", "env_args.state=raw")),
     "coordination graph": ("dcg", ALL),
     "action graph with memory": (
@@ -147,7 +147,7 @@ def forget_settings(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (truncate, "damaged"),
         (remove, "There is no checkpoint at"),
@@ -156,7 +156,7 @@ def forget_settings(run: Path) -> None:
 )
 def test_a_damaged_opponent(
     damage: Callable[[Path], None],
-    told: str,
+    message: str,
     copied: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -165,24 +165,24 @@ def test_a_damaged_opponent(
     before = snapshot(tmp_path)
     argv = ["--config=iql", "--env-config=mpe_tag", "with", f"results_dir={tmp_path}"]
     where = f"The opponent at {copied} (env_args.opponent_path) cannot play."
-    refused(capsys, [*argv, *against(copied)], where, told, "env_args.opponent_path=<run folder")
+    refused(capsys, [*argv, *against(copied)], where, message, "env_args.opponent_path=<run folder")
     assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize(
-    ("env", "settings", "told"),
+    ("env", "settings", "message"),
     [
         ("mpe_world_comm", ["env_args.protocol=team_vs_fixed"], "scenario=tag, and here it is wor"),
         ("mpe_tag", ["env_args.learners=good"], "is to play adversary_0, adversary_1, adversary_2"),
     ],
 )
 def test_an_opponent_that_has_learnt_something_else(
-    env: str, settings: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    env: str, settings: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone = ("env_args.learners=good", "env_args.opponent=random")
     run_dir = train(tiny("vdn", "mpe_tag", *SHORT, "t_max=50", *alone), tmp_path / "prey")
     argv = ["--config=iql", f"--env-config={env}", "with", *settings, *against(run_dir)]
-    refused(capsys, [*argv, f"results_dir={tmp_path / 'results'}"], told)
+    refused(capsys, [*argv, f"results_dir={tmp_path / 'results'}"], message)
     assert not (tmp_path / "results").exists()
 
 
@@ -237,7 +237,7 @@ def test_rivals_are_not_learnt_as_one_team(alg: str, settings: list[str]) -> Non
 
 
 def test_results_name_the_opponent(rivals: Path, tmp_path: Path) -> None:
-    """Runs of one method against different opponents are in rows of their own."""
+    """Runs of one method against different opponents are in separate rows."""
     settings = {
         "trained": against(rivals),
         "random": ("env_args.opponent=random",),

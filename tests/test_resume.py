@@ -1,4 +1,4 @@
-"""A run that was stopped goes on as if it had not been: bit for bit on the CPU."""
+"""A resumed run equals one that was not stopped: bit for bit on the CPU."""
 
 import dataclasses
 from collections.abc import Callable
@@ -49,7 +49,7 @@ CASES = {
     "coma": ("coma", ("batch_size=16", "learner_args.critic_epochs=2", "env_args.n_agents=4")),
     "continuous": ("agp_pg", ("env=allocation", "batch_size=16", "agent_args.head=node")),
     "continuous_maddpg": ("maddpg", ("env=allocation",)),
-    # The row at 40 tells of the update at 24; the checkpoint at 32 lies between.
+    # The row at 40 reports the update at 24; the checkpoint at 32 lies between.
     "row_of_an_older_update": ("vdn", ("log_interval=40", "train_every_episodes=24")),
 }
 

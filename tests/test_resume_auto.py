@@ -1,4 +1,4 @@
-"""`resume=auto`: one command that goes on with a run for as long as there is something to do."""
+"""`resume=auto`: one command that resumes a run until it is finished."""
 
 import json
 import shutil
@@ -58,7 +58,7 @@ def test_a_new_run_begins_where_there_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert auto(tmp_path, "t_max=8") == 0
-    assert "There is no run of this configuration to go on with" in capsys.readouterr().out
+    assert "There is no run of this configuration to resume" in capsys.readouterr().out
     assert names(tmp_path) == ["vdn_seed3_1"]
     assert "resume: ''" in (run_dir(tmp_path) / "config.yaml").read_text()
 
@@ -93,7 +93,7 @@ def test_a_stopped_run_is_resumed(
     rest = run_dir(results) / "checkpoints" / ".latest.pt.7.7.tmp"
     rest.touch()
     assert auto(results) == 0
-    assert f"Goes on from {latest}, after 48 environment steps." in capsys.readouterr().out
+    assert f"Resumed from {latest}, after 48 environment steps." in capsys.readouterr().out
     assert names(results) == ["vdn_seed3_1"]
     assert not rest.exists()
     assert rows(run_dir(results)) == rows(run_dir(finished))
@@ -108,7 +108,7 @@ def test_damaged_checkpoints_are_passed_over(
     assert auto(results) == 0
     said, warned = capsys.readouterr()
     assert f"warning: The checkpoint {latest} is damaged" in warned
-    assert f"Goes on from {latest.with_name(PREVIOUS)}, after 48" in said
+    assert f"Resumed from {latest.with_name(PREVIOUS)}, after 48" in said
     assert rows(run_dir(results)) == rows(run_dir(finished))
 
 

@@ -60,7 +60,7 @@ METHODS: dict[str, tuple[str, Any]] = {
     "mat": (FOREST, SOLID),
     "maddpg": (TURQUOISE, SOLID),
 }
-# For methods of a user's own; their marker comes from the name, too.
+# For methods of users; their marker comes from the name, too.
 OTHERS = ("#B0B0B0", "#117733", "#AA4499", "#999933", "#44AA99", "#B8A9E0")
 
 AXES = {
@@ -81,7 +81,7 @@ class Look(NamedTuple):
 
 
 def looks(algs: list[str]) -> list[Look]:
-    """A look for each row of a figure; the first row of a method has the method's own look.
+    """A look for each row of a figure; the first row of a method has the look of the method.
 
     Args:
         algs: the algorithm's name of each row.

@@ -1,7 +1,7 @@
 """Run-wide settings that several components share, under the names that PyMARL gave them.
 
 They stand at the top level of the configuration (`with lr=1e-3`), because an environment's YAML
-sets them for every method alike. Settings of one component only stand in that component's own file.
+sets them for every method alike. Settings of one component only stand in that component's file.
 """
 
 from dataclasses import dataclass, field

@@ -21,7 +21,7 @@ class Problem(NamedTuple):
 
     path: str  # dotted, such as mixer_args.embed_dim
     text: str  # a sentence with the value seen and the remedy
-    also: tuple[str, ...] = ()  # paths of other settings that the sentence speaks of
+    also: tuple[str, ...] = ()  # paths of other settings that the sentence names
 
 
 BAD: Any = object()  # stands for a value that could not be read; its problem has been noted

@@ -224,7 +224,7 @@ def _order_and_memory(config: RunConfig) -> Iterator[str]:
 
 
 def _what_is_mixed(config: RunConfig) -> Iterator[str]:
-    """Learner and mixer must speak of the same values."""
+    """Learner and mixer must use the same kind of values."""
     learner = LEARNERS.get(config.learner).cls
     given, mixed = learner.mixes, _mixer_fact(config.mixer, "mixes")
     if given != mixed:

@@ -247,7 +247,7 @@ SAME_WORD = {
     "obs_last_action": "false by default, as in EPyMARL's algorithms; PyMARL's default is true",
     "optim_alpha": "only with `optimizer=rmsprop`, which PyMARL uses; EPyMARL always uses Adam",
     "optim_eps": "1e-8 by default, Adam's own; PyMARL's RMSprop used 1e-5",
-    "env_args.key": "as in EPyMARL, save for keys that EPyMARL registers itself (below)",
+    "env_args.key": "as in EPyMARL, except keys that EPyMARL registers itself (below)",
 }
 
 TABLES = {"setting": SETTINGS, "env_args": ENV_ARGS, **COMPONENTS, **FILES}

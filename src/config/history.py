@@ -49,7 +49,7 @@ def read_changes(run_dir: Path) -> list[Change]:
 def changes_with(run_dir: Path, config: RunConfig, env_steps: int) -> list[Change]:
     """Every change of a run's settings, if it is resumed with `config` after `env_steps` steps.
 
-    Changes at that step or later are left out: what they held for is cut off and trained again.
+    Changes at that step or later are left out: those steps are trained again.
     """
     if not (run_dir / "config.yaml").is_file():
         return []

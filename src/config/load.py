@@ -175,7 +175,7 @@ class MayIgnore(Protocol):
         """Settings of the run that change nothing -> why, and what to write instead.
 
         Args:
-            config: the component's own settings.
+            config: settings of the component.
             settings: those of the run.
         """
         ...

@@ -1,4 +1,4 @@
-"""The settings of a whole run. Each component's own settings stand in that component's file.
+"""The settings of a whole run. The settings of a component stand in its file.
 
 `env`, `controller`, `agent`, `mixer`, `critic`, `learner`, `buffer`, `runner` and
 `action_selector` are *slots*: they hold the name of a registered component, and `<slot>_args` holds

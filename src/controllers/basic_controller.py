@@ -161,16 +161,18 @@ class BasicController:
     def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
         """What the network sees of the first `n_steps` steps of whole episodes."""
 
-        def cut(x: Tensor | None) -> Tensor | None:
+        def first_steps(x: Tensor | None) -> Tensor | None:
             return None if x is None else x[:, :n_steps]
 
         last = None
         if self.shared.obs_last_action and n_steps > 1:
             taken = self.as_vectors(batch.actions[:, : n_steps - 1])  # [B, L-1, N, A]
             last = functional.pad(taken, (0, 0, 0, 0, 1, 0))  # [B, L, N, A], zero at t=0
-        is_active = cut(batch.is_active)
-        x = self._build(batch.obs[:, :n_steps], last, cut(batch.noise), is_active)
-        return AgentInputs(x, batch.avail[:, :n_steps], cut(batch.action_features), is_active)
+        is_active = first_steps(batch.is_active)
+        x = self._build(batch.obs[:, :n_steps], last, first_steps(batch.noise), is_active)
+        return AgentInputs(
+            x, batch.avail[:, :n_steps], first_steps(batch.action_features), is_active
+        )
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Tensor | None:
         """Common noise for one step, [B, N, K]; None for controllers without it."""

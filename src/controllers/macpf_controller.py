@@ -4,7 +4,8 @@ Source: Wang, Ye, Lu, arXiv 2209.12681. Episodes are collected by the dependent 
 | tau_i, a_1..a_(i-1)), agent by agent in the order of ids. Tests use the independent policies
 pi_ind(a_i | tau_i), which need neither order nor communication. `execution: dependent` tests the
 dependent policies instead: what the dependence is worth, at the price of sending actions.
-Departure: an agent hears every agent before it; the authors' code hears those it sees (StarCraft).
+Departure: an agent receives the actions of all agents before it; in the authors' code only of those
+it sees (StarCraft).
 """
 
 from dataclasses import dataclass

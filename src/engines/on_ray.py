@@ -76,7 +76,7 @@ class OnRay:
         return [node for node in self._ray.nodes() if node["Alive"]]
 
     def _require_room(self, options: Options) -> None:
-        """Refuse runs that need more than any machine has; they would wait for ever."""
+        """Refuse runs that need more than any machine has; they would never start."""
         wanted = {"CPU": options.cpus, "GPU": options.gpus}
         if not any(
             all(node["Resources"].get(kind, 0) >= n for kind, n in wanted.items())

@@ -3,7 +3,7 @@
 Sources: Haarnoja et al., arXiv 1801.01290; discrete actions: Christodoulou, arXiv 1910.07207; teams
 of agents with mixed critics: Zhang et al., ICML 2021 (FOP), Wang et al., arXiv 2209.12681 (MACPF).
 
-Critics are networks of the actor's own form on the actor's own inputs. All losses are summed and
+Critics have the form and the inputs of the actor. All losses are summed and
 minimised in one step. Values are detached in the actors' losses, and samples and targets carry no
 gradient. So each parameter gets the gradient of one loss only. As gradients are clipped group by
 group, the step equals that of one optimiser for each group.

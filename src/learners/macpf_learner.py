@@ -13,7 +13,7 @@ The dependent actor is trained on predecessors' actions that are sampled again, 
 and critic; the dependent critic on stored ones. The authors' mixer is QMIX's without its
 nonlinearity (`mixer: qmix`, `activation: none`); their second mixer is never used, hence
 `share_mixer: true`. `critic_parents: all` has their critic's sum over all other agents, by default
-it hears predecessors only, as in the paper.
+it receives predecessors' actions only, as in the paper.
 
 Departures: those of `_soft_actor_critic.py`. The two modes take one step together instead of one
 each, so the features they share move once along the sum of both gradients. Exploration is mixed in
@@ -49,7 +49,7 @@ class MACPFLearnerConfig(SoftActorCriticConfig):
     temperature_start: float = 0.001  # a, weight of the entropy at the start, in units of reward
     temperature_finish: float = 0.001  # and after annealing, above 0
     critic_parents: Literal["preceding", "all"] = (
-        "preceding"  # whose actions the dependent critic hears
+        "preceding"  # whose actions the dependent critic receives
     )
     share_mixer: bool = True  # false: a separate mixer for the dependent values
 

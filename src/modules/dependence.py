@@ -112,7 +112,7 @@ class DependentNetwork(nn.Module):
     ) -> Tensor:
         """Actions chosen one agent after the other, each knowing those before it.
 
-        The loop over agents is the method's own: a choice needs the choices before it.
+        The method needs the loop over agents: a choice needs the choices before it.
 
         Args:
             own: [..., N, A], dependent outputs before any message.

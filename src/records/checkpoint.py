@@ -64,7 +64,7 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def all_checkpoints(run_dir: Path) -> list[Path]:
-    """The checkpoint files of a run, those first from which it should rather go on."""
+    """The checkpoint files of a run, the best ones to resume from first."""
     found = sorted((run_dir / "checkpoints").glob("*.pt"), reverse=True)
     order = {LATEST: 0, PREVIOUS: 1, BEST: 3}
     return sorted(found, key=lambda path: order.get(path.name, 2))

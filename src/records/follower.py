@@ -98,7 +98,7 @@ class Follower:
 
 
 def incomplete(label: str, sync_flag: str, run_dir: Path) -> str:
-    """What a run says at its end if a record elsewhere lacks something."""
+    """The message at a run's end if its record elsewhere is incomplete."""
     command = f"{main_command()} {sync_flag}={shlex.quote(str(run_dir))}"
     return (
         f"the record in {label} is not complete; the one in {run_dir} is. Once the server "

@@ -64,7 +64,7 @@ class Logger:
         self.settings = settings
 
     def start(self, run: RunStart) -> None:
-        """Begin the record, or go on with the one that is there."""
+        """Begin the record, or continue the one that exists."""
 
     def log(self, counts: Counts, seconds: float, metrics: dict[str, float]) -> None:
         """Record metrics.

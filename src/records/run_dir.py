@@ -91,7 +91,7 @@ def create_run_dir(results_dir: str, env: str, alg: str, name: str, seed: int) -
 
 
 def require_writable(run_dir: Path) -> Path:
-    """The folder of a run that is to go on; nothing in it is touched.
+    """The folder of a run to be resumed; nothing in it is changed.
 
     Raises:
         UserError: if it, or its metrics, cannot be written.
@@ -100,7 +100,7 @@ def require_writable(run_dir: Path) -> Path:
         if not os.access(path, os.W_OK):
             what = "cannot be written" if path.exists() else "does not exist"
             raise UserError(
-                f"{path} {what}, so this run cannot go on. Make it writable, or copy the run's "
+                f"{path} {what}, so this run cannot be resumed. Make it writable, or copy the run's "
                 f"folder and resume the copy with `with resume=<folder>`."
             )
     return run_dir

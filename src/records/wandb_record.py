@@ -108,7 +108,7 @@ class WandbFollower(Follower):
     """Follows a run, see `Follower`.
 
     Attributes:
-        exit_code: what W&B shall say of the run at its end; 0: it has finished.
+        exit_code: the exit code that W&B records; 0: the run has finished.
     """
 
     label, sync_flag = LABEL, SYNC_FLAG
@@ -169,4 +169,4 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     if code:
-        os._exit(code)  # without waiting for W&B's own end, which waits for the server
+        os._exit(code)  # without waiting for W&B to end, which waits for the server

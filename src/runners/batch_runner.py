@@ -1,6 +1,6 @@
 """Collects whole episodes: one controller, B environments in lockstep, one `EpisodeBatch` out.
 
-The loop over time here is the world's own; nothing else loops.
+The only loop over time is the one over environment steps.
 """
 
 from dataclasses import dataclass
@@ -216,7 +216,7 @@ class BatchRunner:
     def _store_done(
         self, batch: EpisodeBatch, t: int, actions: Tensor, step: EnvStep, alive: Tensor
     ) -> Tensor:
-        """What step t did; returns which copies go on, [B] bool."""
+        """What step t did; returns which copies continue, [B] bool."""
         batch.actions[:, t] = actions
         batch.reward[:, t] = step.reward
         batch.terminated[:, t, 0] = step.terminated

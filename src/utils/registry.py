@@ -132,7 +132,7 @@ class Registry:
         return f"{self.slot}_args.{name}" if self.several else f"{self.slot}_args"
 
     def built_in_names(self) -> list[str]:
-        """The names of the framework's own components, sorted."""
+        """The names of the framework's components, sorted."""
         return sorted(self._files())
 
     def names(self) -> list[str]:
@@ -207,7 +207,7 @@ class Registry:
         except ModuleNotFoundError as error:
             missing = error.name or ""
             if (plugins.SOURCE / missing.split(".")[0]).exists():
-                raise  # a mistake in our own imports, shown as it is
+                raise  # a mistake in our imports, shown as it is
             raise UserError(
                 f"{self.slot} '{name}' needs the module '{missing}', which is not installed. "
                 f"`pip install {ALL_PACKAGES}` installs what components in the tree import."

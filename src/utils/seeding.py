@@ -73,7 +73,7 @@ def restore_generator(generator: torch.Generator | np.random.Generator, state: A
         if len(state) != len(generator.get_state()):
             raise ValueError(
                 f"its random streams are those of another kind of device than {generator.device}; "
-                f"go on there, or start a new run from its weights with checkpoint_path=<run>"
+                f"resume it there, or start a new run from its weights with checkpoint_path=<run>"
             )
         generator.set_state(state)
     else:

@@ -34,7 +34,7 @@ def build(name: str) -> Logger:
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt("stopped"), UserError("a mistake")])
 def test_a_resumed_run(name: str, error: BaseException | None, tmp_path: Path) -> None:
-    """A logger records a run that is stopped, and the same run again as it goes on."""
+    """A logger records a run that is stopped, and the same run again after it is resumed."""
     logger = build(name)
     assert isinstance(logger, Logger)
     assert snapshot(tmp_path) == {}

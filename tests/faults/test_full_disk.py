@@ -1,4 +1,4 @@
-"""A real file system that is full, or cannot be written; made in a namespace of its own."""
+"""A real file system that is full, or cannot be written; made in a separate namespace."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ COMMAND += ["loggers=[csv,sacred,tensorboard]"] * (find_spec("tensorboard") is n
 
 
 def in_namespace(script: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a script where mounts are possible and nobody else sees them."""
+    """Run a script where mounts are possible and no other process sees them."""
     if shutil.which("unshare") is None:
         pytest.skip("there is no unshare here")
     trial = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]

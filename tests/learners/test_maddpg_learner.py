@@ -222,7 +222,7 @@ def test_what_the_critic_sees(share: bool) -> None:
     assert torch.equal(reached, expected)
     assert (seen.state.grad.abs().sum(dim=(0, 2)) > 0).tolist() == [t == 2 for t in range(6)]
     assert seen.own.grad is None
-    assert not torch.isclose(q[..., 0], q[..., 1]).any()  # agents have values of their own
+    assert not torch.isclose(q[..., 0], q[..., 1]).any()  # agents have separate values
 
 
 @pytest.mark.parametrize("share", [True, False])

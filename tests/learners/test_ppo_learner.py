@@ -431,7 +431,7 @@ def test_memory_for_a_cuda_graph_fits_the_minibatches() -> None:
 
 @pytest.mark.parametrize("alg", ["mappo", "ippo", "coma"])
 def test_agents_can_be_paid_and_can_learn_apart(alg: str, tmp_path: Path) -> None:
-    """Individual rewards, and weights of their own for each agent."""
+    """Individual rewards, and separate weights for each agent."""
     settings = ("reward_aggregation=individual", "agent_args.share_parameters=False")
     run_dir = train(tiny(alg, "mpe_tag", *settings, "t_max=16", "env_args.max_cycles=3"), tmp_path)
     assert {"loss", "entropy"} <= {row["key"] for row in rows(run_dir)}

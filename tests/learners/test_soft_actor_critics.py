@@ -343,7 +343,7 @@ def gradients(learner: Any, batch: EpisodeBatch) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("alg", ["fop", "macpf"])
 def test_each_loss_reaches_its_own_group_only(alg: str) -> None:
-    """So one step on the sum is a step of each loss with an optimiser of its own."""
+    """So one step on the sum is a step of each loss with a separate optimiser."""
     learner, batch = make(alg), fake_batch(INFO)
     whole = gradients(learner, batch)
     assert all(g.abs().sum() > 0 for g in whole.values())

@@ -75,7 +75,7 @@ def test_a_run_that_is_to_go_on_must_be_writable(
     (tmp_path / "metrics.csv").touch()
     assert require_writable(tmp_path) == tmp_path
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(UserError, match="cannot be written, so this run cannot go on"):
+    with pytest.raises(UserError, match="cannot be written, so this run cannot be resumed"):
         require_writable(tmp_path)
 
 

@@ -130,7 +130,7 @@ def test_rows_are_read_as_they_come(tmp_path: Path) -> None:
 
 
 class Recorder(Logger):
-    """Keeps what it is told; its start or its end may fail."""
+    """Keeps what it receives; its start or its end may fail."""
 
     def __init__(self, fails: str = "") -> None:
         super().__init__(NoSettings())

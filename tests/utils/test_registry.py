@@ -25,7 +25,7 @@ class Thing:
 def registry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Registry:
-    """`utils.registry.THINGS`, over an empty folder in a source folder of its own."""
+    """`utils.registry.THINGS`, over an empty folder in a separate source folder."""
     place = request.node.name  # so that no two tests import modules of the same name
     (tmp_path / place).mkdir()
     monkeypatch.setattr(plugins, "SOURCE", tmp_path)
@@ -171,7 +171,7 @@ def test_no_two_files_of_a_slot_have_one_name() -> None:
         stems = [
             path.stem
             for path in paths
-            if not path.stem.startswith("_")  # helpers are told apart by their folders
+            if not path.stem.startswith("_")  # helpers are distinguished by their folders
             and any(isinstance(node, ast.ClassDef) for node in ast.parse(path.read_text()).body)
         ]
         assert len(stems) == len(set(stems))

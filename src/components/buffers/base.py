@@ -17,7 +17,7 @@ class EpisodeBuffer:
     """Keeps the newest `capacity` episodes.
 
     Args:
-        config: the component's own settings.
+        config: settings of the component.
         storage: an empty batch of `capacity` episodes (`EpisodeBatch.zeros`), used as the ring
             itself.
         generator: source of random draws.

@@ -46,9 +46,9 @@ class AxialEdges:
 
 
 def _others(counts: Tensor) -> Tensor:
-    """Sequences [R, S, P] of nodes that count or not -> [R * S, P, P]; who hears whom.
+    """Which nodes attend to which: [R, S, P], nodes that count -> [R * S, P, P].
 
-    A node hears the others that count; without any it hears itself, so that a softmax has a term.
+    A node attends to the others that count; without any, to itself, so that a softmax has a term.
     """
     itself = torch.eye(counts.shape[2], dtype=torch.bool, device=counts.device)
     others = counts.flatten(0, 1).unsqueeze(1) & ~itself  # [R * S, P, P]

@@ -113,7 +113,7 @@ class ActionGraph(OwnInitialWeights, nn.Module):
         """Encode the nodes, let them exchange messages, and pool them per agent."""
         z = self.encoder(x, action_features)  # [R, P, d]
         if self.config.inputs == "features" and action_features is not None:
-            avail = (action_features != 0).any(dim=3)  # described: there to see
+            avail = (action_features != 0).any(dim=3)  # described actions exist
         node_avail = self._node_avail(avail, is_active)
         allowed: Any = (
             AxialEdges.of(self.node_map, node_avail, len(z))

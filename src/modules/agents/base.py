@@ -33,17 +33,17 @@ class AgentInputs:
     def window(self, start: int, stop: int) -> "AgentInputs":
         """Views of steps `start` to `stop - 1`."""
 
-        def cut(x: Tensor | None) -> Tensor | None:
+        def first_steps(x: Tensor | None) -> Tensor | None:
             return None if x is None else x[:, start:stop]
 
         return AgentInputs(
             self.x[:, start:stop],
             self.avail[:, start:stop],
-            cut(self.action_features),
-            cut(self.is_active),
-            cut(self.actions),
-            cut(self.resets),
-            cut(self.encoded),
+            first_steps(self.action_features),
+            first_steps(self.is_active),
+            first_steps(self.actions),
+            first_steps(self.resets),
+            first_steps(self.encoded),
         )
 
 

@@ -76,7 +76,7 @@ class Critic(nn.Module):
     """Estimates values for training only.
 
     Args:
-        config: the component's own settings.
+        config: settings of the component.
         sizes: sizes of the task.
     """
 

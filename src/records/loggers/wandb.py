@@ -1,6 +1,6 @@
 """Weights & Biases, offline by default: the record follows `metrics.csv` from another process.
 
-Nothing of W&B runs in the process that trains, so a service that is slow or dead cannot hold it up.
+W&B does not run in the process that trains, so a slow or failed service cannot delay it.
 The record is in `wandb/` in the run's folder; `--sync-wandb=<folder>` uploads it.
 """
 

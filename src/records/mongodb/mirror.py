@@ -113,7 +113,7 @@ def write(
             pymongo.UpdateOne({"_id": m["_id"]}, {"$set": {**m, "run_id": number}}, upsert=True)
             for m in record.metrics
         ]
-        # Keys that a resumed run has cut off again.
+        # Keys that a resumed run has removed.
         keep = [metric["_id"] for metric in record.metrics]
         metrics.append(pymongo.DeleteMany({"run_id": number, "_id": {"$nin": keep}}))
         database.metrics.bulk_write(metrics, ordered=False)

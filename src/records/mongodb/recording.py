@@ -52,7 +52,7 @@ def mirrored(server: "Server | None", run_dir: Path) -> AbstractContextManager[A
     if (run_dir / MONGO_ID).exists():
         print(
             f"warning: this run has a record in MongoDB, which stays as it is: no server is given. "
-            f"{FLAG}=<url> or {VARIABLE} would go on with it.",
+            f"{FLAG}=<url> or {VARIABLE} would continue it.",
             file=sys.stderr,
         )
     return nullcontext()

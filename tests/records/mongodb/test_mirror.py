@@ -195,7 +195,7 @@ def test_the_record_follows_a_run(server: Server, database: Database[Any], run_d
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("fault", ["cut", "silence"])
+@pytest.mark.parametrize("fault", ["disconnect", "silence"])
 def test_an_interrupted_connection_loses_nothing(
     fault: str,
     server: Server,
@@ -219,7 +219,7 @@ def test_an_interrupted_connection_loses_nothing(
         until(lambda: said("does not answer"))
         append(run_dir, "80,80,9,9.00,loss,0.25")
         assert not complete(database, run_dir)
-        proxy.mend()
+        proxy.restore()
         until(lambda: said("has the whole record again"))
         append(run_dir, "88,88,9,9.00,loss,0.125")
     assert complete(database, run_dir)
@@ -228,7 +228,7 @@ def test_an_interrupted_connection_loses_nothing(
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("fault", ["cut", "silence"])
+@pytest.mark.parametrize("fault", ["disconnect", "silence"])
 def test_a_lost_connection_delays_no_run(
     fault: str,
     server: Server,
@@ -254,7 +254,7 @@ def test_a_lost_connection_delays_no_run(
 def test_a_server_that_is_killed_and_forgets_everything(
     stand_in: StandIn, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Only with the stand-in: it forgets everything, and nobody kills a real server for a test."""
+    """Only with the stand-in: it loses its data, and a test must not kill a real server."""
     server = find_server(stand_in.url, "sacred")
     with server.client() as client:
         database = server.records(client)
