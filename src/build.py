@@ -47,7 +47,7 @@ from utils.seeding import numpy_generator, seeded_initialisation
 
 
 def build_env(config: RunConfig, batch_size: int, stream: str) -> RewardAggregation:
-    """B copies of the environment, rewards aggregated.
+    """B parallel environments, rewards aggregated.
 
     Raises:
         UserError: if a trained opponent is asked for and cannot play.
@@ -153,9 +153,9 @@ def build_test_runner(
     config: RunConfig, controller: BasicController, stream: str = "test"
 ) -> BatchRunner:
     """A runner for greedy tests, with separate environments and random streams."""
-    copies = min(config.test_batch_size_run or config.batch_size_run, config.test_nepisode)
+    n_envs = min(config.test_batch_size_run or config.batch_size_run, config.test_nepisode)
     return build_runner(
-        config, build_env(config, copies, f"{stream}_env"), controller, f"{stream}_exploration"
+        config, build_env(config, n_envs, f"{stream}_env"), controller, f"{stream}_exploration"
     )
 
 
@@ -187,7 +187,7 @@ def plan_graphs(config: RunConfig, info: EnvInfo) -> GraphPlan:
     if not info.stays_on_device:
         text = f"rollouts are not, because env={config.env} computes on the CPU"
         return GraphPlan(training=True, text=f" Gradient steps are CUDA graphs; {text}.")
-    return GraphPlan(True, True, " Rounds of episodes and gradient steps are CUDA graphs.")
+    return GraphPlan(True, True, " Rollouts and gradient steps are CUDA graphs.")
 
 
 def build_mixer(config: RunConfig, info: EnvInfo) -> nn.Module:

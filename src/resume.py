@@ -95,7 +95,7 @@ def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
     for run_dir in _runs(config):
         why_not = difference(run_dir, config)
         if why_not:
-            _say(f"{run_dir} is passed over: {why_not}")
+            _say(f"{run_dir} is skipped: {why_not}")
             continue
         held.enter_context(locked(require_writable(run_dir)))
         for checkpoint in all_checkpoints(run_dir):
@@ -105,7 +105,7 @@ def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
                 _say(f"{error} The next best one is tried.")
                 continue
             return Choice(run_dir, checkpoint, _finished(run_dir, config, env_steps))
-        _say(f"{run_dir} is passed over: it has no checkpoint that can be read.")
+        _say(f"{run_dir} is skipped: it has no checkpoint that can be read.")
         held.close()
     return None
 

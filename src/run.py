@@ -164,7 +164,7 @@ class Run:
         return RunLog(self._loggers, start)
 
     def advance(self) -> None:
-        """Collect an episode in each copy of the environment; train as often as that calls for."""
+        """Collect an episode in each parallel environment, then train as often as configured."""
         self._collect()
         self.phases.start()
         self.learner.update(self.buffer, Progress(self.counters.env_steps, self.counters.episodes))

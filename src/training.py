@@ -29,7 +29,7 @@ def train(config: RunConfig, signals: StopSignals, mongo: str | None, words: lis
             return
         config = dataclasses.replace(config, resume=str(choice.checkpoint) if choice else "")
         server = checked_server(mongo, config.mongo_url, config.mongo_db, config.loggers)
-        run = Run(config)  # refuses what cannot work, before anything is written
+        run = Run(config)  # reports mistakes before anything is written
         signals.patient = True
         if choice is None:
             run_dir = create_run_dir(*place_of(config), config.name, config.seed)

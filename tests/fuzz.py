@@ -170,7 +170,7 @@ def bounds() -> Iterator[None]:
 
 
 def outcome(argv: list[str]) -> str:
-    """`trains` or `refused`; anything else raises."""
+    """`trains` or `rejected`; anything else raises."""
     train, collect = stop_after_two_updates()
     flags, given = argv[: argv.index("with") + 1], argv[argv.index("with") + 1 :]
     usual = "loggers=[csv]"  # Sacred adds nothing here but time
@@ -189,4 +189,4 @@ def outcome(argv: list[str]) -> str:
         finally:
             torch.set_num_threads(1)
     assert code in (0, 2), code
-    return "refused" if code else "trains"
+    return "rejected" if code else "trains"

@@ -59,7 +59,7 @@ def test_fixed_tensors_give_the_same_run(method: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("env", "settings", "said"),
     [
-        ("topk", (), "Rounds of episodes and gradient steps are CUDA graphs."),
+        ("topk", (), "Rollouts and gradient steps are CUDA graphs."),
         ("topk", ("compile=none",), "No CUDA graphs: compile=none."),
         ("assignment", (), "Gradient steps are CUDA graphs; rollouts are not, because"),
         ("formation", (), "No CUDA graphs: episodes of env=formation differ in length."),

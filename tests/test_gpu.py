@@ -70,7 +70,7 @@ def test_graphs_learn_the_same(method: str, env: str) -> None:
 
 
 @pytest.mark.parametrize("env", ENVS)
-def test_graphs_play_the_same_rounds(env: str) -> None:
+def test_graphs_play_the_same_rollouts(env: str) -> None:
     settings = ["env_args.max_cycles=4"] if env.startswith("mpe") else []
     settings += ["reward_aggregation=individual"] if env.startswith("mpe") else []
     runs = [make("iql", env, f"compile={c}", *settings) for c in ("none", "auto")]

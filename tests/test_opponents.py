@@ -123,7 +123,7 @@ def test_both_teams_returns_are_in_every_row(rivals: Path) -> None:
     assert keys >= teams | {f"test_{key}" for key in teams}
 
 
-def refused(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) -> None:
+def fails_with(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) -> None:
     capsys.readouterr()
     assert main(argv) == 2
     message = capsys.readouterr().err
@@ -165,7 +165,9 @@ def test_a_damaged_opponent(
     before = snapshot(tmp_path)
     argv = ["--config=iql", "--env-config=mpe_tag", "with", f"results_dir={tmp_path}"]
     where = f"The opponent at {copied} (env_args.opponent_path) cannot play."
-    refused(capsys, [*argv, *against(copied)], where, message, "env_args.opponent_path=<run folder")
+    fails_with(
+        capsys, [*argv, *against(copied)], where, message, "env_args.opponent_path=<run folder"
+    )
     assert snapshot(tmp_path) == before
 
 
@@ -182,7 +184,7 @@ def test_an_opponent_that_has_learnt_something_else(
     alone = ("env_args.learners=good", "env_args.opponent=random")
     run_dir = train(tiny("vdn", "mpe_tag", *SHORT, "t_max=50", *alone), tmp_path / "prey")
     argv = ["--config=iql", f"--env-config={env}", "with", *settings, *against(run_dir)]
-    refused(capsys, [*argv, f"results_dir={tmp_path / 'results'}"], message)
+    fails_with(capsys, [*argv, f"results_dir={tmp_path / 'results'}"], message)
     assert not (tmp_path / "results").exists()
 
 
@@ -191,7 +193,7 @@ def test_an_opponent_of_another_environment(
 ) -> None:
     run_dir = train(tiny("vdn", "topk", "t_max=8"), tmp_path / "topk")
     argv = ["--config=iql", "--env-config=mpe_tag", "with", *against(run_dir)]
-    refused(capsys, argv, "It was trained on env=topk, and here it is mpe.")
+    fails_with(capsys, argv, "It was trained on env=topk, and here it is mpe.")
 
 
 def test_an_opponent_that_was_moved_or_changed(
@@ -203,11 +205,13 @@ def test_an_opponent_that_was_moved_or_changed(
     next(iter(state["learner"]["online"].values())).mul_(1.5)
     torch.save(state, path)
     resume = ["with", f"resume={run_dir}", "t_max=100"]
-    refused(capsys, resume, "its weights have changed", "checkpoint_path=<this run>")
+    fails_with(capsys, resume, "its weights have changed", "checkpoint_path=<this run>")
     shutil.rmtree(copied)
     test = ["with", "evaluate=True", f"checkpoint_path={run_dir}", "test_nepisode=2"]
     for argv in (resume, test):
-        refused(capsys, argv, f"There is no checkpoint at {copied}", "env_args.opponent_path=<run")
+        fails_with(
+            capsys, argv, f"There is no checkpoint at {copied}", "env_args.opponent_path=<run"
+        )
     moved = f"env_args.opponent_path={rivals}"
     assert load_policy(run_dir).info.n_agents == 3  # needs no opponent before it plays
     assert main([*test, moved]) == 0

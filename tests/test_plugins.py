@@ -250,7 +250,7 @@ def test_a_changed_file_is_reported_and_is_another_configuration(
 
     with ExitStack() as held:
         assert find_run(tiny("vdn", "topk", "resume=auto", *settings), held) is None
-    assert f"is passed over: here plugin_files={{'mixer': '{new}'}}." in capsys.readouterr().err
+    assert f"is skipped: here plugin_files={{'mixer': '{new}'}}." in capsys.readouterr().err
     assert main(["with", f"resume={run_dir}", "t_max=128"]) == 0
     assert capsys.readouterr().err == warning
     assert load_recorded(run_dir, []).plugin_files == {"mixer": new}

@@ -164,7 +164,7 @@ def test_another_configuration_is_another_run(
     before = snapshot(run_dir(results))
     assert auto(results, setting, "t_max=16" if setting != "t_max=128" else setting) == 0
     warned = capsys.readouterr().err
-    assert f"{run_dir(results)} is passed over: here " in warned
+    assert f"{run_dir(results)} is skipped: here " in warned
     assert OTHER[setting] in warned
     assert snapshot(run_dir(results)) == before
     assert names(results) == ["vdn_seed3_1", "vdn_seed3_2"]

@@ -121,7 +121,7 @@ class TrainingSettings(ExperienceSettings):
         refuse(*ExperienceSettings.problems(self), *TrainingSettings.problems(self))
 
     def problems(self) -> Cases:
-        """What is out of range or reaches nothing, for `refuse`."""
+        """What is out of range or has no effect, for `refuse`."""
         return (
             (not 0 <= self.gamma <= 1, "gamma", f"{self.gamma} must lie in [0, 1]."),
             (not self.lr > 0, "lr", f"{self.lr} must be above 0."),

@@ -1,4 +1,4 @@
-"""Combinations of components that cannot work, refused before anything is built.
+"""Combinations of components that cannot work, reported before anything is built.
 
 Components say what they need and give in class attributes; nothing here names one.
 """
@@ -71,7 +71,7 @@ class MayDeviate(Protocol):
 
 
 def check_combination(config: RunConfig) -> None:
-    """Refuse settings that are right one by one and wrong together.
+    """Check settings that are right one by one and wrong together.
 
     Raises:
         ConfigError: names every such pair and what to do.
@@ -131,7 +131,7 @@ def _rewards(config: RunConfig) -> Iterator[str]:
         )
     if rivalry or not individual:
         return
-    for slot, name, needs, remedy in (  # another mixer is no remedy where the learner refuses
+    for slot, name, needs, remedy in (  # another mixer is no remedy where the learner needs this
         ("controller", config.controller, controller_needs, ""),
         ("learner", config.learner, learner_needs, ""),
         ("mixer", config.mixer, mixer_needs, ", or mixer=none"),

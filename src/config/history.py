@@ -127,7 +127,7 @@ def _sentence(changes: list[Change], config: RunConfig) -> str:
     old, new = _learning_rate(before, at), _learning_rate(after, at)
     if "linear" in before["lr_schedule"] + after["lr_schedule"] and old != new:
         text += (
-            f" The learning rate jumps here from {old:.3g} to {new:.3g}: lr_schedule=linear leads "
+            f" The learning rate jumps here from {old:.3g} to {new:.3g}: lr_schedule=linear goes "
             f"from lr to 0 at t_max, which is now {config.t_max:,}."
         )
     return text

@@ -161,7 +161,7 @@ def recorded_settings(run_dir: str | Path) -> dict[str, Any]:
 
 
 def _asked_preset(stack: list[Layer]) -> str:
-    """The setting `preset` in the last layer that has it; what is no text is refused later."""
+    """The setting `preset` in the last layer that has it; what is not text is an error later."""
     asked = [layer.data["preset"] for layer in stack if "preset" in layer.data]
     return asked[-1] if asked and isinstance(asked[-1], str) else RunConfig.preset
 

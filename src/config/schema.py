@@ -77,7 +77,7 @@ HARMLESS = (
 
 
 def logger_problems(loggers: tuple[str, ...]) -> list[tuple[bool, str, str]]:
-    """Cases for `refuse`: what is wrong with a list of loggers, whose names are checked apart."""
+    """Cases for `refuse`: problems of a list of loggers, whose names are checked separately."""
     listed = ", ".join(loggers)
     twice = [name for name in dict.fromkeys(loggers) if loggers.count(name) > 1]
     return [
@@ -139,7 +139,7 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     )  # recorded by the run: {slot: hash of the file of its component}
 
     # How much
-    t_max: int = 2_050_000  # environment steps of the whole run (B copies in lockstep count B)
+    t_max: int = 2_050_000  # environment steps of the whole run (B parallel environments count B)
     reward_aggregation: Literal["sum", "mean", "individual"] = (
         "mean"  # of the agents' rewards: one team reward, or none
     )

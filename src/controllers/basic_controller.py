@@ -49,7 +49,7 @@ class BasicController:
     gives: ClassVar[str] = "outputs of each agent"  # what a learner gets, which says what they mean
     needs_features: ClassVar[bool] = False  # whether its agent must have `features`
     in_order: ClassVar[bool] = False  # whether its agent must be one that chooses in order
-    needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+    needs_team_reward: ClassVar[bool] = False  # true: rejects individual rewards
     acts_continuously: ClassVar[bool] = (
         True  # whether actions may be continuous, if the learner can
     )

@@ -76,7 +76,7 @@ class OnRay:
         return [node for node in self._ray.nodes() if node["Alive"]]
 
     def _require_room(self, options: Options) -> None:
-        """Refuse runs that need more than any machine has; they would never start."""
+        """Check that a machine has what a run needs; without one it would never start."""
         wanted = {"CPU": options.cpus, "GPU": options.gpus}
         if not any(
             all(node["Resources"].get(kind, 0) >= n for kind, n in wanted.items())
@@ -88,7 +88,7 @@ class OnRay:
             )
 
     def _require_shared(self, folder: Path) -> None:
-        """Refuse a machine that does not see the results, the program or the current folder."""
+        """Check that every machine sees the results, the program and the current folder."""
         probe = folder.absolute() / f".probe-{uuid.uuid4().hex}"
         probe.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()

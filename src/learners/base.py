@@ -55,14 +55,14 @@ class Learner(ABC):
 
     takes: ClassVar[tuple[str, ...]] = ("outputs of each agent",)  # what its controller may give
     trains: ClassVar[tuple[type, ...]] = (ActionValues,)  # what its training makes of them
-    uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
-    needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+    uses_mixer: ClassVar[bool] = True  # false: rejects every mixer but `none`
+    needs_team_reward: ClassVar[bool] = False  # true: rejects individual rewards
     needs_features: ClassVar[bool] = False  # whether its agent must have `features`
     mixes: ClassVar[str] = "values"  # what its mixer gets; a mixer of something else says so
     critic_estimates: ClassVar[str] = "nothing"  # what its critic must estimate
     learns_from: ClassVar[str] = Replay.gives  # what its buffer must give
     has_targets: ClassVar[bool] = True  # false: no target networks
-    explores_by_policy: ClassVar[bool] = False  # true: refuses actions that no policy sampled
+    explores_by_policy: ClassVar[bool] = False  # true: rejects actions that no policy sampled
 
     def __init__(
         self,

@@ -92,7 +92,7 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises many types for a damaged file
         raise UserError(
-            f"The checkpoint {path} is damaged or is not one of ours ({reason(error)}). "
+            f"The checkpoint {path} is damaged or not a checkpoint ({reason(error)}). "
             f"Use another one from {path.parent}."
         ) from error
     if not isinstance(state, dict) or "learner" not in state:

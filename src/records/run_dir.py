@@ -100,8 +100,8 @@ def require_writable(run_dir: Path) -> Path:
         if not os.access(path, os.W_OK):
             what = "cannot be written" if path.exists() else "does not exist"
             raise UserError(
-                f"{path} {what}, so this run cannot be resumed. Make it writable, or copy the run's "
-                f"folder and resume the copy with `with resume=<folder>`."
+                f"{path} {what}, so this run cannot be resumed. Make it writable, or copy "
+                f"the run's folder and resume the copy with `with resume=<folder>`."
             )
     return run_dir
 
@@ -139,7 +139,7 @@ def _lock(run_dir: Path, path: Path, descriptor: int) -> None:
         ) from error
     except OSError as error:
         print(
-            f"warning: {path} cannot be locked ({reason(error)}): this file system knows no locks. "
+            f"warning: {path} cannot be locked ({reason(error)}): this file system has no locks. "
             f"Make sure that no other process trains this run.",
             file=sys.stderr,
         )

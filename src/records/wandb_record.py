@@ -142,7 +142,7 @@ def sync(run_dir: Path, settings: dict[str, Any], config: dict[str, Any]) -> str
     """
     if not (run_dir / METRICS).is_file():
         raise UserError(
-            f"{run_dir} holds no {METRICS}. Give the folder of a run, such as "
+            f"{run_dir} has no {METRICS}. Give the folder of a run, such as "
             f"results/topk/agp/agp_seed1_1."
         )
     record = WandbRecord(run_dir, {**settings, "mode": "online"}, config)

@@ -31,7 +31,7 @@ class Rollout:
     """B episodes and what they came to."""
 
     batch: EpisodeBatch  # overwritten by the next rollout where rollouts are CUDA graphs
-    n_steps: int  # real environment steps of all copies together
+    n_steps: int  # real steps of all environments together
     returns: Tensor  # [B, R], undiscounted; NaN for an agent that took no part in the episode
     lengths: Tensor  # [B] int64
     metrics: dict[str, Tensor]  # name: [B], the environment's own, at each episode's end
@@ -44,7 +44,7 @@ class BatchRunner:
 
     Args:
         config: no settings.
-        env: B copies, with aggregated rewards.
+        env: B parallel environments, with aggregated rewards.
         controller: runs the agents' network.
         selector: from outputs to actions.
         seed: the run's root seed.
@@ -88,7 +88,7 @@ class BatchRunner:
         }
 
     def collect(self, env_steps: int, greedy: bool = False) -> Rollout:
-        """Play one episode in each copy; those that are lost are left out, unless all are.
+        """Play one episode in each environment; those that are lost are left out, unless all are.
 
         Whether rewards are finite is left to `require_finite`.
 
@@ -146,7 +146,7 @@ class BatchRunner:
         return Rollout(batch, n_steps, played.returns, lengths, played.metrics)
 
     def _play_round(self, env_steps: Number, greedy: bool) -> "_Round":
-        """One episode in each copy, without those that are lost."""
+        """One episode in each environment, without those that are lost."""
         env = self.env
         batch = EpisodeBatch.zeros(
             env.info, env.batch_size, env.device, env.n_rewards, self.controller.noise_dim
@@ -216,7 +216,7 @@ class BatchRunner:
     def _store_done(
         self, batch: EpisodeBatch, t: int, actions: Tensor, step: EnvStep, alive: Tensor
     ) -> Tensor:
-        """What step t did; returns which copies continue, [B] bool."""
+        """Store step t; returns which environments continue, [B] bool."""
         batch.actions[:, t] = actions
         batch.reward[:, t] = step.reward
         batch.terminated[:, t, 0] = step.terminated
@@ -255,7 +255,7 @@ class _Round:
 def _keep_final(
     old: dict[str, Tensor], new: dict[str, Tensor], alive: Tensor, fixed_length: bool
 ) -> dict[str, Tensor]:
-    """Metrics at each copy's own last step, {name: [B]}."""
+    """Metrics at the last step of each environment, {name: [B]}."""
     if fixed_length or not old:
         return new
     return {name: torch.where(alive, value, old[name]) for name, value in new.items()}

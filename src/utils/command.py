@@ -30,7 +30,7 @@ def _in_words(command: Callable[[StopSignals], int], signals: StopSignals) -> in
     except SystemExit as stop:  # nothing of ours calls sys.exit while a command runs
         print(
             f"error: an environment or another component called sys.exit({stop.code!r}), which "
-            f"would have ended the program without a word. It must raise an error instead.",
+            f"would have ended the program without a message. It must raise an error instead.",
             file=sys.stderr,
         )
     except (MemoryError, RuntimeError) as error:

@@ -70,13 +70,13 @@ class Captured(Generic[T]):
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._result = self._function()
         except RuntimeError as error:
-            raise _refusal(error) from error
+            raise _capture_error(error) from error
         finally:
             gc.enable()
         return graph
 
 
-def _refusal(error: BaseException) -> UserError:
+def _capture_error(error: BaseException) -> UserError:
     """What to do about a recording that failed, with the place of the first error of the chain."""
     while error.__context__ is not None:
         error = error.__context__

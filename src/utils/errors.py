@@ -98,7 +98,7 @@ def unread(settings: Any, is_read: bool, remedy: str, *names: str) -> list[tuple
         (
             not is_read and getattr(settings, name) != defaults[name],
             name,
-            f"{getattr(settings, name)} reaches nothing without {remedy}. Add that, or leave "
+            f"{getattr(settings, name)} has no effect without {remedy}. Add that, or leave "
             f"{name} at its default, {defaults[name]}.",
         )
         for name in names

@@ -188,7 +188,7 @@ class Registry:
         return any(stem in _registered_names(node, self) for node in tree.body)
 
     def _require_one(self, component: Component) -> None:
-        """Refuse a file outside the tree that would never be used, because its name is taken.
+        """Check that no file outside the tree has a name that another component has.
 
         Raises:
             UserError: if there is one.

@@ -44,12 +44,10 @@ def test_ends_of_the_ranges_are_allowed() -> None:
 
 
 def test_what_the_chosen_optimiser_or_update_does_not_read_is_an_error() -> None:
-    with pytest.raises(
-        SettingsError, match=r"optim_alpha: 0\.9 reaches nothing without optimizer="
-    ):
+    with pytest.raises(SettingsError, match=r"optim_alpha: 0\.9 has no effect without optimizer="):
         TrainingSettings(optim_alpha=0.9)
     with pytest.raises(
-        SettingsError, match=r"tau: 0\.1 reaches nothing without target_update\.mode="
+        SettingsError, match=r"tau: 0\.1 has no effect without target_update\.mode="
     ):
         TargetUpdate(tau=0.1)
 

@@ -1,4 +1,4 @@
-"""The choice of loggers: what is refused, what old settings become, what is left out."""
+"""The choice of loggers: what is an error, what old settings become, what is left out."""
 
 from pathlib import Path
 from typing import Any

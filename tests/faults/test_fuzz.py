@@ -29,7 +29,7 @@ def test_every_number_separately(
     record_property(
         "fault",
         f"odd numbers, {alg} on {env}: {outcomes['trains']} trained, "
-        f"{outcomes['refused']} were refused in words",
+        f"{outcomes['rejected']} were rejected with a message",
     )
 
 
@@ -51,5 +51,5 @@ def test_any_configuration_trains_or_is_a_clear_error(
         record_property(
             "fault",
             f"random configurations {part}, FAULT_SEED={number}: {outcomes['trains']} trained, "
-            f"{outcomes['refused']} were refused in words",
+            f"{outcomes['rejected']} were rejected with a message",
         )

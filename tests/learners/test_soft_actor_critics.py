@@ -428,7 +428,7 @@ def test_values_of_unavailable_actions_change_nothing(alg: str) -> None:
     assert learner.loss(batch)[0].item() == before
 
 
-REFUSED = {
+INVALID = {
     "a mixer of values": (("fop", "mixer=qmix"), "mixer: qmix mixes values, .*Use mixer=fop"),
     "a mixer of soft values": (("qmix", "mixer=fop"), "fop mixes soft values, but q_learner"),
     "agents without order": (
@@ -444,9 +444,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", INVALID)
 def test_combinations_that_cannot_work(case: str) -> None:
-    (alg, override), text = REFUSED[case]
+    (alg, override), text = INVALID[case]
     with pytest.raises(ConfigError, match=text):
         check_combination(load_config(alg, None, [override]))
 

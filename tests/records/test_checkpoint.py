@@ -132,10 +132,10 @@ def test_code_in_a_checkpoint_is_not_run(path: Path, tmp_path: Path) -> None:
     sign = tmp_path / "ran"
     path.parent.mkdir(parents=True)
     torch.save({"learner": Harmful(sign)}, path)
-    with pytest.raises(UserError, match="is damaged or is not one of ours"):
+    with pytest.raises(UserError, match="is damaged or not a checkpoint"):
         load_checkpoint(path)
     path.write_bytes(pickle.dumps({"learner": Harmful(sign)}))
-    with pytest.raises(UserError, match="is damaged or is not one of ours"):
+    with pytest.raises(UserError, match="is damaged or not a checkpoint"):
         load_checkpoint(path)
     assert not sign.exists()
 

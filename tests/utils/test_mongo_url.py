@@ -70,7 +70,7 @@ def test_a_password_leaves_the_command_line(
         [],
         ["--mongo"],
         ["--mongo=mongodb://host"],
-        ["--mongo=mongodb://a:pw@h", "--mongo=mongodb://a:pw@h"],  # refused a moment later
+        ["--mongo=mongodb://a:pw@h", "--mongo=mongodb://a:pw@h"],  # an error a moment later
     ],
 )
 def test_without_a_password_nothing_is_restarted(

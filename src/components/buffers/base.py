@@ -115,7 +115,7 @@ class EpisodeBuffer:
 
 
 def require_memory(n_bytes: int, device: torch.device, what: str, setting: str) -> None:
-    """Refuse an allocation that the device cannot hold.
+    """Check that the device can hold an allocation.
 
     Raises:
         UserError: if `n_bytes` is more than the device's free memory.

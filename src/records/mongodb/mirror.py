@@ -72,7 +72,7 @@ def sync(server: Server, run_dir: Path) -> str:
     record = read_record(run_dir)
     if record is None:
         raise UserError(
-            f"{run_dir} holds no record of a run. Give the folder of one, such as "
+            f"{run_dir} has no record of a run. Give the folder of one, such as "
             f"results/topk/agp/agp_seed1_1."
         )
     try:

@@ -71,7 +71,7 @@ def sync_run(run_dir: Path, flag: str | None, settings: Mapping[str, Any]) -> st
     """
     url = find_url(flag, settings.get("mongo_url", ""))
     if not url:
-        raise UserError(f"--sync-mongo knows no server. Add {FLAG}=<url>, or set {VARIABLE}.")
+        raise UserError(f"--sync-mongo has no server. Add {FLAG}=<url>, or set {VARIABLE}.")
     from records.mongodb.mirror import sync
     from records.mongodb.server import find_server
 

@@ -92,7 +92,7 @@ class Server:
                 f"knows the user."
             )
         return (
-            f"MongoDB at {self.hosts} refuses to write to the database '{self.database}' "
+            f"MongoDB at {self.hosts} does not allow writing to the database '{self.database}' "
             f"({reason}). Give the URL of a user with the role readWrite on it, or another "
             f"database by mongo_db."
         )

@@ -20,7 +20,7 @@ WRITES = {"insert", "update", "delete", "bulkWrite", "findAndModify"}
 
 
 class Users(WireAuthenticationService):
-    """Refuses what a real server would refuse to a user who may only read."""
+    """Rejects what a real server rejects from a user who may only read."""
 
     def require_authenticated(self, connection, command_name):
         super().require_authenticated(connection, command_name)

@@ -173,8 +173,8 @@ def test_a_server_that_comes_back_after_the_run(
     ("user", "said"),
     [
         ("ann:hunter2@", "does not accept the name and password"),
-        ("reader:pass%2Fword@", "refuses to write to the database 'sacred' (not authorized"),
-        ("", "refuses to write to the database 'sacred' (Authentication required"),
+        ("reader:pass%2Fword@", "does not allow writing to the database 'sacred' (not authorized"),
+        ("", "does not allow writing to the database 'sacred' (Authentication required"),
     ],
 )
 def test_a_login_that_does_not_do(
