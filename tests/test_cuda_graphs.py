@@ -73,8 +73,8 @@ def test_the_parts_that_are_graphs_are_reported(
     config = load_config("vdn", env, ["device=cuda", *settings])
     plan = plan_graphs(config, info)
     assert plan.text.strip().startswith(said)
-    assert plan.training == said.startswith(("Rounds", "Gradient"))
-    assert plan.acting == said.startswith("Rounds")
+    assert plan.training == said.startswith(("Rollouts", "Gradient"))
+    assert plan.acting == said.startswith("Rollouts")
 
 
 def test_graphs_that_cannot_be_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -144,7 +144,7 @@ def test_code_in_a_checkpoint_is_not_run(path: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_no_checkpoint_of_a_run(state: object, path: Path) -> None:
     path.parent.mkdir(parents=True)
     torch.save(state, path)
-    with pytest.raises(UserError, match="no checkpoint of a run"):
+    with pytest.raises(UserError, match="not a checkpoint of a run"):
         load_checkpoint(path)
 
 

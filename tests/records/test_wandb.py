@@ -195,7 +195,7 @@ def test_a_sync_needs_a_run(fake: Fake, tmp_path: Path, capsys: pytest.CaptureFi
     assert "config.yaml" in capsys.readouterr().err
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     assert main([f"--sync-wandb={tmp_path}"]) == 2
-    assert "holds no metrics.csv" in capsys.readouterr().err
+    assert "has no metrics.csv" in capsys.readouterr().err
 
 
 IS_INSTALLED = importlib.util.find_spec("wandb") is not None
