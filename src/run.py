@@ -276,7 +276,7 @@ class Run:
             "counters": asdict(self.counters),
             "statistics": self.statistics.state_dict(),
             "since_log": list(self._since_log),
-            "log_position": self.log.secure(),
+            "log_position": self.log.flush(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Rounds and gradient steps as CUDA graphs compute what they compute without.
+"""Rollouts and gradient steps as CUDA graphs compute what they compute without.
 
 Without a GPU a stand-in calls the function that would be recorded: it reads the same fixed tensors.
 """

@@ -19,7 +19,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from modules.layers import OwnInitialWeights
+from modules.layers import CustomInitialisation
 from utils.errors import LARGEST_LAYER, outside, refuse
 
 EncoderForm = Literal["relu", "tanh"]
@@ -45,7 +45,7 @@ class ImplicitGraphConfig:
         )
 
 
-class GraphEncoder(OwnInitialWeights, nn.Sequential):
+class GraphEncoder(CustomInitialisation, nn.Sequential):
     """enc, two layers; with tanh their weights start as in the authors' code.
 
     Shapes:
@@ -63,7 +63,7 @@ class GraphEncoder(OwnInitialWeights, nn.Sequential):
         super().__init__(first, nn.Tanh(), second, nn.Tanh())
 
 
-class AgentAttention(OwnInitialWeights, nn.Module):
+class AgentAttention(CustomInitialisation, nn.Module):
     """Who matters to whom, M.
 
     Shapes:
@@ -102,7 +102,7 @@ class AgentAttention(OwnInitialWeights, nn.Module):
         return query @ embedding.transpose(2, 3)
 
 
-class GraphLayer(OwnInitialWeights, nn.Module):
+class GraphLayer(CustomInitialisation, nn.Module):
     """tanh(M E W + b), weights and bias from U(-1/sqrt(d), 1/sqrt(d)) as in the authors' code.
 
     Shapes:

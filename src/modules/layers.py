@@ -76,7 +76,7 @@ class SequenceGRU(nn.Module):
         return new.unsqueeze(1), new
 
 
-class OwnInitialWeights:
+class CustomInitialisation:
     """Marks modules that draw their own initial weights; `orthogonal_weights` skips them."""
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.layers import OwnInitialWeights, orthogonal_linear
+from modules.layers import CustomInitialisation, orthogonal_linear
 
 BRANCH_GAIN = 0.01  # of layers whose outputs are added to something, and of the last ones
 HIDDEN_GAIN = sqrt(2)  # of layers with a GELU behind them
@@ -121,7 +121,7 @@ class DecoderBlock(nn.Module):
         return new if before is None else torch.cat([before[which], new], dim=3)
 
 
-class Encoder(OwnInitialWeights, nn.Module):
+class Encoder(CustomInitialisation, nn.Module):
     """From what each agent sees to features that know what all agents see.
 
     Args:
@@ -150,7 +150,7 @@ class Encoder(OwnInitialWeights, nn.Module):
         return x
 
 
-class Decoder(OwnInitialWeights, nn.Module):
+class Decoder(CustomInitialisation, nn.Module):
     """From encoded observations and the actions before an agent's to the agent's logits.
 
     Args:

@@ -75,7 +75,7 @@ class BatchRunner:
             tuple[int, Tensor]
         ] = []  # env_steps; whether each step's rewards [T] are
         # finite
-        self._graphs: dict[bool, Captured[_Round]] = {}
+        self._graphs: dict[bool, Captured[_DeviceRollout]] = {}
 
     def capture(self) -> None:
         """Make each rollout one CUDA graph; the environment must stay on its device."""
@@ -83,7 +83,7 @@ class BatchRunner:
         generators = (self.generator, self.env.generator)
         self._captured_clock = clock
         self._graphs = {
-            greedy: Captured(partial(self._play_round, clock, greedy), generators)
+            greedy: Captured(partial(self._play_rollout, clock, greedy), generators)
             for greedy in (False, True)
         }
 
@@ -131,7 +131,7 @@ class BatchRunner:
             self._captured_clock.fill_(env_steps)
             played = self._graphs[greedy]().copied()
         else:
-            played = self._play_round(env_steps, greedy)
+            played = self._play_rollout(env_steps, greedy)
         self.phases.split("act" if self._graphs else "store")
         batch, info = played.batch, self.env.info
         self._unread.append((env_steps, played.is_finite))
@@ -145,7 +145,7 @@ class BatchRunner:
             n_steps = int(lengths.sum())
         return Rollout(batch, n_steps, played.returns, lengths, played.metrics)
 
-    def _play_round(self, env_steps: Number, greedy: bool) -> "_Round":
+    def _play_rollout(self, env_steps: Number, greedy: bool) -> "_DeviceRollout":
         """One episode in each environment, without those that are lost."""
         env = self.env
         batch = EpisodeBatch.zeros(
@@ -162,7 +162,7 @@ class BatchRunner:
             took_part = (batch.is_active[:, :-1] & batch.valid).any(dim=1)  # [B, N]
             returns = returns.masked_fill(~took_part, torch.nan)
         is_finite = batch.reward.isfinite().all(dim=2).all(dim=0)  # [T]
-        return _Round(batch, metrics, returns, is_finite)
+        return _DeviceRollout(batch, metrics, returns, is_finite)
 
     def _play(
         self, batch: EpisodeBatch, env_steps: Number, greedy: bool
@@ -238,7 +238,7 @@ class BatchRunner:
 
 
 @dataclass(slots=True)
-class _Round:
+class _DeviceRollout:
     """Results of a rollout, all of them on the device."""
 
     batch: EpisodeBatch
@@ -246,10 +246,10 @@ class _Round:
     returns: Tensor  # [B, R]
     is_finite: Tensor  # [T] bool, whether all rewards of a step are
 
-    def copied(self) -> "_Round":
+    def copied(self) -> "_DeviceRollout":
         """The same with copies of everything but the batch."""
         metrics = {name: value.clone() for name, value in self.metrics.items()}
-        return _Round(self.batch, metrics, self.returns.clone(), self.is_finite.clone())
+        return _DeviceRollout(self.batch, metrics, self.returns.clone(), self.is_finite.clone())
 
 
 def _keep_final(

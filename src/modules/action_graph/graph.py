@@ -20,7 +20,7 @@ from modules.action_graph.edges import allowed_edges, edge_mask, relations
 from modules.action_graph.layer import ActionGraphConfig, GraphLayer, node_norm
 from modules.action_graph.nodes import NodeEncoder, NodeLayout, NodeMap
 from modules.agents.base import AgentSizes
-from modules.layers import OwnInitialWeights
+from modules.layers import CustomInitialisation
 from utils.errors import UserError
 
 
@@ -33,7 +33,7 @@ class GraphOutput:
     attention: list[Tensor] | None  # per exchange [R, heads, P, P], where asked for
 
 
-class ActionGraph(OwnInitialWeights, nn.Module):
+class ActionGraph(CustomInitialisation, nn.Module):
     """Encoder, message passing and pooling.
 
     Args:

@@ -47,7 +47,7 @@ class CsvLogger(Logger):
             self._file.flush()
             os.stat(self.path)  # a file that was deleted takes rows all the same
 
-    def secure(self) -> int:
+    def flush(self) -> int:
         """Bring all rows to the disk; returns the bytes written so far.
 
         Raises:
