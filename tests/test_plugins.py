@@ -31,7 +31,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from my_helper import SCALE
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import MIXERS
 
 
@@ -42,7 +42,7 @@ class ScaledConfig:
     factor: float = SCALE  # what the sum is multiplied by
 
     def __post_init__(self) -> None:
-        refuse((self.factor <= 0, "factor", f"{{self.factor}} must be above 0."))
+        validate((self.factor <= 0, "factor", f"{{self.factor}} must be above 0."))
 
 
 @MIXERS.register("{name}", config=ScaledConfig)

@@ -17,7 +17,7 @@ from components.policies import (
 from components.schedules import LinearSchedule, Number
 from components.settings import ExplorationSettings
 from components.squashed_normal import SquashedNormal
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.registry import SELECTORS
 
 
@@ -61,7 +61,7 @@ class EpsilonGreedyConfig:
     epsilon_finish: float = 0.05  # after epsilon_anneal_time, in [0, 1]
 
     def __post_init__(self) -> None:
-        refuse(
+        validate(
             (
                 not 0 <= self.epsilon_start <= 1,
                 "epsilon_start",
@@ -133,7 +133,7 @@ class CategoricalConfig(EpsilonGreedyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(*outside(self, 1, 100, "uniform_draws"))
+        validate(*out_of_range(self, 1, 100, "uniform_draws"))
 
     @property
     def deviation(self) -> str:

@@ -15,7 +15,7 @@ from components.settings import (
     TrainingSettings,
 )
 from config.old_names import OLD_FLAGS
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.mongo_url import holds_secret
 
 # Settings of evaluations and of MongoDB. No training reads them, so a run's record may lack them.
@@ -77,7 +77,7 @@ HARMLESS = (
 
 
 def logger_problems(loggers: tuple[str, ...]) -> list[tuple[bool, str, str]]:
-    """Cases for `refuse`: problems of a list of loggers, whose names are checked separately."""
+    """Cases for `validate`: problems of a list of loggers, whose names are checked separately."""
     listed = ", ".join(loggers)
     twice = [name for name in dict.fromkeys(loggers) if loggers.count(name) > 1]
     return [
@@ -196,13 +196,13 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
             "checkpoint_interval",
             "render_episodes",
         )
-        refuse(
+        validate(
             *AgentSettings.problems(self),
             *ExplorationSettings.problems(self),
             *ExperienceSettings.problems(self),
             *TrainingSettings.problems(self),
-            *outside(self, 1, 10**15, *at_least_one),
-            *outside(self, 0, 10**15, "test_batch_size_run"),
+            *out_of_range(self, 1, 10**15, *at_least_one),
+            *out_of_range(self, 0, 10**15, "test_batch_size_run"),
             (
                 not self.checkpoint_seconds >= 0,
                 "checkpoint_seconds",

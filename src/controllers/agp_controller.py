@@ -18,7 +18,7 @@ from components.episode_batch import EpisodeBatch
 from components.settings import AgentSettings
 from controllers.basic_controller import BasicController, BasicControllerConfig
 from envs.base import EnvInfo
-from utils.errors import LARGEST_LAYER, outside, refuse, unread
+from utils.errors import LARGEST_LAYER, out_of_range, unread, validate
 from utils.registry import CONTROLLERS
 
 
@@ -30,8 +30,8 @@ class AGPControllerConfig(BasicControllerConfig):
     common_noise_rows: Literal["shared", "per_agent"] = "shared"  # the same K for all, or K each
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 0, LARGEST_LAYER, "common_noise"),
+        validate(
+            *out_of_range(self, 0, LARGEST_LAYER, "common_noise"),
             *unread(self, self.common_noise > 0, "common_noise above 0", "common_noise_rows"),
         )
 

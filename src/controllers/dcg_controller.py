@@ -26,7 +26,7 @@ from modules.agents.base import HasFeatures
 from modules.coordination_graph.factors import CoordinationGraph, Factors, PairPayoffs
 from modules.coordination_graph.inference import Enumeration, MaxSum
 from modules.coordination_graph.topology import Topology, edge_list, longest_path
-from utils.errors import LARGEST_LAYER, outside, refuse, unread
+from utils.errors import LARGEST_LAYER, out_of_range, unread, validate
 from utils.registry import CONTROLLERS
 from utils.seeding import numpy_generator, seeded_initialisation
 
@@ -45,10 +45,10 @@ class DCGControllerConfig(BasicControllerConfig):
     msg_damping: float = 0.0  # rho, part of the old message that stays, in [0, 1); paper: 0
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 0, LARGEST_LAYER, "payoff_rank", "payoff_hidden_dim"),
-            *outside(self, 1, LARGEST_LAYER, "dueling_hidden_dim"),
-            *outside(self, 0, 10_000, "msg_iterations"),
+        validate(
+            *out_of_range(self, 0, LARGEST_LAYER, "payoff_rank", "payoff_hidden_dim"),
+            *out_of_range(self, 1, LARGEST_LAYER, "dueling_hidden_dim"),
+            *out_of_range(self, 0, 10_000, "msg_iterations"),
             (
                 not 0 <= self.msg_damping < 1,
                 "msg_damping",

@@ -23,7 +23,7 @@ from controllers.basic_controller import (
 from envs.base import EnvStep
 from modules.agents.base import HasFeatures
 from modules.dependence import DependentNetwork
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 from utils.registry import CONTROLLERS
 
 
@@ -35,7 +35,7 @@ class MACPFControllerConfig(BasicControllerConfig):
     execution: Literal["independent", "dependent"] = "independent"  # which policies tests use
 
     def __post_init__(self) -> None:
-        refuse(*outside(self, 1, LARGEST_LAYER, "message_dim"))
+        validate(*out_of_range(self, 1, LARGEST_LAYER, "message_dim"))
 
 
 @CONTROLLERS.register("macpf_controller", config=MACPFControllerConfig)

@@ -27,7 +27,7 @@ from learners.base import Details, Learner
 from modules.agents.base import AgentInputs, ChoosesInOrder
 from modules.critics.base import Critic, CriticInputs
 from modules.initialisation import orthogonal_weights
-from utils.errors import refuse
+from utils.errors import validate
 from utils.seeding import seeded_initialisation
 
 LAST_GAIN = 0.01  # of the policies' last layers, with `orthogonal_init`
@@ -46,7 +46,7 @@ class OnPolicyConfig:
 
     def __post_init__(self) -> None:
         at_least_zero = ("entropy_start", "entropy_finish", "critic_lr")
-        refuse(
+        validate(
             *((getattr(self, k) < 0, k, f"{getattr(self, k)} is negative.") for k in at_least_zero),
             (
                 not 0 <= self.entropy_anneal_fraction <= 1,

@@ -30,7 +30,7 @@ from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._sampling import SamplingLearner
 from learners.base import Details, Learner
-from utils.errors import refuse
+from utils.errors import validate
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class SoftActorCriticConfig:
 
     def __post_init__(self) -> None:
         ends = ("temperature_start", "temperature_finish")
-        refuse(
+        validate(
             *((not getattr(self, k) > 0, k, f"{getattr(self, k)} must be above 0.") for k in ends),
             (
                 self.temperature_anneal_time < 0,

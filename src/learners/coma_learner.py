@@ -25,7 +25,7 @@ from components.returns import lambda_returns
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
 from learners.base import Details
 from modules.critics.base import CriticInputs
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.registry import LEARNERS
 
 
@@ -38,9 +38,9 @@ class COMALearnerConfig(OnPolicyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(
+        validate(
             (not 0 <= self.td_lambda <= 1, "td_lambda", f"{self.td_lambda} is not in [0, 1]."),
-            *outside(self, 1, 10_000, "critic_epochs"),
+            *out_of_range(self, 1, 10_000, "critic_epochs"),
         )
 
 

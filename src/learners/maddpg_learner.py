@@ -37,7 +37,7 @@ from learners._sampling import SamplingLearner
 from learners.base import Details, Learner
 from modules.agents.base import AgentInputs
 from modules.critics.base import Critic, CriticInputs
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import LEARNERS
 
 
@@ -50,7 +50,7 @@ class MADDPGLearnerConfig:
 
     def __post_init__(self) -> None:
         tau, weight = self.gumbel_temperature, self.logit_penalty
-        refuse(
+        validate(
             (not tau > 0, "gumbel_temperature", f"{tau} must be above 0."),
             (not weight >= 0, "logit_penalty", f"{weight} must not be negative."),
         )

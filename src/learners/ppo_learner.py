@@ -26,7 +26,7 @@ from controllers.basic_controller import BasicController
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
 from learners.base import Details
 from modules.critics.base import Critic
-from utils.errors import UserError, outside, refuse
+from utils.errors import UserError, out_of_range, validate
 from utils.registry import LEARNERS
 
 
@@ -41,9 +41,9 @@ class PPOLearnerConfig(AdvantageSettings, OnPolicyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(
+        validate(
             *AdvantageSettings.problems(self),
-            *outside(self, 1, 10_000, "epochs", "minibatches"),
+            *out_of_range(self, 1, 10_000, "epochs", "minibatches"),
             (not self.clip > 0, "clip", f"{self.clip} must be above 0."),
         )
 

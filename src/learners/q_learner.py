@@ -23,7 +23,7 @@ from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._td_terms import TDTerms
 from learners.base import Details, Learner
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import LEARNERS
 
 
@@ -35,7 +35,9 @@ class QLearnerConfig:
     td_lambda: float = 0.0  # lambda of the targets, in [0, 1]; 0: one-step
 
     def __post_init__(self) -> None:
-        refuse((not 0 <= self.td_lambda <= 1, "td_lambda", f"{self.td_lambda} must lie in [0, 1]."))
+        validate(
+            (not 0 <= self.td_lambda <= 1, "td_lambda", f"{self.td_lambda} must lie in [0, 1].")
+        )
 
 
 @LEARNERS.register("q_learner", config=QLearnerConfig)

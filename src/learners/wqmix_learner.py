@@ -29,7 +29,7 @@ from learners.base import Details
 from learners.q_learner import QLearner, QLearnerConfig
 from modules.joint_values import UnrestrictedMixer
 from modules.layers import reinitialised_copy
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 from utils.registry import LEARNERS
 from utils.seeding import seeded_initialisation
 
@@ -44,8 +44,8 @@ class WQMixLearnerConfig(QLearnerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "central_hidden_dim"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "central_hidden_dim"),
             (not 0 < self.alpha <= 1, "alpha", f"{self.alpha} must lie in (0, 1]."),
             (
                 not self.double_q,

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from modules.layers import CustomInitialisation
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 
 EncoderForm = Literal["relu", "tanh"]
 AttentionForm = Literal["general", "dot", "diff", "identity", "uniform"]
@@ -38,10 +38,10 @@ class ImplicitGraphConfig:
     residual: bool = True  # add E0 to the last layer's output
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 0, LARGEST_LAYER, "embed_dim"),
-            *outside(self, 1, LARGEST_LAYER, "encoder_dim"),
-            *outside(self, 1, 100, "layers"),
+        validate(
+            *out_of_range(self, 0, LARGEST_LAYER, "embed_dim"),
+            *out_of_range(self, 1, LARGEST_LAYER, "encoder_dim"),
+            *out_of_range(self, 1, 100, "layers"),
         )
 
 

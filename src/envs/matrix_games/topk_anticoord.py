@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from envs.matrix_games.topk import TopK, TopKConfig
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import ENVS
 
 
@@ -27,7 +27,7 @@ class TopKAnticoordConfig(TopKConfig):
 
     def __post_init__(self) -> None:
         TopKConfig.__post_init__(self)
-        refuse(
+        validate(
             (self.epsilon < 0, "epsilon", f"{self.epsilon} must not be negative."),
             (self.penalty < 0, "penalty", f"{self.penalty} must not be negative."),
         )

@@ -26,7 +26,7 @@ TASKS = {
 
 
 def problems(config: "MpeConfig") -> list[tuple[bool, str, str]]:
-    """What settings cannot mean with their backend, for `refuse`."""
+    """What settings cannot mean with their backend, for `validate`."""
     reference, n_workers = config.backend == "pettingzoo", config.n_workers
     return [
         (

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from modules.action_graph.attention import DotAttention, GATAttention, make_attention
 from modules.action_graph.edges import EdgeSet
 from modules.action_graph.nodes import NodeKind
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class ActionGraphConfig:
     pool: Literal["mean", "sum", "max"] = "mean"  # over an agent's available action nodes
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "embed_dim", "heads"),
-            *outside(self, 0, LARGEST_LAYER, "encoder_dim"),
-            *outside(self, 0, 100, "layers"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "embed_dim", "heads"),
+            *out_of_range(self, 0, LARGEST_LAYER, "encoder_dim"),
+            *out_of_range(self, 0, 100, "layers"),
             (
                 self.heads >= 1 and self.embed_dim % self.heads != 0,
                 "heads",

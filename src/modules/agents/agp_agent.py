@@ -19,7 +19,7 @@ from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.choices import Choices, SumOfChoices, last_layer, last_width
 from modules.layers import SequenceGRU, parameter_count
-from utils.errors import outside, refuse, unread
+from utils.errors import out_of_range, unread, validate
 from utils.registry import AGENTS
 
 
@@ -35,14 +35,14 @@ class AGPAgentConfig:
     graph: ActionGraphConfig = field(default_factory=ActionGraphConfig)  # the action graph
 
     def __post_init__(self) -> None:
-        refuse(
+        validate(
             (
                 self.head == "node" and not (self.graph.enabled and self.graph.nodes != "agents"),
                 "head",
                 "the node head scores nodes of actions, so it needs graph.enabled=true and "
                 "graph.nodes=actions or factors.",
             ),
-            *outside(self, 0, 1024, "pair_rank"),
+            *out_of_range(self, 0, 1024, "pair_rank"),
             *unread(self, self.head == "additive", "head=additive", "pair_rank"),
             (
                 self.match_params and self.graph.enabled,

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.transformer import Decoder, Encoder
-from utils.errors import LARGEST_LAYER, UserError, outside, refuse
+from utils.errors import LARGEST_LAYER, UserError, out_of_range, validate
 from utils.registry import AGENTS
 from utils.shapes import check
 
@@ -41,9 +41,9 @@ class MATAgentConfig:
     normalise_inputs: bool = False  # a LayerNorm over an agent's inputs, as in the authors' code
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "embed_dim"),
-            *outside(self, 1, 100, "blocks", "heads"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "embed_dim"),
+            *out_of_range(self, 1, 100, "blocks", "heads"),
             (
                 self.heads > 0 and self.embed_dim % self.heads != 0,
                 "heads",

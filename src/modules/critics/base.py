@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from components.settings import AgentSettings
 from envs.base import EnvInfo
 from modules.agents.base import AgentSizes
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class MLPCriticConfig:
     hidden_layers: int = 2  # hidden layers of `hidden_dim` units, at least 1
 
     def __post_init__(self) -> None:
-        refuse(*outside(self, 1, 100, "hidden_layers"))
+        validate(*out_of_range(self, 1, 100, "hidden_layers"))
 
 
 @dataclass(frozen=True)

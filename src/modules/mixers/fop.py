@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from modules.layers import AgentwiseLinear
 from modules.mixers._advantage_weights import POSITIVE, AdvantageWeights
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 from utils.registry import MIXERS
 from utils.shapes import check
 
@@ -42,9 +42,9 @@ class FOPMixerConfig:
     attention_reg: float = 1e-3  # weight of the squared attention logits in the loss, at least 0
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"),
-            *outside(self, 1, 1_000, "heads"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"),
+            *out_of_range(self, 1, 1_000, "heads"),
             (self.attention_reg < 0, "attention_reg", f"{self.attention_reg} is negative."),
         )
 
