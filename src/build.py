@@ -169,7 +169,7 @@ class GraphPlan:
 
 
 def plan_graphs(config: RunConfig, info: EnvInfo) -> GraphPlan:
-    """What `compile` asks for, as far as the device and the environment allow it.
+    """The CUDA graphs that `compile` asks for and that device and environment allow.
 
     Raises:
         UserError: if it asks for CUDA graphs where none are possible.

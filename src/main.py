@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def command() -> int:
-    """What the shell runs: `main`, with a password of the command line hidden first."""
+    """Entry point of the shell command: hide a password of the command line, then run `main`."""
     hide_password()
     return main()
 

@@ -62,7 +62,7 @@ def midpoints(n_bins: int) -> Array:
 
 @dataclass(frozen=True)
 class Bound:
-    """What independent policies earn.
+    """The expected reward of independent policies.
 
     Attributes:
         reached: by `effort`, exactly.

@@ -120,7 +120,7 @@ def third_order_interaction(values: Array) -> float:
 
 
 def pairwise_residual(values: Array) -> Array:
-    """What the least-squares fit by constant, unary and pairwise terms leaves over: [J] -> [J]."""
+    """Residual of the least-squares fit by constant, unary and pairwise terms: [J] -> [J]."""
     actions = joint_actions(int(np.log2(len(values))))
     first, second = np.triu_indices(actions.shape[1], 1)
     ones = np.ones((len(actions), 1))

@@ -101,7 +101,7 @@ def looks(algs: list[str]) -> list[Look]:
 
 
 def axis_label(key: str) -> str:
-    """What a metric is called on an axis, in words."""
+    """The label of a metric on an axis, in words."""
     if key in AXES:
         return AXES[key]
     where = " in greedy tests" if key.startswith("test_") else ""

@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """What can be compared: the rows of one task.
+    """The rows of one task, which can be compared.
 
     Attributes:
         task: the task's name.

@@ -22,7 +22,7 @@ from utils.registry import SELECTORS
 
 
 class ActionSelector(Protocol):
-    """What a runner needs of an action selector."""
+    """Interface of action selectors, as runners use them."""
 
     takes: ClassVar[tuple[type, ...]]  # what it can choose by
 
@@ -49,7 +49,7 @@ class ActionSelector(Protocol):
         ...
 
     def metrics(self, env_steps: int) -> dict[str, float]:
-        """What to log, such as the current epsilon."""
+        """Metrics to log, such as the current epsilon."""
         ...
 
 

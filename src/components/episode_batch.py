@@ -70,7 +70,7 @@ class EpisodeBatch:
 
     @property
     def state(self) -> Tensor:
-        """What centralised training sees, [B, T+1, S] float32."""
+        """The state for centralised training, [B, T+1, S] float32."""
         return as_floats(self.obs.flatten(2)) if self.own_state is None else self.own_state
 
     @property

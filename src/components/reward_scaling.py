@@ -49,7 +49,7 @@ class RewardScaler:
         self._prepare()
 
     def _prepare(self) -> None:
-        """What `scale` needs; a reward that has not varied yet is not divided."""
+        """Compute shift and divisor of `scale`; a reward that has not varied yet is not divided."""
         deviation = (self.square_sum / self.count).sqrt()
         self._divisor.copy_(torch.where(deviation > 1e-6, deviation, 1.0))
         if self.mode == "meanstd":

@@ -31,7 +31,7 @@ class AgentSettings:
         validate(*AgentSettings.problems(self))
 
     def problems(self) -> Cases:
-        """What is out of range, for `validate`."""
+        """Cases for `validate`: settings out of range."""
         return tuple(out_of_range(self, 1, LARGEST_LAYER, "hidden_dim"))
 
 
@@ -47,7 +47,7 @@ class ExplorationSettings:
         validate(*ExplorationSettings.problems(self))
 
     def problems(self) -> Cases:
-        """What is out of range, for `validate`."""
+        """Cases for `validate`: settings out of range."""
         return tuple(out_of_range(self, 0, 10**15, "epsilon_anneal_time"))
 
 
@@ -86,7 +86,7 @@ class ExperienceSettings:
         validate(*ExperienceSettings.problems(self))
 
     def problems(self) -> Cases:
-        """What is out of range, for `validate`."""
+        """Cases for `validate`: settings out of range."""
         return tuple(
             out_of_range(
                 self,
@@ -121,7 +121,7 @@ class TrainingSettings(ExperienceSettings):
         validate(*ExperienceSettings.problems(self), *TrainingSettings.problems(self))
 
     def problems(self) -> Cases:
-        """What is out of range or has no effect, for `validate`."""
+        """Cases for `validate`: settings out of range or without effect."""
         return (
             (not 0 <= self.gamma <= 1, "gamma", f"{self.gamma} must lie in [0, 1]."),
             (not self.lr > 0, "lr", f"{self.lr} must be above 0."),

@@ -17,7 +17,7 @@ from utils.errors import SettingsError
 
 
 class Problem(NamedTuple):
-    """What is wrong with one setting."""
+    """A problem of one setting."""
 
     path: str  # dotted, such as mixer_args.embed_dim
     text: str  # a sentence with the value seen and the remedy

@@ -1,4 +1,4 @@
-"""What the settings mean, read from the dataclasses: for `--help`, `--list` and the docs."""
+"""Descriptions of the settings, read from the dataclasses: for `--help`, `--list` and the docs."""
 
 import ast
 import dataclasses

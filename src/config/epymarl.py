@@ -1,4 +1,4 @@
-"""What the words of EPyMARL and PyMARL are called here, for error messages and for docs.
+"""Counterparts of the names of EPyMARL and PyMARL, for error messages and for docs.
 
 Facts: `default.yaml`, `algs/`, `envs/` and the registries of uoe-agents/epymarl (2024) and
 oxwhirl/pymarl (2021). A setting that has the same name here, under `<slot>_args` or not, is found
@@ -254,7 +254,7 @@ TABLES = {"setting": SETTINGS, "env_args": ENV_ARGS, **COMPONENTS, **FILES}
 
 
 def answer(place: str, name: str) -> str:
-    """What to say to a word of EPyMARL or PyMARL, empty if it is none of theirs.
+    """The answer to a name of EPyMARL or PyMARL, empty for other names.
 
     Args:
         place: where it stands: setting, env_args, a slot, --config or --env-config.
@@ -265,7 +265,7 @@ def answer(place: str, name: str) -> str:
 
 
 def key_answer(key: str) -> str:
-    """What to say to a `key` of environments that EPyMARL registers itself; empty for others."""
+    """The answer to a `key` of environments that EPyMARL registers itself; empty for others."""
     prefix = next((prefix for prefix in KEYS if key.startswith(prefix)), None)
     return _sentence(key, KEYS[prefix]) if prefix else ""
 

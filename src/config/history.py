@@ -1,4 +1,4 @@
-"""What a run was trained with: `config.yaml`, and `changes.csv` where it was resumed with others.
+"""The settings of a run: `config.yaml`, and `changes.csv` where it was resumed with others.
 
 `config.yaml` holds the settings in force since the last start. `changes.csv` has a row for each
 setting that a resumption changed: env_steps, setting, before, after; values are JSON, and empty

@@ -156,7 +156,7 @@ def load_recorded(
 
 
 def recorded_settings(run_dir: str | Path) -> dict[str, Any]:
-    """What a run's `config.yaml` says, unchecked; of older code it may lack settings of today."""
+    """Content of a run's `config.yaml`, unchecked; that of older code may lack new settings."""
     return layers.read_file(Path(run_dir) / "config.yaml", str(run_dir), []).data
 
 

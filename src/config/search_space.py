@@ -42,7 +42,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched.
+    """The settings that are searched, and how.
 
     Attributes:
         trials: how many settings are tried for each method and task.
@@ -117,7 +117,7 @@ def read_search(
 
 
 def _values(data: Any, place: str, problems: list[str]) -> Range | tuple[Any, ...]:
-    """What a setting is drawn from."""
+    """The values from which a setting is drawn."""
     if isinstance(data, list) and data:
         return tuple(data)
     if not isinstance(data, dict) or not {"low", "high"} <= data.keys():

@@ -81,7 +81,7 @@ class BasicController:
         self.agent.to(device)
 
     def build_network(self, agent: nn.Module) -> nn.Module:
-        """What acts, made of the agent network; a subclass may add to it."""
+        """The acting network, made of the agent network; a subclass may add to it."""
         return agent
 
     def act(
@@ -149,7 +149,7 @@ class BasicController:
     def step_inputs(
         self, step: EnvStep, last_actions: Tensor | None, noise: Tensor | None
     ) -> AgentInputs:
-        """What the network sees of one step, L=1; arguments as `act`."""
+        """The network's inputs for one step, L=1; arguments as `act`."""
         last = None
         if self.shared.obs_last_action and last_actions is not None:
             last = self.as_vectors(last_actions).unsqueeze(1)
@@ -159,7 +159,7 @@ class BasicController:
         return AgentInputs(x, step.avail.unsqueeze(1), features, is_active)
 
     def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
-        """What the network sees of the first `n_steps` steps of whole episodes."""
+        """The network's inputs for the first `n_steps` steps of whole episodes."""
 
         def first_steps(x: Tensor | None) -> Tensor | None:
             return None if x is None else x[:, :n_steps]

@@ -1,4 +1,4 @@
-"""What learners share that learn from episodes of the current policy only, with a critic.
+"""Base class of learners from episodes of the current policy only, with a critic.
 
 The agents' outputs are logits; the critic is a separate component, trained beside them. Actor and
 critic have separate weights: their losses are summed and minimised in one step, with separate
@@ -120,7 +120,7 @@ class OnPolicyLearner(SamplingLearner):
 
     @abstractmethod
     def new_columns(self) -> dict[str, int]:
-        """What `prepare` adds to the episodes: name of a tensor [B, T, columns] -> columns."""
+        """Tensors [B, T, columns] that `prepare` adds to the episodes: name -> columns."""
 
     def learning_rates(self) -> dict[str, float]:
         """The critic's."""
@@ -165,7 +165,7 @@ class OnPolicyLearner(SamplingLearner):
         )
 
     def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
-        """What policies and critic see of the first L = `n_steps` steps.
+        """Inputs of policies and critic for the first L = `n_steps` steps.
 
         A critic that reads the policies' encoder shares its one pass with them.
         """

@@ -1,4 +1,4 @@
-"""What the soft actor-critics of teams share: temperature, samples, targets, actors' losses.
+"""Base class of soft actor-critics of teams: temperature, samples, targets, actors' losses.
 
 Sources: Haarnoja et al., arXiv 1801.01290; discrete actions: Christodoulou, arXiv 1910.07207; teams
 of agents with mixed critics: Zhang et al., ICML 2021 (FOP), Wang et al., arXiv 2209.12681 (MACPF).

@@ -1,4 +1,4 @@
-"""What every learner shares: optimiser, clipping, target networks, guards, metrics, state.
+"""Base class of learners: optimiser, clipping, target networks, guards, metrics, state.
 
 A subclass writes `loss(batch)`. The scalar it returns is minimised; the functions beside it are
 called only when a row of metrics is due.
@@ -139,7 +139,7 @@ class Learner(ABC):
         return memory
 
     def prepare(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """What `train` and `loss` take: the episodes, and what is computed from them only once."""
+        """The argument of `train` and `loss`: episodes, and tensors that are computed only once."""
         return batch
 
     def update(self, buffer: Any, progress: Progress) -> None:
@@ -158,7 +158,7 @@ class Learner(ABC):
             self.train(batch, *progress)
 
     def batches(self, buffer: Any) -> Iterator[EpisodeBatch]:
-        """What `train` takes, drawn from the buffer."""
+        """Batches for `train`, drawn from the buffer."""
         while True:
             yield self.prepare(buffer.sample(self.settings.batch_size, self._captured_batch))
 

@@ -124,7 +124,7 @@ class MADDPGLearner(SamplingLearner):
         }
 
     def noise_of(self, policy: Policy) -> Tensor:
-        """What the actors' samples are made of, from the learner's stream."""
+        """The random numbers of the actors' samples, from the learner's stream."""
         return policy.noise(self.generator)
 
     @torch.no_grad()

@@ -50,7 +50,7 @@ class PPOLearnerConfig(AdvantageSettings, OnPolicyConfig):
 
 @dataclass(slots=True)
 class PPOBatch(TargetedBatch):
-    """What is computed once from episodes before the gradient steps."""
+    """Tensors that are computed once from episodes, before the gradient steps."""
 
     old_log_prob: Tensor = field(kw_only=True)  # [B, T, N], of the actions, 0 of absent agents
     advantage: Tensor = field(kw_only=True)  # [B, T, C]

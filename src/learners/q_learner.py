@@ -88,7 +88,7 @@ class QLearner(Learner):
         return TDTerms(q, value, target, mask)
 
     def error_loss(self, td_error: Tensor) -> Tensor:
-        """What is averaged over real steps; a subclass may weigh errors. [B, T, R] -> the same."""
+        """The loss of each error; a subclass may weigh errors. [B, T, R] -> the same."""
         return td_error.square()
 
     def _targets(self, batch: EpisodeBatch, q: Any) -> Tensor:
@@ -125,7 +125,7 @@ class QLearner(Learner):
     # estimate has `estimate[:, steps]` and `estimate.detach()`.
 
     def _estimate(self, networks: nn.ModuleDict, batch: EpisodeBatch) -> Any:
-        """What the networks say of every action at steps 0..L-1, L = T or T+1: [B, L, N, A]."""
+        """Values of every action at steps 0..L-1, L = T or T+1: [B, L, N, A]."""
         return self.controller.outputs(batch, self._n_estimated(batch), networks["agent"])
 
     def _greedy(self, estimate: Any, avail: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ class DependentNetwork(nn.Module):
         return independent, own, hidden
 
     def table(self) -> Tensor:
-        """What agent j's action a adds to another agent's dependent outputs, [N, A, A']."""
+        """The term of agent j's action a in another agent's dependent outputs, [N, A, A']."""
         of_agent, of_action = self.message.weight.T.split((self.n_agents, self.n_actions))
         features = functional.elu(of_agent.unsqueeze(1) + of_action + self.message.bias)
         return functional.linear(
@@ -91,7 +91,7 @@ class DependentNetwork(nn.Module):
         return [alone, self.in_order(own, inputs.is_active, pick)]
 
     def received(self, actions: Tensor, parents: Tensor, is_active: Tensor | None) -> Tensor:
-        """What the parents' actions add to each agent's dependent outputs.
+        """The sum of the parents' terms in each agent's dependent outputs.
 
         Args:
             actions: [B, L, N] int64

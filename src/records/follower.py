@@ -53,7 +53,7 @@ class Follower:
         raise NotImplementedError
 
     def explain(self, error: Exception) -> str:
-        """What one of `errors` means for the user: whole sentences, nothing secret."""
+        """The message for the user about one of `errors`: whole sentences, nothing secret."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:

@@ -18,7 +18,7 @@ Counts = tuple[int, int, int]  # env_steps, episodes, updates
 
 @dataclass(frozen=True)
 class RunStart:
-    """What a logger learns when a run starts or is resumed.
+    """Facts for a logger when a run starts or is resumed.
 
     Attributes:
         run_dir: the run's folder, which exists.

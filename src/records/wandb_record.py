@@ -70,7 +70,7 @@ class WandbRecord:
         self._run.finish(exit_code=exit_code)
 
     def explain(self, error: Exception) -> str:
-        """What an error of the package means for the user."""
+        """The message for the user about an error of the package."""
         reason = str(error).strip().split("\n")[0][:300]
         return (
             f"W&B does not take the record ({reason}). Check the connection, and that "
@@ -125,7 +125,7 @@ class WandbFollower(Follower):
             self._record.finish(self.exit_code)
 
     def explain(self, error: Exception) -> str:
-        """What an error of the package means for the user."""
+        """The message for the user about an error of the package."""
         return self._record.explain(error)
 
 

@@ -201,7 +201,7 @@ class BatchRunner:
 
     @staticmethod
     def _store_seen(batch: EpisodeBatch, t: int, step: EnvStep, noise: Tensor | None) -> None:
-        """What was seen before step t's action."""
+        """Store what the agents see before the action of step t."""
         batch.obs[:, t] = step.obs
         if batch.own_state is not None:
             batch.own_state[:, t] = step.state

@@ -1,4 +1,4 @@
-"""What every command does with an error, a signal or a closed pipe: no traceback, an exit code."""
+"""Commands end with an exit code, not a traceback, after an error, a signal or a closed pipe."""
 
 import sys
 from collections.abc import Callable

@@ -77,7 +77,7 @@ class Captured(Generic[T]):
 
 
 def _capture_error(error: BaseException) -> UserError:
-    """What to do about a recording that failed, with the place of the first error of the chain."""
+    """The message about a failed recording, with the place of the first error of the chain."""
     while error.__context__ is not None:
         error = error.__context__
     at = traceback.extract_tb(error.__traceback__)[-1]

@@ -33,7 +33,7 @@ class NoSettings:
 
 @dataclass(frozen=True)
 class Component:
-    """What a registry knows of one name.
+    """The entry of one name in a registry.
 
     Attributes:
         name: the name in YAML.

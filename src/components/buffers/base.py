@@ -1,4 +1,4 @@
-"""What every buffer shares: a ring of whole episodes, allocated once on the training device."""
+"""Base class of buffers: a ring of whole episodes, allocated once on the training device."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -44,7 +44,7 @@ class EpisodeBuffer:
 
     @staticmethod
     def problems(settings: ExperienceSettings) -> Iterable[str]:
-        """What is wrong with the run's settings for such a buffer, with remedies."""
+        """Conflicts between the run's settings and such a buffer, with remedies."""
         return ()
 
     @property

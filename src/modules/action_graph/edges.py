@@ -50,7 +50,7 @@ def edge_mask(layout: NodeLayout, edges: EdgeSet) -> Tensor | None:
 
 
 def relations(layout: NodeLayout) -> Tensor:
-    """What each pair of nodes is to each other, [P, P]: an index into `RELATIONS`."""
+    """The relation of each pair of nodes, [P, P]: an index into `RELATIONS`."""
     agent, kind = torch.tensor(layout.agent), torch.tensor(layout.action_type)
     same_agent = agent.unsqueeze(0) == agent.unsqueeze(1)
     same_action = kind.unsqueeze(0) == kind.unsqueeze(1)

@@ -26,7 +26,7 @@ from utils.errors import UserError
 
 @dataclass(slots=True)
 class GraphOutput:
-    """What the graph found out."""
+    """Output of the action graph."""
 
     context: Tensor  # [R, N, d], each agent's coordination context kappa_i
     nodes: Tensor | None  # [R, N, A, d], h_(i,a), where the head needs them

@@ -109,7 +109,7 @@ class GraphLayer(nn.Module):
         return [self.attention.weights(self.norm(z), allowed)]
 
     def finish(self, z: Tensor, messages: Tensor) -> Tensor:
-        """What follows the exchange of messages; works node by node. z, messages: [..., d]."""
+        """The part after the exchange of messages, node by node. z, messages: [..., d]."""
         out = self.attention.output(messages)
         z = z + out if self.residual else out
         return z if self.ffn is None else z + self.ffn(z)

@@ -72,7 +72,7 @@ class NodeLayout:
         )
 
     def choice_types(self) -> Tensor | None:
-        """What each agent's choices are, [N, C], zero behind its last; None without choices."""
+        """Types of each agent's choices, [N, C], zero behind its last; None without choices."""
         if self.choices is None:
             return None
         rows = [[*types, *[0] * (self.slots - len(types))] for types in self.choices.types]

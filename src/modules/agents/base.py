@@ -1,4 +1,4 @@
-"""What every agent network receives and returns.
+"""Inputs, outputs and interface of agent networks.
 
 An agent network has one path, over sequences: `forward(inputs, hidden) -> (outputs [B, L, N, A],
 hidden')`. Training passes all steps at once, acting passes L=1 and the hidden state it got back.
@@ -20,7 +20,7 @@ from envs.base import EnvInfo
 
 @dataclass(slots=True)
 class AgentInputs:
-    """What an agent network sees of L steps."""
+    """Inputs of an agent network for L steps."""
 
     x: Tensor  # [B, L, N, F], observation, and id and last action if asked for
     avail: Tensor  # [B, L, N, A] bool
@@ -49,7 +49,7 @@ class AgentInputs:
 
 @dataclass(frozen=True)
 class AgentSizes:
-    """What an agent network must know to be built: sizes of the task, width, memory."""
+    """Sizes for building an agent network: those of the task, width, memory."""
 
     input_dim: int  # F
     n_agents: int  # N
@@ -102,7 +102,7 @@ class ChoosesInOrder(Protocol):
     encoded_dim: int  # d
 
     def encode(self, inputs: AgentInputs) -> Tensor:
-        """What all agents see, as features of each, [B, L, N, d]."""
+        """Features of each agent, computed from all observations, [B, L, N, d]."""
         ...
 
     def choose(self, inputs: AgentInputs, pick: Callable[[int, Tensor], Tensor]) -> Tensor:

@@ -92,7 +92,7 @@ class MATAgent(nn.Module):
         return logits.unflatten(0, inputs.x.shape[:2]), hidden
 
     def encode(self, inputs: AgentInputs) -> Tensor:
-        """What the encoder makes of all observations, [B, L, N, d]."""
+        """The encoder's features of all observations, [B, L, N, d]."""
         allowed = self._present(inputs.is_active)
         encoded: Tensor = self.encoder(inputs.x.flatten(0, 1), allowed)
         return encoded.unflatten(0, inputs.x.shape[:2])

@@ -71,7 +71,7 @@ class RNNAgent(nn.Module):
         return self.last(z), hidden
 
     def features(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """What the last layer reads, [B, L, N, H], and the next memory: see `HasFeatures`."""
+        """Inputs of the last layer, [B, L, N, H], and the next memory: see `HasFeatures`."""
         z = functional.relu(self.first(inputs.x))
         if self.memory is not None:
             z, hidden = self.memory(z, hidden, inputs.resets)

@@ -1,4 +1,4 @@
-"""What every critic receives and returns."""
+"""Inputs, sizes and interface of critics."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from utils.errors import out_of_range, validate
 
 @dataclass(slots=True)
 class CriticInputs:
-    """What a critic may read, of L steps; each critic's docstring says what it reads."""
+    """Inputs of critics, for L steps; each critic's docstring says what it reads."""
 
     state: Tensor  # [B, L, S]
     own: Tensor  # [B, L, N, F], what each agent's policy sees: observation, id, last action
@@ -38,7 +38,7 @@ class MLPCriticConfig:
 
 @dataclass(frozen=True)
 class CriticSizes:
-    """What a critic must know to be built."""
+    """Sizes for building a critic."""
 
     input_dim: int  # F
     state_dim: int  # S

@@ -1,4 +1,4 @@
-"""What a run's folder holds, as the documents that Sacred's MongoObserver would have written.
+"""Content of a run's folder as the documents that Sacred's MongoObserver would have written.
 
 The folder is the truth, and this is the only place that turns it into documents: `metrics.csv`
 becomes the collection `metrics`, Sacred's record on the disk a document of `runs`. Departures from

@@ -59,7 +59,7 @@ class Mirror(Follower):
             self._number = write(self._server, self._client, record, WRITE_SECONDS, self._number)
 
     def explain(self, error: Exception) -> str:
-        """What an error of the driver means for the user."""
+        """The message for the user about an error of the driver."""
         return self._server.explain(error)
 
 
