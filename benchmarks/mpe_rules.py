@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
-from envs.mpe._scenario import GOOD
+from envs.mpe._entities import GOOD
 from envs.mpe.mpe import Mpe, MpeConfig
 
 EPISODES = 4000

@@ -47,7 +47,7 @@ from utils.seeding import numpy_generator, seeded_initialisation
 
 
 def build_env(config: RunConfig, batch_size: int, stream: str) -> RewardAggregation:
-    """B copies of the environment, rewards aggregated.
+    """B parallel environments, rewards aggregated.
 
     Raises:
         UserError: if a trained opponent is asked for and cannot play.
@@ -87,7 +87,7 @@ def load_opponent(env: BatchedEnv, config: RunConfig) -> BatchedEnv:
 
 
 def build_player(config: RunConfig, controller: BasicController) -> GreedyPlayer:
-    """A controller that plays greedily on its own."""
+    """A controller that plays greedily, outside a run."""
     return GreedyPlayer(controller, _build_selector(config, controller))
 
 
@@ -129,7 +129,7 @@ def require_policies(config: RunConfig, info: EnvInfo) -> None:
 def build_runner(
     config: RunConfig, env: RewardAggregation, controller: BasicController, stream: str
 ) -> BatchRunner:
-    """A runner with its own stream of exploration."""
+    """A runner whose exploration uses the random stream `stream`."""
     runner: BatchRunner = RUNNERS.get(config.runner).cls(
         config.runner_args,
         env,
@@ -152,10 +152,10 @@ def _build_selector(config: RunConfig, controller: BasicController) -> ActionSel
 def build_test_runner(
     config: RunConfig, controller: BasicController, stream: str = "test"
 ) -> BatchRunner:
-    """A runner for greedy tests, with environments and random streams of its own."""
-    copies = min(config.test_batch_size_run or config.batch_size_run, config.test_nepisode)
+    """A runner for greedy tests, with separate environments and random streams."""
+    n_envs = min(config.test_batch_size_run or config.batch_size_run, config.test_nepisode)
     return build_runner(
-        config, build_env(config, copies, f"{stream}_env"), controller, f"{stream}_exploration"
+        config, build_env(config, n_envs, f"{stream}_env"), controller, f"{stream}_exploration"
     )
 
 
@@ -169,7 +169,7 @@ class GraphPlan:
 
 
 def plan_graphs(config: RunConfig, info: EnvInfo) -> GraphPlan:
-    """What `compile` asks for, as far as the device and the environment allow it.
+    """The CUDA graphs that `compile` asks for and that device and environment allow.
 
     Raises:
         UserError: if it asks for CUDA graphs where none are possible.
@@ -185,9 +185,9 @@ def plan_graphs(config: RunConfig, info: EnvInfo) -> GraphPlan:
     if why or config.compile == "none":
         return GraphPlan(text=f" No CUDA graphs: {why or 'compile=none'}.")
     if not info.stays_on_device:
-        text = f"rounds of episodes are not, because env={config.env} computes on the CPU"
+        text = f"rollouts are not, because env={config.env} computes on the CPU"
         return GraphPlan(training=True, text=f" Gradient steps are CUDA graphs; {text}.")
-    return GraphPlan(True, True, " Rounds of episodes and gradient steps are CUDA graphs.")
+    return GraphPlan(True, True, " Rollouts and gradient steps are CUDA graphs.")
 
 
 def build_mixer(config: RunConfig, info: EnvInfo) -> nn.Module:

@@ -18,7 +18,7 @@ from runners.batch_runner import BatchRunner
 from utils.episodes import write_episodes
 
 
-def greedy_test(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:
+def evaluate_policy(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:
     """Play `n_episodes` greedily; metrics with the prefix `test_`."""
     return play_greedily(runner, n_episodes, env_steps).means(n_episodes, prefix="test_")
 
@@ -38,7 +38,7 @@ def play_greedily(runner: BatchRunner, n_episodes: int, env_steps: int) -> Stati
 def evaluate(config: RunConfig) -> str:
     """Test the checkpoint at `config.checkpoint_path` greedily; returns a table as text.
 
-    The episodes come from a random stream of their own, so they are new to the run. The results are
+    The episodes come from a separate random stream, so they are new to the run. The results are
     also appended to `evaluations.csv` in the run's folder, with the settings that were changed.
     With `write_episodes` each episode becomes a row of `episodes.csv` there.
 

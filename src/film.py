@@ -29,8 +29,8 @@ def write_film(
 ) -> Path:
     """Film the first `render_episodes` episodes of an evaluation; returns the film's path.
 
-    They are played by as many copies and from the same random streams as those of the evaluation,
-    so they are the episodes that its table begins with.
+    They are played by as many environments and from the same random streams as the evaluation, so
+    they are the very episodes that its table begins with.
 
     Args:
         config: of the run, with what the film is to show.

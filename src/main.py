@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def command() -> int:
-    """What the shell runs: `main`, with a password of the command line hidden first."""
+    """Entry point of the shell command: hide a password of the command line, then run `main`."""
     hide_password()
     return main()
 
@@ -107,7 +107,7 @@ def plugins_of(command: Command) -> str:
 
 
 def resolve(command: Command) -> RunConfig:
-    """The complete, checked configuration; a run that exists already brings its own."""
+    """The complete, checked configuration; an existing run has recorded its settings."""
     from config.combinations import check_combination
     from config.load import load_config, load_recorded
     from config.plugins import as_of_today
@@ -124,7 +124,7 @@ def resolve(command: Command) -> RunConfig:
         )
     if given.get("resume") and "seed" in given:
         raise UserError(
-            f"resume={given['resume']} goes on with the random streams of that run, so its seed "
+            f"resume={given['resume']} continues the random streams of that run, so its seed "
             f"cannot be changed to {given['seed']}. Leave out seed, or start a new run."
         )
     if given.get("resume") or given.get("evaluate", "").lower() in ("true", "yes", "on"):

@@ -62,11 +62,11 @@ class Policy:
         return self._last_actions
 
     def make_env(self, batch_size: int, stream: str = "policy_env") -> RewardAggregation:
-        """B copies of the run's environment, with a random stream of their own."""
+        """B parallel environments of the run, with a separate random stream."""
         return build_env(self.config, batch_size, stream)
 
     def play(self, env: RewardAggregation) -> Rollout:
-        """One greedy episode in each copy; its `batch` is what `attention` takes."""
+        """One greedy episode in each environment; its `batch` is what `attention` takes."""
         return build_runner(self.config, env, self.controller, "policy_play").collect(0, True)
 
     def attention(self, batch: EpisodeBatch) -> list[Tensor]:

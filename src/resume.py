@@ -1,6 +1,6 @@
-"""Which run goes on: the one that `resume` names; for `resume=auto` the newest of these settings.
+"""Which run is resumed: the one that `resume` names, or the newest of these settings for `auto`.
 
-The same settings: every setting that was recorded is the one asked for now, save those of
+The same settings: every setting that was recorded is the one asked for now, except those of
 `BESIDE_LEARNING`. Newest: the highest number at the end of the folder's name.
 """
 
@@ -23,12 +23,12 @@ AUTO = "auto"
 
 
 class Choice(NamedTuple):
-    """A run that can go on, or has ended.
+    """A run that can be resumed, or has ended.
 
     Attributes:
         run_dir: its folder.
-        checkpoint: from which it goes on.
-        finished: what to say if there is nothing to train; empty if there is.
+        checkpoint: from which it is resumed.
+        finished: the message if there is nothing to train; empty if there is.
     """
 
     run_dir: Path
@@ -44,12 +44,12 @@ def find_run(config: RunConfig, held: ExitStack) -> Choice | None:
         held: receives the lock of the run's folder.
 
     Raises:
-        UserError: if a process is training that run right now, or it cannot go on.
+        UserError: if a process is training that run right now, or it cannot be resumed.
     """
     if config.resume == AUTO:
         choice = _newest_run(config, held)
         if choice is None:
-            print("There is no run of this configuration to go on with; a new one begins.")
+            print("There is no run of this configuration to resume; a new one begins.")
         return choice
     if not config.resume:
         return None
@@ -61,10 +61,10 @@ def find_run(config: RunConfig, held: ExitStack) -> Choice | None:
 
 
 def _finished(run_dir: Path, config: RunConfig, env_steps: int) -> str:
-    """What to say of a run that has nothing to train; empty if it goes on.
+    """The message of a run that has nothing to train; empty if it continues.
 
-    A run that was killed after its last checkpoint goes on, for a last record of Sacred, unless
-    other settings are asked for: those would be recorded although nothing was trained with them.
+    A run that was killed after its last checkpoint continues, for a last record of Sacred. It does
+    not if other settings are asked for: they would be recorded, but nothing is trained with them.
     """
     changed = changes_with(run_dir, config, env_steps)
     asked = [c.text for c in changed if c.env_steps == env_steps]
@@ -80,9 +80,9 @@ def _finished(run_dir: Path, config: RunConfig, env_steps: int) -> str:
 
 
 def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
-    """The run that `resume=auto` goes on with; None if a new one must begin.
+    """The run that `resume=auto` resumes; None if a new one must begin.
 
-    What is passed over, and why, is said on standard error.
+    Standard error says which runs are skipped, and why.
 
     Args:
         config: what the command line asks for.
@@ -95,7 +95,7 @@ def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
     for run_dir in _runs(config):
         why_not = difference(run_dir, config)
         if why_not:
-            _say(f"{run_dir} is passed over: {why_not}")
+            _say(f"{run_dir} is skipped: {why_not}")
             continue
         held.enter_context(locked(require_writable(run_dir)))
         for checkpoint in all_checkpoints(run_dir):
@@ -105,7 +105,7 @@ def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
                 _say(f"{error} The next best one is tried.")
                 continue
             return Choice(run_dir, checkpoint, _finished(run_dir, config, env_steps))
-        _say(f"{run_dir} is passed over: it has no checkpoint that can be read.")
+        _say(f"{run_dir} is skipped: it has no checkpoint that can be read.")
         held.close()
     return None
 

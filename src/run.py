@@ -28,7 +28,7 @@ from components.statistics import Statistics
 from config.history import changes_with, record_settings
 from config.plain_data import to_dict
 from config.schema import RunConfig
-from evaluate import greedy_test
+from evaluate import evaluate_policy
 from learners.base import Learner
 from records.checkpoint import (
     BEST,
@@ -44,13 +44,13 @@ from records.console import RunConsole, duration
 from records.logger import RunStart
 from records.run_log import RunLog
 from utils.device import resolve_device, use_device
-from utils.interruption import Interrupted, StopSignals, farewell
+from utils.interruption import Interrupted, StopSignals, stopped_message
 
 
 class Run:
     """A run's parts and its loop.
 
-    Building one writes nothing, so that whatever cannot work is refused before a folder exists.
+    Building one writes nothing, so that a mistake is reported before a folder exists.
 
     Args:
         config: the complete configuration.
@@ -79,7 +79,7 @@ class Run:
         self._since_log = (0, 0.0)  # env_steps and seconds at the last row of metrics
         self._first_test: tuple[int, float] | None = None  # env_steps and seconds, this process
         self._last_test: dict[str, float] = {}
-        self._log_position: int | None = None  # where to cut the metrics.csv of a resumed run
+        self._log_position: int | None = None  # where to truncate the metrics.csv of a resumed run
         self._resumed = ""  # what to say of it
         if config.resume:
             path = find_checkpoint(config.resume)
@@ -147,7 +147,7 @@ class Run:
                     self._save(numbered=due and config.keep_numbered_checkpoints)
                     saved = perf_counter()
                 if stop and not done:
-                    raise Interrupted(stop, farewell(run_dir, counters.env_steps))
+                    raise Interrupted(stop, stopped_message(run_dir, counters.env_steps))
             console.say(f"Finished. Everything is in {run_dir}")
         return self._last_test
 
@@ -164,7 +164,7 @@ class Run:
         return RunLog(self._loggers, start)
 
     def advance(self) -> None:
-        """Collect an episode in each copy of the environment; train as often as that calls for."""
+        """Collect an episode in each parallel environment, then train as often as configured."""
         self._collect()
         self.phases.start()
         self.learner.update(self.buffer, Progress(self.counters.env_steps, self.counters.episodes))
@@ -186,7 +186,9 @@ class Run:
 
     def _test(self, console: RunConsole) -> None:
         started = perf_counter()
-        metrics = greedy_test(self.test_runner, self.config.test_nepisode, self.counters.env_steps)
+        metrics = evaluate_policy(
+            self.test_runner, self.config.test_nepisode, self.counters.env_steps
+        )
         self._last_test = self.log.result = metrics
         self.counters.seconds += perf_counter() - started
         self._write(metrics)
@@ -274,7 +276,7 @@ class Run:
             "counters": asdict(self.counters),
             "statistics": self.statistics.state_dict(),
             "since_log": list(self._since_log),
-            "log_position": self.log.secure(),
+            "log_position": self.log.flush(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 python src/search.py my_suite.yaml --parallel 3
 
 The suite's file says under `search` which settings are searched. Every method and task of it is a
-study for itself, kept in the results folder, so that a search that was stopped goes on. The trial
+separate study in the results folder, so that a search that was stopped can continue. The trial
 with the best score is run again with fresh seeds: the best of many scores is too high by chance.
 """
 

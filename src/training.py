@@ -1,4 +1,4 @@
-"""Training a run in its own folder."""
+"""Trains a run in its folder."""
 
 import dataclasses
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from utils.seeding import seed_libraries
 
 
 def train(config: RunConfig, signals: StopSignals, mongo: str | None, words: list[str]) -> None:
-    """Train in the run's own folder, in which no other process trains meanwhile.
+    """Train in the run's folder, in which no other process trains at the same time.
 
     Args:
         config: the complete configuration.
@@ -29,7 +29,7 @@ def train(config: RunConfig, signals: StopSignals, mongo: str | None, words: lis
             return
         config = dataclasses.replace(config, resume=str(choice.checkpoint) if choice else "")
         server = checked_server(mongo, config.mongo_url, config.mongo_db, config.loggers)
-        run = Run(config)  # refuses what cannot work, before anything is written
+        run = Run(config)  # reports mistakes before anything is written
         signals.patient = True
         if choice is None:
             run_dir = create_run_dir(*place_of(config), config.name, config.seed)

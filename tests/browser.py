@@ -131,7 +131,7 @@ class Browser:
         return [e["params"]["request"]["url"] for e in self.events if e.get("method") == wanted]
 
     def complaints(self) -> list[str]:
-        """Errors and refusals of the content security policy since the page was opened."""
+        """Errors and violations of the content security policy since the page was opened."""
         kinds = ("Log.entryAdded", "Runtime.exceptionThrown")
         return [json.dumps(e["params"]) for e in self.events if e.get("method") in kinds]
 

@@ -33,7 +33,7 @@ from utils.registry import REGISTRIES
 
 CPU_SECONDS, WALL_SECONDS = 30, 600  # of one command; a machine may be busy
 MEMORY = 2**31  # bytes that a command may map besides what is mapped already
-COLLECTIONS = 4  # rounds of episodes after which a run that has not trained twice may end
+COLLECTIONS = 4  # rollouts after which a run that has not trained twice may end
 PACKAGES = {"gymma", "lbf", "rware", "smaclite", "vmas"}  # their tasks need optional packages
 QUICK = [env for env in available("envs") if env not in PACKAGES]
 # They write elsewhere, or start threads and processes.
@@ -170,7 +170,7 @@ def bounds() -> Iterator[None]:
 
 
 def outcome(argv: list[str]) -> str:
-    """`trains` or `refused`; anything else raises."""
+    """`trains` or `rejected`; anything else raises."""
     train, collect = stop_after_two_updates()
     flags, given = argv[: argv.index("with") + 1], argv[argv.index("with") + 1 :]
     usual = "loggers=[csv]"  # Sacred adds nothing here but time
@@ -189,4 +189,4 @@ def outcome(argv: list[str]) -> str:
         finally:
             torch.set_num_threads(1)
     assert code in (0, 2), code
-    return "refused" if code else "trains"
+    return "rejected" if code else "trains"

@@ -1,8 +1,8 @@
 """Counts what would make the host wait for a GPU, on any device.
 
-On a GPU `torch.cuda.set_sync_debug_mode("error")` finds it; on a CPU nothing waits, so operations
-are counted: values and copies asked of tensors, results whose size depends on values, and tensors
-made from Python numbers (on a GPU an upload that is waited for).
+On a GPU `torch.cuda.set_sync_debug_mode("error")` finds it. On a CPU nothing waits, so operations
+are counted. They are values and copies asked of tensors, results whose size depends on values, and
+tensors made from Python numbers (on a GPU an upload that is waited for).
 """
 
 import traceback

@@ -31,7 +31,7 @@ NUMBERS = ("allocation",)  # environments without discrete actions
 PAIRS = [(alg, "topk") for alg in ALGS if alg != "agp_structured"]
 PAIRS += [("agp_structured", env) for env in DESCRIBED]
 PAIRS += [(alg, env) for alg in EVERYWHERE for env in ENVS if env not in ("topk", *NUMBERS)]
-# Methods with parts of their own, where agents differ in observations and actions.
+# Methods with separate parts, where agents differ in observations and actions.
 PAIRS += [(alg, env) for alg in ("dcg", "dicg") for env in ("climbing", "mpe_speaker_listener")]
 PAIRS += [(alg, env) for alg in ("fop", "macpf") for env in ("climbing", "mpe_world_comm")]
 PAIRS += [("agp_pg", "mpe_world_comm"), ("ippo", "climbing"), ("mappo", "formation")]
@@ -68,7 +68,7 @@ def test_trains_evaluates_saves_and_reloads(alg: str, env: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("env", ENVS)
 def test_every_method_on_a_task_has_the_same_protocol(env: str) -> None:
-    """Width, memory, exploration, batches, optimiser: whatever the task's file says, for all."""
+    """Width, memory, exploration, batches, optimiser: what the task's file says, for all."""
     task = yaml.safe_load((CONFIG_DIR / "envs" / f"{env}.yaml").read_text())
     assert not [key for key in task if key.endswith("_args") and key != "env_args"]
     shared = [key for key in task if key not in ("env", "env_args")]

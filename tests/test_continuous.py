@@ -61,7 +61,7 @@ def test_trains_evaluates_saves_and_reloads(
 
 
 @pytest.mark.parametrize("alg", OTHERS)
-def test_other_methods_are_refused_with_the_remedy(alg: str) -> None:
+def test_other_methods_are_errors_with_the_remedy(alg: str) -> None:
     with pytest.raises(UserError, match=r"allocation are continuous, and .* discrete ones only"):
         Run(tiny(alg, "allocation"))
 

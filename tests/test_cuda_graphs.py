@@ -1,4 +1,4 @@
-"""Rounds and gradient steps as CUDA graphs compute what they compute without.
+"""Rollouts and gradient steps as CUDA graphs compute what they compute without.
 
 Without a GPU a stand-in calls the function that would be recorded: it reads the same fixed tensors.
 """
@@ -59,13 +59,13 @@ def test_fixed_tensors_give_the_same_run(method: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("env", "settings", "said"),
     [
-        ("topk", (), "Rounds of episodes and gradient steps are CUDA graphs."),
+        ("topk", (), "Rollouts and gradient steps are CUDA graphs."),
         ("topk", ("compile=none",), "No CUDA graphs: compile=none."),
-        ("assignment", (), "Gradient steps are CUDA graphs; rounds of episodes are not, because"),
+        ("assignment", (), "Gradient steps are CUDA graphs; rollouts are not, because"),
         ("formation", (), "No CUDA graphs: episodes of env=formation differ in length."),
     ],
 )
-def test_what_is_a_graph_is_said(
+def test_the_parts_that_are_graphs_are_reported(
     env: str, settings: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = Run(tiny("vdn", env)).runner.env.info
@@ -73,11 +73,11 @@ def test_what_is_a_graph_is_said(
     config = load_config("vdn", env, ["device=cuda", *settings])
     plan = plan_graphs(config, info)
     assert plan.text.strip().startswith(said)
-    assert plan.training == said.startswith(("Rounds", "Gradient"))
-    assert plan.acting == said.startswith("Rounds")
+    assert plan.training == said.startswith(("Rollouts", "Gradient"))
+    assert plan.acting == said.startswith("Rollouts")
 
 
-def test_graphs_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_graphs_that_cannot_be_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"need a GPU, and this run computes on device=cpu"):
         Run(tiny("vdn", "topk", "compile=graphs"))
     info = Run(tiny("vdn", "formation")).runner.env.info

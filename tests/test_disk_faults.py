@@ -166,7 +166,7 @@ def test_sacreds_record_that_cannot_be_written_stops_the_run(
     go_on(tmp_path, whole)
 
 
-def test_sacreds_record_that_cannot_be_ended_is_told(
+def test_a_record_of_sacred_that_cannot_be_ended_is_reported(
     whole: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

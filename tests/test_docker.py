@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="the scripts are for 
 
 
 class Place:
-    """A copy of the scripts in a checkout of its own, and the fake engine first on PATH."""
+    """A copy of the scripts in a separate checkout, and the fake engine first on PATH."""
 
     def __init__(self, folder: Path):
         self.root, self.calls = folder / "a checkout", folder / "calls"
@@ -106,7 +106,7 @@ def test_gpus(place: Place, where: str, gpus: str) -> None:
     assert asked[-2:] == ["agp:cuda", "nvidia-smi"]
 
 
-def test_containers_have_names_of_their_own(place: Place) -> None:
+def test_containers_have_unique_names(place: Place) -> None:
     for _ in range(3):
         place.run("0,1", "true")
     names = {name for asked in place.asked() for name in after("--name", asked)}

@@ -182,7 +182,7 @@ def test_generated_pages_are_up_to_date(name):
     assert "Generated from the code" in text_of(name)
 
 
-def test_check_tells_which_page_is_out_of_date(tmp_path, monkeypatch, capsys):
+def test_check_reports_which_page_is_out_of_date(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(generate, "DOCS", tmp_path)
     monkeypatch.setattr(generate, "PAGES", {"a.md": lambda: "new\n", "b.md": lambda: "same\n"})
     (tmp_path / "a.md").write_text("old\n")

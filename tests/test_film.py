@@ -111,7 +111,7 @@ def test_a_run_recorded_before_there_were_films_can_be_filmed(agp: Path) -> None
         (("render_attention=true",), "there is no film to draw it in; add render=gif"),
     ],
 )
-def test_what_cannot_be_filmed_is_refused(
+def test_what_cannot_be_filmed_is_an_error(
     settings: tuple[str, ...], message: str, vdn: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(vdn, *settings)) == 2
@@ -131,7 +131,7 @@ def test_films_are_of_trained_policies(capsys: pytest.CaptureFixture[str]) -> No
     assert "it needs evaluate=True checkpoint_path=" in capsys.readouterr().err
 
 
-def test_another_librarys_environment_is_filmed_by_its_own_picture(
+def test_another_librarys_environment_is_filmed_by_its_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     task = (

@@ -1,4 +1,4 @@
-"""On a GPU: training asks it for nothing, graphs compute what plain calls do, runs go on."""
+"""On a GPU: training asks it for nothing, graphs compute what plain calls do, runs are resumed."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def test_graphs_learn_the_same(method: str, env: str) -> None:
 
 
 @pytest.mark.parametrize("env", ENVS)
-def test_graphs_play_the_same_rounds(env: str) -> None:
+def test_graphs_play_the_same_rollouts(env: str) -> None:
     settings = ["env_args.max_cycles=4"] if env.startswith("mpe") else []
     settings += ["reward_aggregation=individual"] if env.startswith("mpe") else []
     runs = [make("iql", env, f"compile={c}", *settings) for c in ("none", "auto")]
@@ -84,7 +84,7 @@ def test_graphs_play_the_same_rounds(env: str) -> None:
         torch.testing.assert_close(plain.metrics, graphed.metrics, equal_nan=True)
 
 
-def test_what_cannot_be_recorded_is_refused_in_words() -> None:
+def test_what_cannot_be_recorded_is_a_clear_error() -> None:
     x = torch.ones(3, device="cuda")
     asks = Captured(lambda: x.sum().item(), ())
     for _ in range(3):
@@ -111,8 +111,8 @@ def test_a_step_that_is_not_finite_changes_no_weight(optimizer: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["agp", "qmix", "fop"])
-def test_a_run_on_a_gpu_goes_on(method: str, tmp_path: Path) -> None:
-    """Streams and counters go on exactly; weights up to what atomic additions round."""
+def test_a_run_on_a_gpu_is_resumed(method: str, tmp_path: Path) -> None:
+    """Streams and counters continue exactly; weights up to what atomic additions round."""
     settings = ("device=cuda", "lr_schedule=constant", "use_rnn=True")
     settings = settings if method == "qmix" else settings[:2]
     whole = final_state(train(tiny(method, "topk", *settings, "t_max=128"), tmp_path / "whole"))

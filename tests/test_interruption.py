@@ -1,4 +1,4 @@
-"""Signals: a run saves after the step under way, says how to go on, and loses nothing by it."""
+"""Signals: a run saves after the step under way, says how to resume, and loses nothing."""
 
 import json
 import signal
@@ -78,7 +78,7 @@ MOMENTS: dict[str, tuple[tuple[Any, str], int, int]] = {  # where, which call, s
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("received", [signal.SIGTERM, signal.SIGINT])
-def test_a_stopped_run_goes_on_as_if_it_had_not_been(
+def test_a_resumed_run_equals_one_that_was_not_stopped(
     moment: str,
     received: signal.Signals,
     whole: Path,

@@ -45,8 +45,8 @@ def copied(trained: Path, tmp_path: Path) -> Path:
     return shutil.copytree(trained, tmp_path / "results" / "run")
 
 
-def refused(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) -> str:
-    """The message of a command that must be refused; it holds all of `parts`."""
+def fails_with(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) -> str:
+    """The message of a command that must fail; it holds all of `parts`."""
     capsys.readouterr()
     assert main(argv) == 2
     out, message = capsys.readouterr()
@@ -98,7 +98,7 @@ def test_sacred_records_exactly_what_ran(trained: Path) -> None:
     assert metrics["test_return_mean"]["values"] == pytest.approx(written)
 
 
-def test_two_runs_of_one_command_get_folders_of_their_own(trained: Path, tmp_path: Path) -> None:
+def test_two_runs_of_one_command_get_separate_folders(trained: Path, tmp_path: Path) -> None:
     for _ in range(2):
         assert train(tmp_path, "name=twin", "t_max=8") == 0
     folders = sorted(path.name for path in (tmp_path / "topk" / "agp").iterdir())
@@ -148,10 +148,10 @@ def test_an_evaluation_can_write_every_episode(copied: Path) -> None:
 
 
 def test_episodes_are_written_by_evaluations_only(capsys: pytest.CaptureFixture[str]) -> None:
-    refused(capsys, bad("write_episodes=True"), "write_episodes", "needs evaluate=True")
+    fails_with(capsys, bad("write_episodes=True"), "write_episodes", "needs evaluate=True")
 
 
-def test_an_evaluation_tells_which_settings_were_changed(
+def test_an_evaluation_reports_which_settings_were_changed(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     argv = ["with", "evaluate=True", f"checkpoint_path={copied}", "test_nepisode=8"]
@@ -263,7 +263,7 @@ def test_without_a_method_or_a_task_the_usage_is_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    refused(capsys, argv, missing, "Usage: ", "--config=<algorithm> --env-config=<environment>")
+    fails_with(capsys, argv, missing, "Usage: ", "--config=<algorithm> --env-config=<environment>")
     assert snapshot(tmp_path) == {}
 
 
@@ -285,14 +285,14 @@ def test_settings_may_take_the_place_of_a_file(
 def test_help_explains_a_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help", "agp_agent"]) == 0
     assert "agent_args.graph.heads = 4" in capsys.readouterr().out
-    refused(capsys, ["--help=agp_agnt"], "Did you mean 'agp_agent'?")
+    fails_with(capsys, ["--help=agp_agnt"], "Did you mean 'agp_agent'?")
 
 
-def test_a_missing_package_is_said_before_anything_is_read(
+def test_a_missing_package_is_reported_before_anything_is_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("utils.invocation.REQUIRED", ("torch", "no_such_package"))
-    refused(capsys, FLAGS, "no_such_package is not installed for", sys.executable)
+    fails_with(capsys, FLAGS, "no_such_package is not installed for", sys.executable)
 
 
 class MinimalMixer(nn.Module):
@@ -312,15 +312,15 @@ def test_a_mixer_that_declares_nothing_trains(
     monkeypatch.setitem(MIXERS._known, "minimal", minimal)
     assert train(tmp_path, "mixer=minimal", "t_max=16") == 0
     individual = bad("mixer=minimal", "reward_aggregation=individual")
-    refused(capsys, individual, "minimal learns one value of the team")
+    fails_with(capsys, individual, "minimal learns one value of the team")
 
 
-def test_a_learner_without_its_base_class_is_refused_in_words(
+def test_a_learner_without_its_base_class_is_a_clear_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     minimal = Component("minimal", MinimalMixer, NoSettings)
     monkeypatch.setitem(LEARNERS._known, "minimal", minimal)
-    refused(
+    fails_with(
         capsys,
         bad("learner=minimal"),
         "learner: minimal does not declare needs_team_reward, uses_mixer, mixes, takes",
@@ -418,12 +418,12 @@ BAD_SETTINGS = {
 
 
 @pytest.mark.parametrize("case", BAD_SETTINGS)
-def test_bad_settings_are_refused_before_anything_is_written(
+def test_bad_settings_are_reported_before_anything_is_written(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     argv, parts = BAD_SETTINGS[case]
-    refused(capsys, argv, *parts)
+    fails_with(capsys, argv, *parts)
     assert snapshot(tmp_path) == {}
 
 
@@ -433,9 +433,9 @@ def test_a_gpu_where_there_is_none(
     device: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = f"results_dir={tmp_path}"
-    refused(capsys, bad(f"device={device}", place), device, "no CUDA device", "device=cpu")
+    fails_with(capsys, bad(f"device={device}", place), device, "no CUDA device", "device=cpu")
     argv = ["with", "evaluate=True", f"checkpoint_path={trained}", f"device={device}"]
-    refused(capsys, argv, device, "device=cpu")
+    fails_with(capsys, argv, device, "device=cpu")
     assert snapshot(tmp_path) == {}
 
 
@@ -467,9 +467,9 @@ def test_a_damaged_checkpoint(
     damage(path)
     before = snapshot(copied.parent)
     result = f"results_dir={copied.parent}"
-    refused(capsys, ["with", f"resume={copied}"], str(path), "checkpoint")
-    refused(capsys, ["with", "evaluate=True", f"checkpoint_path={copied}"], str(path))
-    refused(capsys, bad(f"checkpoint_path={copied}", result), str(path))
+    fails_with(capsys, ["with", f"resume={copied}"], str(path), "checkpoint")
+    fails_with(capsys, ["with", "evaluate=True", f"checkpoint_path={copied}"], str(path))
+    fails_with(capsys, bad(f"checkpoint_path={copied}", result), str(path))
     assert snapshot(copied.parent) == before
 
 
@@ -495,12 +495,12 @@ def test_a_checkpoint_of_another_architecture(
 ) -> None:
     before = snapshot(copied.parent)
     said = ("another architecture", "config.yaml")
-    refused(capsys, ["with", f"resume={copied}", "t_max=128", change], str(copied), *said)
+    fails_with(capsys, ["with", f"resume={copied}", "t_max=128", change], str(copied), *said)
     if change not in ONLY_RESUME:
         result = f"results_dir={copied.parent}"
-        refused(capsys, bad(f"checkpoint_path={copied}", result, change), str(copied), *said)
+        fails_with(capsys, bad(f"checkpoint_path={copied}", result, change), str(copied), *said)
         argv = ["with", "evaluate=True", f"checkpoint_path={copied}", change]
-        refused(capsys, argv, str(copied), *said)
+        fails_with(capsys, argv, str(copied), *said)
     assert snapshot(copied.parent) == before
 
 
@@ -515,7 +515,7 @@ def test_resume_of_a_folder_without_a_checkpoint(
     for path in (copied / "checkpoints").iterdir():
         path.unlink()
     before = snapshot(copied)
-    refused(capsys, ["with", f"resume={copied}"], str(copied), LATEST)
+    fails_with(capsys, ["with", f"resume={copied}"], str(copied), LATEST)
     assert snapshot(copied) == before
 
 
@@ -524,7 +524,7 @@ def test_resume_of_a_folder_without_a_configuration(
 ) -> None:
     (copied / "config.yaml").unlink()
     before = snapshot(copied)
-    refused(capsys, ["with", f"resume={copied}"], "config.yaml", "Give the folder of a run")
+    fails_with(capsys, ["with", f"resume={copied}"], "config.yaml", "Give the folder of a run")
     assert snapshot(copied) == before
 
 
@@ -532,7 +532,7 @@ def test_resume_takes_no_other_configuration(
     copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = snapshot(copied)
-    refused(capsys, [*FLAGS, "with", f"resume={copied}"], "agp", "Leave out --config")
+    fails_with(capsys, [*FLAGS, "with", f"resume={copied}"], "agp", "Leave out --config")
     assert snapshot(copied) == before
 
 
@@ -541,7 +541,7 @@ def test_resume_and_evaluate_exclude_each_other(
 ) -> None:
     before = snapshot(copied)
     argv = ["with", f"resume={copied}", "evaluate=True", f"checkpoint_path={copied}"]
-    refused(capsys, argv, "one of the two")
+    fails_with(capsys, argv, "one of the two")
     assert snapshot(copied) == before
 
 
@@ -551,14 +551,14 @@ def test_a_logger_whose_package_is_not_installed(
 ) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     argv = bad(f"loggers=[csv,{name}]", f"results_dir={tmp_path}")
-    refused(capsys, argv, f"the logger '{name}'", f"pip install {name}")
+    fails_with(capsys, argv, f"the logger '{name}'", f"pip install {name}")
     assert snapshot(tmp_path) == {}
 
 
 def test_results_that_are_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = tmp_path / "results"
     results.write_text("precious")
-    refused(capsys, bad(f"results_dir={results}"), str(results), "results_dir=")
+    fails_with(capsys, bad(f"results_dir={results}"), str(results), "results_dir=")
     assert snapshot(tmp_path) == {"results": b"precious"}
 
 
@@ -567,18 +567,18 @@ def test_resume_in_a_folder_that_cannot_be_written(
 ) -> None:
     before = snapshot(copied)
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write everywhere
-    refused(capsys, ["with", f"resume={copied}"], str(copied), "cannot be written")
+    fails_with(capsys, ["with", f"resume={copied}"], str(copied), "cannot be written")
     assert snapshot(copied) == before
 
 
 def test_resume_without_metrics(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (copied / "metrics.csv").unlink()
     before = snapshot(copied)
-    refused(capsys, ["with", f"resume={copied}"], "metrics.csv", "does not exist")
+    fails_with(capsys, ["with", f"resume={copied}"], "metrics.csv", "does not exist")
     assert snapshot(copied) == before
 
 
-# What goes wrong while a run goes on.
+# What goes wrong during a run.
 
 
 def spoil_reward(monkeypatch: pytest.MonkeyPatch, value: float, calls: int) -> None:

@@ -1,4 +1,4 @@
-"""Trained opponents in whole runs: what they see, which are refused, what is told of them."""
+"""Trained opponents in whole runs: what they see, which are errors, what is reported of them."""
 
 import csv
 import shutil
@@ -52,7 +52,7 @@ def copied(rivals: Path, tmp_path: Path) -> Path:
 ALL = ("env_args.protocol=all_common", "env_args.opponent=none")
 TRAININGS = {
     "iql, two teams": ("iql", (*TWO_TEAM, "obs_last_action=True")),
-    "qmix, weights of its own": ("qmix", (*ALL, "agent_args.share_parameters=False")),
+    "qmix, separate weights": ("qmix", (*ALL, "agent_args.share_parameters=False")),
     "joint observations": ("vdn_joint", (*ALL, "obs_agent_id=False", "env_args.state=raw")),
     "coordination graph": ("dcg", ALL),
     "action graph with memory": (
@@ -63,7 +63,7 @@ TRAININGS = {
 
 
 @pytest.mark.parametrize("case", TRAININGS)
-def test_it_plays_as_in_its_own_world(case: str, tmp_path: Path) -> None:
+def test_it_plays_as_in_the_environment_of_its_training(case: str, tmp_path: Path) -> None:
     """Predators play at random in both worlds; the prey must do the same to the last bit."""
     alg, settings = TRAININGS[case]
     run_dir = train(tiny(alg, "mpe_tag", *SHORT, *settings), tmp_path)
@@ -81,7 +81,7 @@ def test_it_plays_as_in_its_own_world(case: str, tmp_path: Path) -> None:
             assert torch.equal(value, theirs.metrics[name])
 
 
-def test_it_sees_its_own_padding_when_its_team_learnt_alone(tmp_path: Path) -> None:
+def test_it_sees_the_padding_of_its_training_if_its_team_learnt_alone(tmp_path: Path) -> None:
     """A prey trained alone has an observation of 14 numbers and one id."""
     alone = ("env_args.learners=good", "env_args.opponent=random")
     run_dir = train(tiny("vdn", "mpe_tag", *SHORT, *alone), tmp_path)
@@ -123,7 +123,7 @@ def test_both_teams_returns_are_in_every_row(rivals: Path) -> None:
     assert keys >= teams | {f"test_{key}" for key in teams}
 
 
-def refused(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) -> None:
+def fails_with(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) -> None:
     capsys.readouterr()
     assert main(argv) == 2
     message = capsys.readouterr().err
@@ -147,7 +147,7 @@ def forget_settings(run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (truncate, "damaged"),
         (remove, "There is no checkpoint at"),
@@ -156,7 +156,7 @@ def forget_settings(run: Path) -> None:
 )
 def test_a_damaged_opponent(
     damage: Callable[[Path], None],
-    told: str,
+    message: str,
     copied: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -165,24 +165,26 @@ def test_a_damaged_opponent(
     before = snapshot(tmp_path)
     argv = ["--config=iql", "--env-config=mpe_tag", "with", f"results_dir={tmp_path}"]
     where = f"The opponent at {copied} (env_args.opponent_path) cannot play."
-    refused(capsys, [*argv, *against(copied)], where, told, "env_args.opponent_path=<run folder")
+    fails_with(
+        capsys, [*argv, *against(copied)], where, message, "env_args.opponent_path=<run folder"
+    )
     assert snapshot(tmp_path) == before
 
 
 @pytest.mark.parametrize(
-    ("env", "settings", "told"),
+    ("env", "settings", "message"),
     [
         ("mpe_world_comm", ["env_args.protocol=team_vs_fixed"], "scenario=tag, and here it is wor"),
         ("mpe_tag", ["env_args.learners=good"], "is to play adversary_0, adversary_1, adversary_2"),
     ],
 )
 def test_an_opponent_that_has_learnt_something_else(
-    env: str, settings: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    env: str, settings: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alone = ("env_args.learners=good", "env_args.opponent=random")
     run_dir = train(tiny("vdn", "mpe_tag", *SHORT, "t_max=50", *alone), tmp_path / "prey")
     argv = ["--config=iql", f"--env-config={env}", "with", *settings, *against(run_dir)]
-    refused(capsys, [*argv, f"results_dir={tmp_path / 'results'}"], told)
+    fails_with(capsys, [*argv, f"results_dir={tmp_path / 'results'}"], message)
     assert not (tmp_path / "results").exists()
 
 
@@ -191,7 +193,7 @@ def test_an_opponent_of_another_environment(
 ) -> None:
     run_dir = train(tiny("vdn", "topk", "t_max=8"), tmp_path / "topk")
     argv = ["--config=iql", "--env-config=mpe_tag", "with", *against(run_dir)]
-    refused(capsys, argv, "It was trained on env=topk, and here it is mpe.")
+    fails_with(capsys, argv, "It was trained on env=topk, and here it is mpe.")
 
 
 def test_an_opponent_that_was_moved_or_changed(
@@ -203,11 +205,13 @@ def test_an_opponent_that_was_moved_or_changed(
     next(iter(state["learner"]["online"].values())).mul_(1.5)
     torch.save(state, path)
     resume = ["with", f"resume={run_dir}", "t_max=100"]
-    refused(capsys, resume, "its weights have changed", "checkpoint_path=<this run>")
+    fails_with(capsys, resume, "its weights have changed", "checkpoint_path=<this run>")
     shutil.rmtree(copied)
     test = ["with", "evaluate=True", f"checkpoint_path={run_dir}", "test_nepisode=2"]
     for argv in (resume, test):
-        refused(capsys, argv, f"There is no checkpoint at {copied}", "env_args.opponent_path=<run")
+        fails_with(
+            capsys, argv, f"There is no checkpoint at {copied}", "env_args.opponent_path=<run"
+        )
     moved = f"env_args.opponent_path={rivals}"
     assert load_policy(run_dir).info.n_agents == 3  # needs no opponent before it plays
     assert main([*test, moved]) == 0
@@ -237,7 +241,7 @@ def test_rivals_are_not_learnt_as_one_team(alg: str, settings: list[str]) -> Non
 
 
 def test_results_name_the_opponent(rivals: Path, tmp_path: Path) -> None:
-    """Runs of one method against different opponents are in rows of their own."""
+    """Runs of one method against different opponents are in separate rows."""
     settings = {
         "trained": against(rivals),
         "random": ("env_args.opponent=random",),

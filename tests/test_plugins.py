@@ -31,7 +31,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from my_helper import SCALE
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import MIXERS
 
 
@@ -42,7 +42,7 @@ class ScaledConfig:
     factor: float = SCALE  # what the sum is multiplied by
 
     def __post_init__(self) -> None:
-        refuse((self.factor <= 0, "factor", f"{{self.factor}} must be above 0."))
+        validate((self.factor <= 0, "factor", f"{{self.factor}} must be above 0."))
 
 
 @MIXERS.register("{name}", config=ScaledConfig)
@@ -227,7 +227,7 @@ def test_a_run_finds_them_again_wherever_it_is_resumed(
     assert load_recorded(run_dir, [f"plugins={moved}"]).plugins == str(moved)
 
 
-def test_a_changed_file_is_told_and_is_another_configuration(
+def test_a_changed_file_is_reported_and_is_another_configuration(
     project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = (f"plugins={project}", "mixer=my_mixer", f"results_dir={tmp_path}")
@@ -250,7 +250,7 @@ def test_a_changed_file_is_told_and_is_another_configuration(
 
     with ExitStack() as held:
         assert find_run(tiny("vdn", "topk", "resume=auto", *settings), held) is None
-    assert f"is passed over: here plugin_files={{'mixer': '{new}'}}." in capsys.readouterr().err
+    assert f"is skipped: here plugin_files={{'mixer': '{new}'}}." in capsys.readouterr().err
     assert main(["with", f"resume={run_dir}", "t_max=128"]) == 0
     assert capsys.readouterr().err == warning
     assert load_recorded(run_dir, []).plugin_files == {"mixer": new}
@@ -355,7 +355,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("case", MISTAKES)
-def test_mistakes_are_told_in_words(case: str, project: Path) -> None:
+def test_mistakes_are_reported_clearly(case: str, project: Path) -> None:
     files, name, text = MISTAKES[case]
     for file, content in files.items():
         write(project / file, content)

@@ -8,7 +8,7 @@ import torch
 from tests.runs import differences, tiny, train
 
 import policy as policy_module
-from evaluate import greedy_test
+from evaluate import evaluate_policy
 from policy import Policy, load_policy
 from records.checkpoint import LATEST
 from run import Run
@@ -45,7 +45,7 @@ def test_it_acts_as_the_runs_own_tests_do(tmp_path: Path) -> None:
     run = Run(config)
     run.train(tmp_path)
     run.test_runner.env = Run(config).test_runner.env  # the same episodes again, from the start
-    wanted = greedy_test(run.test_runner, 64, 0)
+    wanted = evaluate_policy(run.test_runner, 64, 0)
     policy = load_policy(tmp_path)
     env = policy.make_env(64, stream="test_env")
     step = env.step(policy.act(env.reset()))
@@ -127,6 +127,6 @@ def test_a_checkpoint_file_will_do(agp: Path, name: str) -> None:
     policy.act(policy.make_env(2).reset())
 
 
-def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="There is no checkpoint at"):
         load_policy(tmp_path)

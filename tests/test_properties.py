@@ -147,7 +147,7 @@ def constant_teams(batch: EpisodeBatch) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("alg", ALGS)
-def test_whatever_absent_agents_see_and_do_changes_nothing(alg: str) -> None:
+def test_inputs_and_actions_of_absent_agents_change_nothing(alg: str) -> None:
     learner = build(alg)
     batch = fake_batch(INFO, noise_dim=learner.controller.noise_dim)
     absent = constant_teams(batch)

@@ -47,7 +47,7 @@ def test_same_seed_same_numbers_in_two_processes(two_processes: list[Path]) -> N
 def test_another_process_with_another_history_agrees(
     two_processes: list[Path], tmp_path: Path
 ) -> None:
-    torch.rand(5, generator=torch_generator(1, "before"))  # whatever ran in this process before
+    torch.rand(5, generator=torch_generator(1, "before"))  # any earlier code in this process
     assert rows(train(tiny(ALG, ENV, *SETTINGS, "seed=7"), tmp_path)) == rows(two_processes[0])
 
 

@@ -1,4 +1,4 @@
-"""A run that was stopped goes on as if it had not been: bit for bit on the CPU."""
+"""A resumed run equals one that was not stopped: bit for bit on the CPU."""
 
 import dataclasses
 from collections.abc import Callable
@@ -39,7 +39,7 @@ CASES = {
     "wraparound": ("qmix", ("batch_size_run=3", "test_batch_size_run=3", "test_nepisode=7")),
     # Several checkpoints lie between two rows of metrics and between two gradient steps.
     "between_rows": ("vdn", ("log_interval=64", "test_interval=64", "train_every_episodes=24")),
-    # A batch of 24 takes three rounds of episodes: checkpoints fall within it.
+    # A batch of 24 takes three rollouts: checkpoints fall within it.
     "ppo": ("mappo", ("batch_size=24", "learner_args.critic_lr=2e-3", "use_rnn=True")),
     "agp_pg": ("agp_pg", ("batch_size=16", *AGP)),
     "dicg_ce": ("dicg_ce", ("batch_size=16", "agent_args.aggregator=True", "use_rnn=True")),
@@ -49,7 +49,7 @@ CASES = {
     "coma": ("coma", ("batch_size=16", "learner_args.critic_epochs=2", "env_args.n_agents=4")),
     "continuous": ("agp_pg", ("env=allocation", "batch_size=16", "agent_args.head=node")),
     "continuous_maddpg": ("maddpg", ("env=allocation",)),
-    # The row at 40 tells of the update at 24; the checkpoint at 32 lies between.
+    # The row at 40 reports the update at 24; the checkpoint at 32 lies between.
     "row_of_an_older_update": ("vdn", ("log_interval=40", "train_every_episodes=24")),
 }
 
@@ -131,7 +131,7 @@ def test_lost_episodes_are_lost_in_the_same_places(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("opponent", ["scripted", "path"])
-def test_an_opponent_goes_on_too(opponent: str, tmp_path: Path) -> None:
+def test_an_opponent_is_resumed_too(opponent: str, tmp_path: Path) -> None:
     """A decoder remembers what it has heard; a trained policy's noise comes from the world's."""
     settings = ["env_args.max_cycles=4", "t_max=256", "checkpoint_interval=128"]
     if opponent == "path":
@@ -158,7 +158,7 @@ def test_checkpoints_come_by_time_too(
     assert saved == [True, *(False,) * (expected - 2), True]  # at the first round and the last
 
 
-def test_rows_after_the_checkpoint_are_cut(tmp_path: Path) -> None:
+def test_rows_after_the_checkpoint_are_removed(tmp_path: Path) -> None:
     config = tiny("qmix", "topk", "checkpoint_interval=32", "log_interval=8")
     run_dir = tmp_path / "run"
     train_until_killed(config, run_dir, env_steps=56)
@@ -190,7 +190,7 @@ def test_resume_with_another_t_max(alg: str, tmp_path: Path) -> None:
     assert load_recorded(run_dir, ["resume="]).t_max == 64
 
 
-def test_without_replay_a_run_goes_on_with_an_empty_buffer(tmp_path: Path) -> None:
+def test_without_replay_a_run_resumes_with_an_empty_buffer(tmp_path: Path) -> None:
     config = tiny("vdn", "topk", "checkpoint_replay=False")
     run_dir = tmp_path / "run"
     train_until_killed(config, run_dir, env_steps=56)
@@ -203,7 +203,7 @@ def test_without_replay_a_run_goes_on_with_an_empty_buffer(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("t_max", [32, 24])
-def test_a_larger_buffer_goes_on_behind_the_newest_episode(t_max: int, tmp_path: Path) -> None:
+def test_a_larger_buffer_continues_behind_the_newest_episode(t_max: int, tmp_path: Path) -> None:
     run_dir = train(tiny("vdn", "topk", f"t_max={t_max}"), tmp_path / "run")
     small = Run(load_recorded(run_dir, [f"resume={run_dir}"])).buffer
     large = Run(load_recorded(run_dir, [f"resume={run_dir}", "buffer_size=30"])).buffer

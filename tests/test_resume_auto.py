@@ -1,4 +1,4 @@
-"""`resume=auto`: one command that goes on with a run for as long as there is something to do."""
+"""`resume=auto`: one command that resumes a run until it is finished."""
 
 import json
 import shutil
@@ -58,7 +58,7 @@ def test_a_new_run_begins_where_there_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert auto(tmp_path, "t_max=8") == 0
-    assert "There is no run of this configuration to go on with" in capsys.readouterr().out
+    assert "There is no run of this configuration to resume" in capsys.readouterr().out
     assert names(tmp_path) == ["vdn_seed3_1"]
     assert "resume: ''" in (run_dir(tmp_path) / "config.yaml").read_text()
 
@@ -86,14 +86,14 @@ def test_a_run_killed_after_its_last_checkpoint_is_closed(results: Path, finishe
     assert differences(final_state(run_dir(results)), final_state(run_dir(finished))) == []
 
 
-def test_a_stopped_run_goes_on(
+def test_a_stopped_run_is_resumed(
     results: Path, finished: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     latest = stop_early(run_dir(results))
     rest = run_dir(results) / "checkpoints" / ".latest.pt.7.7.tmp"
     rest.touch()
     assert auto(results) == 0
-    assert f"Goes on from {latest}, after 48 environment steps." in capsys.readouterr().out
+    assert f"Resumed from {latest}, after 48 environment steps." in capsys.readouterr().out
     assert names(results) == ["vdn_seed3_1"]
     assert not rest.exists()
     assert rows(run_dir(results)) == rows(run_dir(finished))
@@ -108,7 +108,7 @@ def test_damaged_checkpoints_are_passed_over(
     assert auto(results) == 0
     said, warned = capsys.readouterr()
     assert f"warning: The checkpoint {latest} is damaged" in warned
-    assert f"Goes on from {latest.with_name(PREVIOUS)}, after 48" in said
+    assert f"Resumed from {latest.with_name(PREVIOUS)}, after 48" in said
     assert rows(run_dir(results)) == rows(run_dir(finished))
 
 
@@ -134,7 +134,7 @@ def test_a_new_run_begins_where_no_checkpoint_can_be_read(
     assert names(results) == ["vdn_seed3_1", "vdn_seed3_2"]
 
 
-def test_the_newest_run_goes_on_and_empty_folders_do_not_matter(results: Path) -> None:
+def test_the_newest_run_is_resumed_and_empty_folders_do_not_matter(results: Path) -> None:
     shutil.copytree(run_dir(results), run_dir(results, 10))
     stop_early(run_dir(results))
     stop_early(run_dir(results, 10))
@@ -164,7 +164,7 @@ def test_another_configuration_is_another_run(
     before = snapshot(run_dir(results))
     assert auto(results, setting, "t_max=16" if setting != "t_max=128" else setting) == 0
     warned = capsys.readouterr().err
-    assert f"{run_dir(results)} is passed over: here " in warned
+    assert f"{run_dir(results)} is skipped: here " in warned
     assert OTHER[setting] in warned
     assert snapshot(run_dir(results)) == before
     assert names(results) == ["vdn_seed3_1", "vdn_seed3_2"]
@@ -216,7 +216,7 @@ def test_the_command_line_may_name_the_seed_and_is_shown(
     assert "resume: auto\n" in capsys.readouterr().out
 
 
-def test_checkpoints_without_replay_are_announced_and_told(
+def test_checkpoints_without_replay_are_announced_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert auto(tmp_path, "checkpoint_replay=False") == 0
@@ -226,7 +226,7 @@ def test_checkpoints_without_replay_are_announced_and_told(
     assert "holds no episodes: the buffer begins empty" in capsys.readouterr().out
 
 
-def test_a_checkpoint_of_other_code_is_refused_in_words(
+def test_a_checkpoint_of_other_code_is_a_clear_error(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     latest = stop_early(run_dir(results))

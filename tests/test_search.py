@@ -1,4 +1,4 @@
-"""Searches: trials go on after a stop, weak ones are pruned, the winner gets fresh seeds."""
+"""Searches: trials continue after a stop, weak ones are pruned, the winner gets fresh seeds."""
 
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def test_a_trial_below_the_median_is_pruned(tmp_path: Path) -> None:
     trials.tell(trial, 9)
     weak = trials.next()
     assert Pruning(weak).see(curves(0))
-    assert Pruning(weak).see(curves(0, 0))  # goes on with what it has reported
+    assert Pruning(weak).see(curves(0, 0))  # continues with what it has reported
     trials.prune(weak)
 
 

@@ -7,8 +7,8 @@ Independent policies e_i = f_i(v_i) see their own value only. Their expected rew
 * J is concave in (f_1..f_N), because |.| is convex. Permuting the agents does not change J, so the
   mean over all permutations, one rule f for every agent, earns at least as much. A draw instead of
   f(v) earns at most what its mean given v earns. So the best symmetric rule without chance is the
-  best of all independent policies, those with a common random number included. (In Top-K it is not
-  so: success is not concave, and roles can help.)
+  best of all independent policies, those with a common random number included. (This does not
+  hold in Top-K: success is not concave, and roles can help.)
 * E|...| depends on the distribution of f(v) only, so the best f does not decrease.
 * Where all give K/N they earn K/2, and nothing that depends on values may be worth its penalty.
 
@@ -62,7 +62,7 @@ def midpoints(n_bins: int) -> Array:
 
 @dataclass(frozen=True)
 class Bound:
-    """What independent policies earn.
+    """The expected reward of independent policies.
 
     Attributes:
         reached: by `effort`, exactly.

@@ -8,7 +8,7 @@ belongs to, `tests/theory/test_claims.py` checks every one by a second route,
 Departs from the paper: where its witness does not separate the classes of policies, the games here
 are ours.
 
-Letters: N agents, K agents that should act, M bins of a signal in [0, 1], P = N(N-1)/2 pairs i < j
+Letters: N agents, K agents that should act, M bins of a signal in [0, 1]. P = N(N-1)/2 pairs i < j
 in the order of `np.triu_indices`, J = 2^N joint actions in the order of `joint_actions`. Signals
 are independent and uniform.
 """
@@ -120,7 +120,7 @@ def third_order_interaction(values: Array) -> float:
 
 
 def pairwise_residual(values: Array) -> Array:
-    """What the least-squares fit by constant, unary and pairwise terms leaves over: [J] -> [J]."""
+    """Residual of the least-squares fit by constant, unary and pairwise terms: [J] -> [J]."""
     actions = joint_actions(int(np.log2(len(values))))
     first, second = np.triu_indices(actions.shape[1], 1)
     ones = np.ones((len(actions), 1))

@@ -43,7 +43,7 @@ def learning_curves(
         path: file to write; its ending decides the format.
         title: above the axes.
         lines: {label: level}, horizontal reference lines.
-        bottom: lowest value shown; None: whatever there is.
+        bottom: lowest value shown; None: the lowest value of the curves.
         clock: what the curves are drawn against, a key of `CLOCKS`.
         banner: see `save_figure`.
 
@@ -106,7 +106,7 @@ def costs(
         key: the metric, such as `test_value_ratio`; small dots are seeds, bars the t-interval.
         path: file to write; its ending decides the format.
         title: above the figure.
-        bottom: lowest value shown; None: whatever there is.
+        bottom: lowest value shown; None: the lowest value of the curves.
         banner: see `save_figure`.
 
     Raises:

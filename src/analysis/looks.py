@@ -1,10 +1,9 @@
 """How a method looks in every figure, and what axes are called.
 
 A method's colour and line depend on its name alone, never on the other methods in a figure. The
-colours are those of Okabe and Ito ("Color universal design", 2008), and further ones that are far
-from them and from each other, so that colour-blind readers can tell them apart. Ablations and
-controls of one method share its colour and differ in the line; so do runs of one method under other
-settings.
+colours are those of Okabe and Ito ("Color universal design", 2008) and others that are far from
+them. Colour-blind readers can distinguish them all. Ablations and controls of one method share its
+colour and differ in the line; so do runs of one method under other settings.
 """
 
 import zlib
@@ -61,7 +60,7 @@ METHODS: dict[str, tuple[str, Any]] = {
     "mat": (FOREST, SOLID),
     "maddpg": (TURQUOISE, SOLID),
 }
-# For methods of a user's own; their marker comes from the name, too.
+# For methods of users; their marker comes from the name, too.
 OTHERS = ("#B0B0B0", "#117733", "#AA4499", "#999933", "#44AA99", "#B8A9E0")
 
 AXES = {
@@ -82,7 +81,7 @@ class Look(NamedTuple):
 
 
 def looks(algs: list[str]) -> list[Look]:
-    """A look for each row of a figure; the first row of a method has the method's own look.
+    """A look for each row of a figure; the first row of a method has the look of the method.
 
     Args:
         algs: the algorithm's name of each row.
@@ -102,7 +101,7 @@ def looks(algs: list[str]) -> list[Look]:
 
 
 def axis_label(key: str) -> str:
-    """What a metric is called on an axis, in words."""
+    """The label of a metric on an axis, in words."""
     if key in AXES:
         return AXES[key]
     where = " in greedy tests" if key.startswith("test_") else ""

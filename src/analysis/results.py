@@ -51,7 +51,7 @@ class RunRecord:
         config: what `config.yaml` says.
         metrics: {key: (environment steps, values)}, in the order of the steps.
         evaluations: {key: value} of the last `evaluate=True` of its latest checkpoint under its own
-            settings, empty without one. An evaluation made before the run went on does not count.
+            settings, empty without one. One made before the run was resumed does not count.
     """
 
     path: Path

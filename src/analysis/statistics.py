@@ -1,9 +1,9 @@
 """Statistics over few seeds and several tasks.
 
 One task: the mean over seeds with Student's t-interval. Several tasks: interquartile mean,
-probability of improvement and performance profiles of normalised scores, with stratified bootstrap
-intervals (Agarwal et al., *Deep Reinforcement Learning at the Edge of the Statistical Precipice*,
-NeurIPS 2021). `docs/suites.md` says how often each interval covers the true value.
+probability of improvement and performance profiles of normalised scores. Their intervals are
+stratified bootstraps (Agarwal et al., *Deep Reinforcement Learning at the Edge of the Statistical
+Precipice*, NeurIPS 2021). `docs/suites.md` says how often each interval covers the true value.
 
 The scores of a method are a list with one array for each task, and one number for each seed in it.
 """

@@ -1,7 +1,7 @@
 """From runs to the rows of a table: one table for each task, one row for each configuration.
 
-A configuration is everything that a run recorded save its seed and what only says how the run was
-recorded. Whatever is left out, and why, is said in a note.
+A configuration is everything that a run recorded except its seed and what only says how the run was
+recorded. A note says which runs are left out, and why.
 """
 
 import json
@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """What can be compared: the rows of one task.
+    """The rows of one task, which can be compared.
 
     Attributes:
         task: the task's name.
@@ -104,7 +104,7 @@ def default_metric(runs: Iterable[RunRecord]) -> str:
 
 
 def settings_of(run: RunRecord) -> Settings:
-    """The settings that decide what a run learns and measures, save its seed; dotted keys."""
+    """The settings that decide what a run learns and measures, except its seed; dotted keys."""
     beside = {"seed", *BESIDE_LEARNING}
     return dict(_leaves({k: v for k, v in run.config.items() if k not in beside}))
 
@@ -126,9 +126,9 @@ def _table(task: str, runs: list[RunRecord], key: str | None, unfinished: bool) 
         )
         tests = sorted({x for run in without for x in run.metrics if x.startswith("test_")})
         notes[-1] += f" Greedy tests there measure: {', '.join(tests) or 'nothing yet'}."
-    cut = [run for run in runs if not run.is_finished and run not in without]
-    if cut:
-        notes.append(f"Unfinished: {_places(cut, key)}.")
+    incomplete = [run for run in runs if not run.is_finished and run not in without]
+    if incomplete:
+        notes.append(f"Unfinished: {_places(incomplete, key)}.")
     groups = _groups(run for run in runs if run not in without)
     for group in groups:
         notes += _drop_repeated_seeds(group)

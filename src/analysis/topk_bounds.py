@@ -27,8 +27,8 @@ def top_k_success(decisions: Array, k: int) -> Array:
     """Probability that the agents who act are those with the k highest signals, exactly.
 
     Sums over the agent with the lowest signal among the k. Given its signal x, every other agent is
-    either above x and acts or below x and does not, so the integrand is a polynomial of degree N-1
-    in each bin, which Gauss-Legendre quadrature integrates without error.
+    either above x and acts or below x and does not. So the integrand is a polynomial of degree N-1
+    in each bin. Gauss-Legendre quadrature integrates it without error.
 
     Args:
         decisions: probability that an agent acts when its signal is in a bin.

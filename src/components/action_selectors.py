@@ -17,12 +17,12 @@ from components.policies import (
 from components.schedules import LinearSchedule, Number
 from components.settings import ExplorationSettings
 from components.squashed_normal import SquashedNormal
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.registry import SELECTORS
 
 
 class ActionSelector(Protocol):
-    """What a runner needs of an action selector."""
+    """Interface of action selectors, as runners use them."""
 
     takes: ClassVar[tuple[type, ...]]  # what it can choose by
 
@@ -49,7 +49,7 @@ class ActionSelector(Protocol):
         ...
 
     def metrics(self, env_steps: int) -> dict[str, float]:
-        """What to log, such as the current epsilon."""
+        """Metrics to log, such as the current epsilon."""
         ...
 
 
@@ -61,7 +61,7 @@ class EpsilonGreedyConfig:
     epsilon_finish: float = 0.05  # after epsilon_anneal_time, in [0, 1]
 
     def __post_init__(self) -> None:
-        refuse(
+        validate(
             (
                 not 0 <= self.epsilon_start <= 1,
                 "epsilon_start",
@@ -92,7 +92,7 @@ def _epsilon(config: EpsilonGreedyConfig, exploration: ExplorationSettings) -> L
 
 @SELECTORS.register("epsilon_greedy", config=EpsilonGreedyConfig)
 class EpsilonGreedy:
-    """Best action, or with probability epsilon a random one, decided for each agent on its own."""
+    """Best action, or with probability epsilon a random one, drawn for each agent independently."""
 
     takes: ClassVar[tuple[type, ...]] = (ActionValues, JointAction)
     unread = staticmethod(_unread)
@@ -109,7 +109,7 @@ class EpsilonGreedy:
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
-        """See `ActionSelector`."""
+        """Actions [B, N]: the best ones, each replaced by a random one with probability epsilon."""
         best = greedy_actions(outputs, avail)  # [B, N]
         if greedy:
             return best
@@ -133,7 +133,7 @@ class CategoricalConfig(EpsilonGreedyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(*outside(self, 1, 100, "uniform_draws"))
+        validate(*out_of_range(self, 1, 100, "uniform_draws"))
 
     @property
     def deviation(self) -> str:
@@ -171,7 +171,7 @@ class PolicySampler:
         greedy: bool,
         generator: torch.Generator,
     ) -> Tensor:
-        """See `ActionSelector`."""
+        """Actions [B, N] sampled from the policies; if `greedy`, their modes."""
         if greedy:
             return self._policy(outputs, avail).mode()
         if not self._schedule.is_zero:

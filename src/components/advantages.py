@@ -21,7 +21,7 @@ class AdvantageSettings:
     value_norm: bool = True  # the critic learns targets normalised by running moments
 
     def problems(self) -> tuple[tuple[bool, str, str], ...]:
-        """What is out of range, for `refuse`."""
+        """Cases for `validate`: settings out of range."""
         is_bad = not 0 <= self.gae_lambda <= 1
         return ((is_bad, "gae_lambda", f"{self.gae_lambda} is not in [0, 1]."),)
 

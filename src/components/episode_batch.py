@@ -1,9 +1,9 @@
 """A batch of whole episodes as named tensors.
 
-Time comes second: fields seen *before* an action have T+1 steps (the last is what was seen after
-the last action, for bootstrapping), fields that belong to an action have T. Shorter episodes are
-padded at the end: `valid` is false there, `avail` all true (so that no softmax or maximum sees an
-empty row), everything else zero.
+Time comes second: fields seen *before* an action have T+1 steps (the last is seen after the last
+action, for bootstrapping). Fields that belong to an action have T. Shorter episodes are padded at
+the end: `valid` is false there, `avail` all true (so that no softmax or maximum sees an empty row),
+everything else zero.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class EpisodeBatch:
     actions: Tensor  # [B, T, N] int64; continuous: [B, T, N, A] float32
     reward: Tensor  # [B, T, R] float32, R = 1 (team) or N (individual)
     terminated: Tensor  # [B, T, 1] bool, the world ended: no value after this step
-    truncated: Tensor  # [B, T, 1] bool, cut by a time limit: the value after this step counts
+    truncated: Tensor  # [B, T, 1] bool, ended by a time limit: the value after this step counts
     valid: Tensor  # [B, T, 1] bool, true on real steps
     action_features: Tensor | None = None  # [B, T+1, N, A, F] float32
     is_active: Tensor | None = None  # [B, T+1, N] bool, true for agents that take part
@@ -70,7 +70,7 @@ class EpisodeBatch:
 
     @property
     def state(self) -> Tensor:
-        """What centralised training sees, [B, T+1, S] float32."""
+        """The state for centralised training, [B, T+1, S] float32."""
         return as_floats(self.obs.flatten(2)) if self.own_state is None else self.own_state
 
     @property
@@ -109,10 +109,10 @@ class EpisodeBatch:
 
     def shorten(self, n_steps: int) -> EpisodeBatch:
         """Views of the first `n_steps` transitions; the rest must be padding."""
-        cut = n_steps - self.n_steps
-        if cut == 0:
+        surplus = self.n_steps - n_steps
+        if surplus == 0:
             return self
-        return type(self)(**{k: v[:, : v.shape[1] + cut] for k, v in self.items()})
+        return type(self)(**{k: v[:, : v.shape[1] - surplus] for k, v in self.items()})
 
 
 def as_floats(obs: Tensor) -> Tensor:

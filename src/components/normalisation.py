@@ -1,4 +1,4 @@
-"""What policy gradients normalise: a critic's targets by running moments, advantages by batch.
+"""Normalisation for policy gradients: a critic's targets by running moments, advantages by batch.
 
 Sources of the former: van Hasselt et al., arXiv 1602.07714 (without PopArt's correction of the last
 layer); Yu et al., arXiv 2103.01955. The moments follow the targets as the policy improves: a batch

@@ -1,4 +1,4 @@
-"""What agents' outputs are trained to be, and policies given by such outputs.
+"""Kinds of agents' outputs (action values, policies, a joint action), and their policies.
 
 Unavailable actions have probability zero; no sum sees them and no gradient flows through them.
 Sources: soft values and policies of maximum-entropy learning, Haarnoja et al., arXiv 1702.08165;
@@ -109,7 +109,7 @@ class Policy(Protocol):
         ...
 
     def noise(self, generator: torch.Generator) -> Tensor:
-        """What a sample is made of besides the outputs, [..., A]."""
+        """The random numbers of a sample, [..., A]."""
         ...
 
     def vector_sample(self, noise: Tensor, temperature: float) -> Tensor:
@@ -181,7 +181,7 @@ PolicyMaker = Callable[[Tensor, Tensor], Policy]  # from outputs and avail
 
 
 def policy_maker(info: "EnvInfo", device: torch.device) -> PolicyMaker:
-    """What makes agents' outputs policies over their actions."""
+    """The function from agents' outputs to policies over their actions."""
     if not info.is_continuous:
         return Categorical
     low = tuple(space.low for space in info.spaces)  # type: ignore[union-attr]

@@ -1,10 +1,10 @@
 """Reward scaling by the statistics of all collected steps.
 
 Departures from EPyMARL's `standardise_rewards`: moments are taken over newly collected real steps
-only (its version counts padding, and counts replayed steps again at each update), once per
-collected batch, and a reward that has not varied yet is not divided. `meanstd` also subtracts the
-mean: where an episode's length depends on behaviour that changes the task, because it adds a
-constant reward to every step.
+only, once per collected batch. Its version counts padding, and counts replayed steps again at each
+update. A reward that has not varied yet is not divided. `meanstd` also subtracts the mean: where an
+episode's length depends on behaviour that changes the task, because it adds a constant reward to
+every step.
 """
 
 from typing import Any, Literal
@@ -49,7 +49,7 @@ class RewardScaler:
         self._prepare()
 
     def _prepare(self) -> None:
-        """What `scale` needs; a reward that has not varied yet is not divided."""
+        """Compute shift and divisor of `scale`; a reward that has not varied yet is not divided."""
         deviation = (self.square_sum / self.count).sqrt()
         self._divisor.copy_(torch.where(deviation > 1e-6, deviation, 1.0))
         if self.mode == "meanstd":

@@ -1,15 +1,15 @@
 """Run-wide settings that several components share, under the names that PyMARL gave them.
 
 They stand at the top level of the configuration (`with lr=1e-3`), because an environment's YAML
-sets them for every method alike. Settings of one component only stand in that component's own file.
+sets them for every method alike. Settings of one component only stand in that component's file.
 """
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from utils.errors import LARGEST_LAYER, outside, refuse, unread
+from utils.errors import LARGEST_LAYER, out_of_range, unread, validate
 
-Cases = tuple[tuple[bool, str, str], ...]  # see `refuse`
+Cases = tuple[tuple[bool, str, str], ...]  # see `validate`
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class AgentSettings:
         return episode_limit > 1 if self.use_rnn == "auto" else bool(self.use_rnn)
 
     def __post_init__(self) -> None:
-        refuse(*AgentSettings.problems(self))
+        validate(*AgentSettings.problems(self))
 
     def problems(self) -> Cases:
-        """What is out of range, for `refuse`."""
-        return tuple(outside(self, 1, LARGEST_LAYER, "hidden_dim"))
+        """Cases for `validate`: settings out of range."""
+        return tuple(out_of_range(self, 1, LARGEST_LAYER, "hidden_dim"))
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class ExplorationSettings:
     )
 
     def __post_init__(self) -> None:
-        refuse(*ExplorationSettings.problems(self))
+        validate(*ExplorationSettings.problems(self))
 
     def problems(self) -> Cases:
-        """What is out of range, for `refuse`."""
-        return tuple(outside(self, 0, 10**15, "epsilon_anneal_time"))
+        """Cases for `validate`: settings out of range."""
+        return tuple(out_of_range(self, 0, 10**15, "epsilon_anneal_time"))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class TargetUpdate:
     tau: float = 0.005  # soft only: fraction of the way, in (0, 1]
 
     def __post_init__(self) -> None:
-        refuse(
+        validate(
             (self.interval < 1, "interval", f"{self.interval} must be at least 1."),
             (not 0 < self.tau <= 1, "tau", f"{self.tau} must lie in (0, 1]."),
             *unread(self, self.mode == "soft", "target_update.mode=soft", "tau"),
@@ -79,16 +79,16 @@ class ExperienceSettings:
     batch_size_run: int = 8  # episodes collected at once, in lockstep
     batch_size: int = 32  # episodes in a training batch; with buffer=rollout those of an update
     buffer_size: int = 5_000  # episodes kept; only buffer=replay reads this and the next two
-    train_every_episodes: int = 1  # collected episodes between two training rounds
-    updates_per_round: int = 1  # gradient steps in a training round
+    train_every_episodes: int = 1  # collected episodes between two training iterations
+    updates_per_round: int = 1  # gradient steps in a training iteration
 
     def __post_init__(self) -> None:
-        refuse(*ExperienceSettings.problems(self))
+        validate(*ExperienceSettings.problems(self))
 
     def problems(self) -> Cases:
-        """What is out of range, for `refuse`."""
+        """Cases for `validate`: settings out of range."""
         return tuple(
-            outside(
+            out_of_range(
                 self,
                 1,
                 10**15,
@@ -118,10 +118,10 @@ class TrainingSettings(ExperienceSettings):
     target_update: TargetUpdate = field(default_factory=TargetUpdate)
 
     def __post_init__(self) -> None:
-        refuse(*ExperienceSettings.problems(self), *TrainingSettings.problems(self))
+        validate(*ExperienceSettings.problems(self), *TrainingSettings.problems(self))
 
     def problems(self) -> Cases:
-        """What is out of range or reaches nothing, for `refuse`."""
+        """Cases for `validate`: settings out of range or without effect."""
         return (
             (not 0 <= self.gamma <= 1, "gamma", f"{self.gamma} must lie in [0, 1]."),
             (not self.lr > 0, "lr", f"{self.lr} must be above 0."),

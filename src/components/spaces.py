@@ -1,4 +1,4 @@
-"""What an agent can do at a step: one of n actions, a choice of each factor, or bounded numbers.
+"""Action spaces: one of n actions, a choice of each factor, or bounded numbers.
 
 An action of `Discrete` and `Factored` is one integer; an action of `Box` is a vector of floats.
 """

@@ -66,7 +66,7 @@ class Statistics:
         return {prefix + key: value for key, value in out.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """What was added since the last `means`."""
+        """The values added since the last `means`."""
         columns = [torch.cat(parts).clone() for parts in zip(*self._parts, strict=True)]
         return {"names": list(self._names), "columns": columns, "n_lost": self._n_lost}
 

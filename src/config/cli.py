@@ -31,7 +31,7 @@ ACTION_FLAGS: dict[str, Action] = {
 
 @dataclass(frozen=True)
 class Command:
-    """What the command line asks for."""
+    """A parsed command line."""
 
     alg: str | None = None  # name or path given to --config
     env: str | None = None  # name or path given to --env-config
@@ -94,7 +94,7 @@ def parse(argv: list[str]) -> Command:
 
 
 def missing_files(command: Command) -> list[str]:
-    """What to say if a run has no method or no task, because a flag is missing.
+    """The problems of a run without a method or a task, because a flag is missing.
 
     Settings after `with` may take a file's place: a learner, or an environment. A command that only
     evaluates a trained run, or only checks an environment, needs less.

@@ -1,7 +1,7 @@
 """From the plain data of YAML and the command line to the typed fields of a settings dataclass.
 
 PyYAML reads `1e-3` as text, `no` as false and `None` as a word. Here a field's annotation decides
-what a value means, and whatever does not fit is an error. Problems are collected rather than raised
+what a value means. A value that does not fit is an error. Problems are collected rather than raised
 one by one, so that a user sees all of them at once.
 """
 
@@ -17,11 +17,11 @@ from utils.errors import SettingsError
 
 
 class Problem(NamedTuple):
-    """What is wrong with one setting."""
+    """A problem of one setting."""
 
     path: str  # dotted, such as mixer_args.embed_dim
     text: str  # a sentence with the value seen and the remedy
-    also: tuple[str, ...] = ()  # paths of other settings that the sentence speaks of
+    also: tuple[str, ...] = ()  # paths of other settings that the sentence names
 
 
 BAD: Any = object()  # stands for a value that could not be read; its problem has been noted
@@ -209,7 +209,7 @@ _SCALARS: dict[Any, Callable[[Any], Any]] = {bool: _bool, int: _int, float: _flo
 def _union(
     value: Any, options: tuple[Any, ...], path: str, problems: list[Problem], default: Any
 ) -> Any:
-    """The first option that fits; the problems are its own if it is the only one besides None."""
+    """The first option that fits; a single option besides None reports its problems."""
     if type(None) in options:
         if value is None:
             return None

@@ -1,4 +1,4 @@
-"""Combinations of components that cannot work, refused before anything is built.
+"""Combinations of components that cannot work, reported before anything is built.
 
 Components say what they need and give in class attributes; nothing here names one.
 """
@@ -71,7 +71,7 @@ class MayDeviate(Protocol):
 
 
 def check_combination(config: RunConfig) -> None:
-    """Refuse settings that are right one by one and wrong together.
+    """Check settings that are right one by one and wrong together.
 
     Raises:
         ConfigError: names every such pair and what to do.
@@ -94,7 +94,7 @@ def check_combination(config: RunConfig) -> None:
 
 
 def _undeclared(config: RunConfig) -> Iterator[str]:
-    """A component of one's own must say what the checks below ask about."""
+    """A component must declare the facts that the checks below read."""
     for slot, facts in REQUIRED_FACTS.items():
         name = getattr(config, slot)
         cls = REGISTRIES[slot].get(name).cls
@@ -115,7 +115,7 @@ def _agent_fact(agent: str, fact: str) -> bool:
 
 
 def _rewards(config: RunConfig) -> Iterator[str]:
-    """Whoever learns one value of the team needs one reward; rivals need rewards of their own."""
+    """One value of the team needs one reward for the team; rivals need individual rewards."""
     mixer_needs = _mixer_fact(config.mixer, "needs_team_reward")
     learner_needs = LEARNERS.get(config.learner).cls.needs_team_reward
     controller_needs = CONTROLLERS.get(config.controller).cls.needs_team_reward
@@ -124,14 +124,14 @@ def _rewards(config: RunConfig) -> Iterator[str]:
     needed = mixer_needs or learner_needs or controller_needs
     if rivalry and (needed or not individual):
         yield (
-            f"env_args.{rivalry} lets rivals learn, each paid for its own team, but "
+            f"env_args.{rivalry} lets rivals learn, each with the reward of its team, but "
             f"learner={config.learner} mixer={config.mixer} with "
             f"reward_aggregation={config.reward_aggregation} makes one team of them all. Write "
             f"--config=iql with reward_aggregation=individual, or let one team learn alone."
         )
     if rivalry or not individual:
         return
-    for slot, name, needs, remedy in (  # another mixer is no remedy where the learner refuses
+    for slot, name, needs, remedy in (  # another mixer is no remedy where the learner needs this
         ("controller", config.controller, controller_needs, ""),
         ("learner", config.learner, learner_needs, ""),
         ("mixer", config.mixer, mixer_needs, ", or mixer=none"),
@@ -224,7 +224,7 @@ def _order_and_memory(config: RunConfig) -> Iterator[str]:
 
 
 def _what_is_mixed(config: RunConfig) -> Iterator[str]:
-    """Learner and mixer must speak of the same values."""
+    """Learner and mixer must use the same kind of values."""
     learner = LEARNERS.get(config.learner).cls
     given, mixed = learner.mixes, _mixer_fact(config.mixer, "mixes")
     if given != mixed:

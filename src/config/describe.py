@@ -1,4 +1,4 @@
-"""What the settings mean, read from the dataclasses: for `--help`, `--list` and the docs."""
+"""Descriptions of the settings, read from the dataclasses: for `--help`, `--list` and the docs."""
 
 import ast
 import dataclasses
@@ -23,7 +23,7 @@ Usage: python src/main.py --config=<algorithm> --env-config=<environment> [with 
 
   --config        a method by the name of its YAML file, or the path of any YAML file
   --env-config    a task, in the same way; docs/settings.md says where names are looked for
-  with            settings that come over both files; dots reach inside: env_args.n_agents=8
+  with            settings that replace those of both files; with dots: env_args.n_agents=8
   --mongo         record to the MongoDB server at this URL, too (docs/mongodb.md)
   --sync-mongo    complete the record of a run's folder there and stop
   --sync-wandb    complete the record of a run's folder in W&B and stop (docs/logging.md)
@@ -38,8 +38,8 @@ Examples:
   python src/main.py --config=qmix --env-config=topk with mixer=vdn lr=1e-3 --print-config
   python src/main.py --config=agp --env-config=topk with seed=3 resume=auto
 
-Exit codes: 0 finished; 2 a mistake to correct; 143 after SIGTERM, 130 after SIGINT (Ctrl-C): both
-let a run finish its step and save: `resume` goes on from there (docs/resuming.md).
+Exit codes: 0 finished; 2 a mistake to correct; 143 after SIGTERM, 130 after SIGINT (Ctrl-C). After
+both a run finishes its step and saves. `resume` continues from there (docs/resuming.md).
 """
 
 

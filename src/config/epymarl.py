@@ -1,4 +1,4 @@
-"""What the words of EPyMARL and PyMARL are called here, for error messages and for docs.
+"""Counterparts of the names of EPyMARL and PyMARL, for error messages and for docs.
 
 Facts: `default.yaml`, `algs/`, `envs/` and the registries of uoe-agents/epymarl (2024) and
 oxwhirl/pymarl (2021). A setting that has the same name here, under `<slot>_args` or not, is found
@@ -25,7 +25,7 @@ MADDPG = "It belongs to `--config=maddpg`."
 PPO = "It belongs to `ppo_learner`: `ippo`, `mappo`, `ia2c`, `maa2c`."
 QTRAN = "It belongs to `--config=qtran`."
 LABEL = "`name` is the label of the run's folder. Runs of one name and seed are numbered."
-NOT_SHARED = "Separate networks are a setting of the agent, not files of their own."
+NOT_SHARED = "Separate networks are a setting of the agent, not separate files."
 SMAC = "StarCraft II is not supported. For SMAClite, see docs/other_environments.md."
 ONE_RUNNER = "One runner steps `batch_size_run` environments in lockstep; 1 is `episode`."
 CRITICS_ONLY = (
@@ -219,7 +219,7 @@ FILES = {
     },
 }
 
-MPE = "A particle task has a file of its own, as a batched tensor program."
+MPE = "Each particle task has its file; it is a batched tensor program."
 KEYS = {
     "pz-mpe-simple-speaker-listener": Counterpart("--env-config=mpe_speaker_listener", MPE),
     "pz-mpe-simple-spread": Counterpart("--env-config=mpe_spread", MPE),
@@ -231,7 +231,7 @@ KEYS = {
     "pz-mpe-simple-world-comm": Counterpart("--env-config=mpe_world_comm", MPE),
     "pz-": Counterpart(
         "--env-config=pettingzoo with env_args.task=<module>",
-        "PettingZoo has an adapter of its own; the task is a module, such as "
+        "PettingZoo has a separate adapter; the task is a module, such as "
         "`pettingzoo.butterfly.cooperative_pong_v5`.",
     ),
     "vmas-": Counterpart("--env-config=vmas", "See docs/other_environments.md."),
@@ -247,14 +247,14 @@ SAME_WORD = {
     "obs_last_action": "false by default, as in EPyMARL's algorithms; PyMARL's default is true",
     "optim_alpha": "only with `optimizer=rmsprop`, which PyMARL uses; EPyMARL always uses Adam",
     "optim_eps": "1e-8 by default, Adam's own; PyMARL's RMSprop used 1e-5",
-    "env_args.key": "as in EPyMARL, save for keys that EPyMARL registers itself (below)",
+    "env_args.key": "as in EPyMARL, except keys that EPyMARL registers itself (below)",
 }
 
 TABLES = {"setting": SETTINGS, "env_args": ENV_ARGS, **COMPONENTS, **FILES}
 
 
 def answer(place: str, name: str) -> str:
-    """What to say to a word of EPyMARL or PyMARL, empty if it is none of theirs.
+    """The answer to a name of EPyMARL or PyMARL, empty for other names.
 
     Args:
         place: where it stands: setting, env_args, a slot, --config or --env-config.
@@ -265,7 +265,7 @@ def answer(place: str, name: str) -> str:
 
 
 def key_answer(key: str) -> str:
-    """What to say to a `key` of environments that EPyMARL registers itself; empty for others."""
+    """The answer to a `key` of environments that EPyMARL registers itself; empty for others."""
     prefix = next((prefix for prefix in KEYS if key.startswith(prefix)), None)
     return _sentence(key, KEYS[prefix]) if prefix else ""
 

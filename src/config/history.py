@@ -1,4 +1,4 @@
-"""What a run was trained with: `config.yaml`, and `changes.csv` where it was resumed with others.
+"""The settings of a run: `config.yaml`, and `changes.csv` where it was resumed with others.
 
 `config.yaml` holds the settings in force since the last start. `changes.csv` has a row for each
 setting that a resumption changed: env_steps, setting, before, after; values are JSON, and empty
@@ -47,9 +47,9 @@ def read_changes(run_dir: Path) -> list[Change]:
 
 
 def changes_with(run_dir: Path, config: RunConfig, env_steps: int) -> list[Change]:
-    """Every change of a run's settings, if it now goes on with `config` after `env_steps` steps.
+    """Every change of a run's settings, if it is resumed with `config` after `env_steps` steps.
 
-    Changes at that step or later are left out: what they held for is cut off and trained again.
+    Changes at that step or later are left out: those steps are trained again.
     """
     if not (run_dir / "config.yaml").is_file():
         return []
@@ -63,7 +63,7 @@ def changes_with(run_dir: Path, config: RunConfig, env_steps: int) -> list[Chang
 
 
 def record_settings(run_dir: Path, config: RunConfig, env_steps: int) -> str:
-    """Write `config.yaml`, and `changes.csv` if the run goes on with other settings.
+    """Write `config.yaml`, and `changes.csv` if the run is resumed with other settings.
 
     Args:
         run_dir: the run's folder.
@@ -71,7 +71,7 @@ def record_settings(run_dir: Path, config: RunConfig, env_steps: int) -> str:
         env_steps: environment steps done before.
 
     Returns:
-        What to say of settings that change now; empty if none does.
+        The message about settings that change now; empty if none does.
 
     Raises:
         UserError: if something cannot be written.
@@ -116,7 +116,7 @@ def _unquoted(value: str) -> str:
 
 
 def _sentence(changes: list[Change], config: RunConfig) -> str:
-    """What a run says of settings that change as it goes on."""
+    """The message about settings that change when a run is resumed."""
     if not changes:
         return ""
     listed = ", ".join(f"{c.text} (before: {_unquoted(c.before) or 'none'})" for c in changes)
@@ -127,7 +127,7 @@ def _sentence(changes: list[Change], config: RunConfig) -> str:
     old, new = _learning_rate(before, at), _learning_rate(after, at)
     if "linear" in before["lr_schedule"] + after["lr_schedule"] and old != new:
         text += (
-            f" The learning rate jumps here from {old:.3g} to {new:.3g}: lr_schedule=linear leads "
+            f" The learning rate jumps here from {old:.3g} to {new:.3g}: lr_schedule=linear goes "
             f"from lr to 0 at t_max, which is now {config.t_max:,}."
         )
     return text

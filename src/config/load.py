@@ -156,12 +156,12 @@ def load_recorded(
 
 
 def recorded_settings(run_dir: str | Path) -> dict[str, Any]:
-    """What a run's `config.yaml` says, unchecked; of older code it may lack settings of today."""
+    """Content of a run's `config.yaml`, unchecked; that of older code may lack new settings."""
     return layers.read_file(Path(run_dir) / "config.yaml", str(run_dir), []).data
 
 
 def _asked_preset(stack: list[Layer]) -> str:
-    """The setting `preset` in the last layer that has it; what is no text is refused later."""
+    """The setting `preset` in the last layer that has it; what is not text is an error later."""
     asked = [layer.data["preset"] for layer in stack if "preset" in layer.data]
     return asked[-1] if asked and isinstance(asked[-1], str) else RunConfig.preset
 
@@ -175,7 +175,7 @@ class MayIgnore(Protocol):
         """Settings of the run that change nothing -> why, and what to write instead.
 
         Args:
-            config: the component's own settings.
+            config: settings of the component.
             settings: those of the run.
         """
         ...

@@ -1,4 +1,4 @@
-"""What a configuration says of components outside the tree: their folder, and their files' hashes.
+"""Components outside the tree in a configuration: their folder, and their files' hashes.
 
 A run records both, so that it finds the components again and says which files have changed.
 """

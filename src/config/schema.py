@@ -1,4 +1,4 @@
-"""The settings of a whole run. Each component's own settings stand in that component's file.
+"""The settings of a whole run. The settings of a component stand in its file.
 
 `env`, `controller`, `agent`, `mixer`, `critic`, `learner`, `buffer`, `runner` and
 `action_selector` are *slots*: they hold the name of a registered component, and `<slot>_args` holds
@@ -15,7 +15,7 @@ from components.settings import (
     TrainingSettings,
 )
 from config.old_names import OLD_FLAGS
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.mongo_url import holds_secret
 
 # Settings of evaluations and of MongoDB. No training reads them, so a run's record may lack them.
@@ -77,7 +77,7 @@ HARMLESS = (
 
 
 def logger_problems(loggers: tuple[str, ...]) -> list[tuple[bool, str, str]]:
-    """Cases for `refuse`: what is wrong with a list of loggers, whose names are checked apart."""
+    """Cases for `validate`: problems of a list of loggers, whose names are checked separately."""
     listed = ", ".join(loggers)
     twice = [name for name in dict.fromkeys(loggers) if loggers.count(name) > 1]
     return [
@@ -109,7 +109,7 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     device: str = "cpu"  # cpu, cuda or cuda:<index>
     threads: int = 1  # CPU threads within one operation, 1 to 1024
     compile: Literal["auto", "none", "graphs"] = (
-        "auto"  # graphs: rounds and gradient steps are CUDA graphs; auto: where possible
+        "auto"  # graphs: rollouts and gradient steps are CUDA graphs; auto: where possible
     )
 
     # Slots
@@ -139,7 +139,7 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     )  # recorded by the run: {slot: hash of the file of its component}
 
     # How much
-    t_max: int = 2_050_000  # environment steps of the whole run (B copies in lockstep count B)
+    t_max: int = 2_050_000  # environment steps of the whole run (B parallel environments count B)
     reward_aggregation: Literal["sum", "mean", "individual"] = (
         "mean"  # of the agents' rewards: one team reward, or none
     )
@@ -152,7 +152,7 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     checkpoint_interval: int = 500_000  # environment steps between two checkpoints
     checkpoint_seconds: float = 600.0  # or so many seconds, if they pass sooner; 0: never by time
     checkpoint_replay: bool = (
-        True  # keep the buffer in `latest`, needed to resume bit for bit; its size is told at start
+        True  # keep the buffer in `latest`, needed to resume bit for bit; the run prints its size
     )
     keep_numbered_checkpoints: bool = (
         False  # keep one checkpoint per interval besides `latest` and `best`
@@ -196,13 +196,13 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
             "checkpoint_interval",
             "render_episodes",
         )
-        refuse(
+        validate(
             *AgentSettings.problems(self),
             *ExplorationSettings.problems(self),
             *ExperienceSettings.problems(self),
             *TrainingSettings.problems(self),
-            *outside(self, 1, 10**15, *at_least_one),
-            *outside(self, 0, 10**15, "test_batch_size_run"),
+            *out_of_range(self, 1, 10**15, *at_least_one),
+            *out_of_range(self, 0, 10**15, "test_batch_size_run"),
             (
                 not self.checkpoint_seconds >= 0,
                 "checkpoint_seconds",

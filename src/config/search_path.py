@@ -132,12 +132,12 @@ def hidden(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def label(path: Path) -> str:
-    """What messages and records call a file: one of ours `algs/agp.yaml`, another by its path."""
+    """The name of a file in messages: `algs/agp.yaml` in the framework, else its path."""
     return path.relative_to(CONFIG_DIR).as_posix() if _is_ours(path) else str(near(path))
 
 
 def recorded(path: Path) -> str:
-    """What a run's record calls a file: as `label`, with the whole path."""
+    """The name of a file in a run's record: as `label`, with the whole path."""
     return label(path) if _is_ours(path) else str(path.absolute())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from config.coerce import BAD, Problem, coerce
 from config.hints import shown
 from config.suite_blocks import GIVEN, Block, read_seeds, read_settings, unknown
-from utils.errors import SettingsError, refuse
+from utils.errors import SettingsError, validate
 
 SEARCH_KEYS = ("trials", "fresh_seeds", "space", "metric")
 RANGE_KEYS = ("low", "high", "log")
@@ -23,7 +23,7 @@ class Range:
     log: bool = False
 
     def __post_init__(self) -> None:
-        refuse(
+        validate(
             (self.low >= self.high, "low", f"{self.low} must be below high, {self.high}."),
             (self.log and self.low <= 0, "low", f"{self.low} must be above 0 with log."),
         )
@@ -42,7 +42,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched.
+    """The settings that are searched, and how.
 
     Attributes:
         trials: how many settings are tried for each method and task.
@@ -117,7 +117,7 @@ def read_search(
 
 
 def _values(data: Any, place: str, problems: list[str]) -> Range | tuple[Any, ...]:
-    """What a setting is drawn from."""
+    """The values from which a setting is drawn."""
     if isinstance(data, list) and data:
         return tuple(data)
     if not isinstance(data, dict) or not {"low", "high"} <= data.keys():

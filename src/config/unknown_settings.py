@@ -1,4 +1,4 @@
-"""What to say of a setting that there is not: what may be meant, and which component has it."""
+"""Messages about unknown settings: a similar name, and which component has it."""
 
 from config import epymarl
 from config.hints import did_you_mean, setting_names, setting_paths, unknown_setting
@@ -7,7 +7,7 @@ from utils.registry import REGISTRIES, Component
 
 
 def unknown_at_top(key: str, components: dict[str, Component | None]) -> str:
-    """What to say of an unknown setting at the top level; it may be meant for a component."""
+    """The message about an unknown setting at the top level; a component may have it."""
     paths = setting_paths(RunConfig)
     for slot, component in components.items():
         if component is not None:
@@ -19,7 +19,7 @@ def unknown_at_top(key: str, components: dict[str, Component | None]) -> str:
 
 
 def unknown_arg(key: str, slot: str, component: Component) -> str:
-    """What to say of a setting that a component lacks and another of the slot may have."""
+    """The message about a setting that a component lacks and another of the slot may have."""
     theirs = epymarl.answer(f"{slot}_args", key)
     if theirs:
         return f"no such setting. {theirs}"

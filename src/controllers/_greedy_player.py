@@ -1,4 +1,4 @@
-"""A trained controller that plays on its own: outside a run, or against one as its opponent."""
+"""A trained controller that plays greedily: in Python code, or as the opponent in a run."""
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ class GreedyPlayer:
 
     @torch.no_grad()
     def act(self, step: EnvStep, last_actions: Tensor | None, generator: torch.Generator) -> Tensor:
-        """See `Player`."""
+        """Greedy actions for one step, [B, N]; the first step of an episode resets the memory."""
         if last_actions is None:
             self.hidden = None
         noise = self.controller.draw_noise(len(step.obs), generator)

@@ -12,12 +12,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from components.episode_batch import EpisodeBatch
 from components.settings import AgentSettings
 from controllers.basic_controller import BasicController, BasicControllerConfig
 from envs.base import EnvInfo
-from utils.errors import LARGEST_LAYER, outside, refuse, unread
+from utils.errors import LARGEST_LAYER, out_of_range, unread, validate
 from utils.registry import CONTROLLERS
 
 
@@ -29,15 +30,15 @@ class AGPControllerConfig(BasicControllerConfig):
     common_noise_rows: Literal["shared", "per_agent"] = "shared"  # the same K for all, or K each
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 0, LARGEST_LAYER, "common_noise"),
+        validate(
+            *out_of_range(self, 0, LARGEST_LAYER, "common_noise"),
             *unread(self, self.common_noise > 0, "common_noise above 0", "common_noise_rows"),
         )
 
 
 @CONTROLLERS.register("agp_controller", config=AGPControllerConfig)
 class AGPController(BasicController):
-    """See the module's text; arguments as `BasicController`."""
+    """`BasicController` with common noise; it also computes the attention of the graph."""
 
     config: AGPControllerConfig
 
@@ -53,8 +54,8 @@ class AGPController(BasicController):
         self.noise_dim = config.common_noise
         super().__init__(config, shared, info, agent, device, seed)
 
+    @override
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Tensor | None:
-        """See `BasicController`."""
         if self.noise_dim == 0:
             return None
         n = self.info.n_agents

@@ -49,7 +49,7 @@ class BasicController:
     gives: ClassVar[str] = "outputs of each agent"  # what a learner gets, which says what they mean
     needs_features: ClassVar[bool] = False  # whether its agent must have `features`
     in_order: ClassVar[bool] = False  # whether its agent must be one that chooses in order
-    needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+    needs_team_reward: ClassVar[bool] = False  # true: rejects individual rewards
     acts_continuously: ClassVar[bool] = (
         True  # whether actions may be continuous, if the learner can
     )
@@ -81,7 +81,7 @@ class BasicController:
         self.agent.to(device)
 
     def build_network(self, agent: nn.Module) -> nn.Module:
-        """What acts, made of the agent network; a subclass may add to it."""
+        """The acting network, made of the agent network; a subclass may add to it."""
         return agent
 
     def act(
@@ -149,7 +149,7 @@ class BasicController:
     def step_inputs(
         self, step: EnvStep, last_actions: Tensor | None, noise: Tensor | None
     ) -> AgentInputs:
-        """What the network sees of one step, L=1; arguments as `act`."""
+        """The network's inputs for one step, L=1; arguments as `act`."""
         last = None
         if self.shared.obs_last_action and last_actions is not None:
             last = self.as_vectors(last_actions).unsqueeze(1)
@@ -159,18 +159,20 @@ class BasicController:
         return AgentInputs(x, step.avail.unsqueeze(1), features, is_active)
 
     def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
-        """What the network sees of the first `n_steps` steps of whole episodes."""
+        """The network's inputs for the first `n_steps` steps of whole episodes."""
 
-        def cut(x: Tensor | None) -> Tensor | None:
+        def first_steps(x: Tensor | None) -> Tensor | None:
             return None if x is None else x[:, :n_steps]
 
         last = None
         if self.shared.obs_last_action and n_steps > 1:
             taken = self.as_vectors(batch.actions[:, : n_steps - 1])  # [B, L-1, N, A]
             last = functional.pad(taken, (0, 0, 0, 0, 1, 0))  # [B, L, N, A], zero at t=0
-        is_active = cut(batch.is_active)
-        x = self._build(batch.obs[:, :n_steps], last, cut(batch.noise), is_active)
-        return AgentInputs(x, batch.avail[:, :n_steps], cut(batch.action_features), is_active)
+        is_active = first_steps(batch.is_active)
+        x = self._build(batch.obs[:, :n_steps], last, first_steps(batch.noise), is_active)
+        return AgentInputs(
+            x, batch.avail[:, :n_steps], first_steps(batch.action_features), is_active
+        )
 
     def draw_noise(self, batch_size: int, generator: torch.Generator) -> Tensor | None:
         """Common noise for one step, [B, N, K]; None for controllers without it."""

@@ -2,14 +2,14 @@
 
 Source: Boehmer, Kurin & Whiteson, *Deep Coordination Graphs*, ICML 2020, arXiv 1910.00091,
 algorithm 3. Utilities and pay-offs are in `modules/coordination_graph/factors.py`, message passing
-is in `inference.py` beside it. What it gives for each agent marks that agent's part of the greedy
-joint action (1 there, 0 elsewhere), as in the authors' code, so that an epsilon-greedy selector
-replaces each agent's action on its own.
+is in `inference.py` beside it. Each agent's output marks its part of the greedy joint action (1
+there, 0 elsewhere), as in the authors' code. So an epsilon-greedy selector replaces each agent's
+action independently.
 
-At execution agent i sends its features h_i to its neighbours once, then `msg_iterations` messages
-of A numbers along each edge in both directions; comparing the iterations' values takes one sum over
-the team each. Departures: the optional damping and exact inference (see `inference.py`); both
-normalisation and the anytime extension are always on, as in the authors' settings.
+At execution agent i sends its features h_i to its neighbours once. Then `msg_iterations` messages
+of A numbers go along each edge in both directions. Comparing the values of the iterations takes one
+sum over the team each. Departures: the optional damping and exact inference (see `inference.py`).
+Normalisation and the anytime extension are always on, as in the authors' settings.
 """
 
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from modules.agents.base import HasFeatures
 from modules.coordination_graph.factors import CoordinationGraph, Factors, PairPayoffs
 from modules.coordination_graph.inference import Enumeration, MaxSum
 from modules.coordination_graph.topology import Topology, edge_list, longest_path
-from utils.errors import LARGEST_LAYER, outside, refuse, unread
+from utils.errors import LARGEST_LAYER, out_of_range, unread, validate
 from utils.registry import CONTROLLERS
 from utils.seeding import numpy_generator, seeded_initialisation
 
@@ -45,10 +45,10 @@ class DCGControllerConfig(BasicControllerConfig):
     msg_damping: float = 0.0  # rho, part of the old message that stays, in [0, 1); paper: 0
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 0, LARGEST_LAYER, "payoff_rank", "payoff_hidden_dim"),
-            *outside(self, 1, LARGEST_LAYER, "dueling_hidden_dim"),
-            *outside(self, 0, 10_000, "msg_iterations"),
+        validate(
+            *out_of_range(self, 0, LARGEST_LAYER, "payoff_rank", "payoff_hidden_dim"),
+            *out_of_range(self, 1, LARGEST_LAYER, "dueling_hidden_dim"),
+            *out_of_range(self, 0, 10_000, "msg_iterations"),
             (
                 not 0 <= self.msg_damping < 1,
                 "msg_damping",
@@ -67,7 +67,7 @@ class DCGControllerConfig(BasicControllerConfig):
 
 @CONTROLLERS.register("dcg_controller", config=DCGControllerConfig)
 class DCGController(BasicController):
-    """See the module's text; arguments as `BasicController`.
+    """`BasicController` whose agents choose the best joint action of a coordination graph.
 
     Raises:
         UserError: if the edges do not fit the number of agents, or there are too many joint actions

@@ -1,4 +1,4 @@
-"""What an engine is: it starts commands, here or on other machines, and knows how they ended.
+"""Engines: they start commands, here or on other machines, and report how they ended.
 
 An engine runs every command through `engines.process`: a plain argv in, an exit code out. It knows
 nothing of suites and runs; which code means what is decided in `suites.exit_codes`.
@@ -37,7 +37,7 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says of an engine.
+    """The options of an engine on the command line.
 
     Attributes:
         cpus: processor cores of one run.

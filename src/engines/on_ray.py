@@ -1,7 +1,7 @@
 """Ray: one task for each command, on a cluster or on this machine.
 
-Ray starts a task again, elsewhere if need be, when its worker or its machine dies; the child of a
-worker that is killed dies with it (Ray 2.57 or newer).
+Ray starts a task again when its worker or its machine dies, on another machine if necessary. The
+child of a worker that is killed dies with it (Ray 2.57 or newer).
 """
 
 import os
@@ -51,7 +51,7 @@ class OnRay:
             where = f"The Ray cluster at --address {options.address}" if options.address else "Ray"
             raise UserError(f"{where} does not answer: {error}\n{TOKEN}") from error
         finally:
-            signal.signal(signal.SIGTERM, before)  # Ray has put its own in its place
+            signal.signal(signal.SIGTERM, before)  # Ray has replaced it
         ray.cloudpickle.register_pickle_by_value(process)
         self._run = ray.remote(
             num_cpus=options.cpus, num_gpus=options.gpus, max_retries=options.retries
@@ -76,7 +76,7 @@ class OnRay:
         return [node for node in self._ray.nodes() if node["Alive"]]
 
     def _require_room(self, options: Options) -> None:
-        """Refuse runs that need more than any machine has; they would wait for ever."""
+        """Check that a machine has what a run needs; without one it would never start."""
         wanted = {"CPU": options.cpus, "GPU": options.gpus}
         if not any(
             all(node["Resources"].get(kind, 0) >= n for kind, n in wanted.items())
@@ -88,7 +88,7 @@ class OnRay:
             )
 
     def _require_shared(self, folder: Path) -> None:
-        """Refuse a machine that does not see the results, the program or the current folder."""
+        """Check that every machine sees the results, the program and the current folder."""
         probe = folder.absolute() / f".probe-{uuid.uuid4().hex}"
         probe.parent.mkdir(parents=True, exist_ok=True)
         probe.touch()

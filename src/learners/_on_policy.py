@@ -1,8 +1,8 @@
-"""What learners share that learn from episodes of the current policy only, with a critic.
+"""Base class of learners from episodes of the current policy only, with a critic.
 
-The agents' outputs are logits; the critic is a component of its own, trained beside them. Actor and
-critic own separate weights: their losses are summed and minimised in one step, each with its own
-learning rate and its own clipping. Only a critic that reads the policies' encoder sends gradients
+The agents' outputs are logits; the critic is a separate component, trained beside them. Actor and
+critic have separate weights: their losses are summed and minimised in one step, with separate
+learning rates and clipping. Only a critic that reads the policies' encoder sends gradients
 there. There are no target networks.
 """
 
@@ -27,7 +27,7 @@ from learners.base import Details, Learner
 from modules.agents.base import AgentInputs, ChoosesInOrder
 from modules.critics.base import Critic, CriticInputs
 from modules.initialisation import orthogonal_weights
-from utils.errors import refuse
+from utils.errors import validate
 from utils.seeding import seeded_initialisation
 
 LAST_GAIN = 0.01  # of the policies' last layers, with `orthogonal_init`
@@ -46,7 +46,7 @@ class OnPolicyConfig:
 
     def __post_init__(self) -> None:
         at_least_zero = ("entropy_start", "entropy_finish", "critic_lr")
-        refuse(
+        validate(
             *((getattr(self, k) < 0, k, f"{getattr(self, k)} is negative.") for k in at_least_zero),
             (
                 not 0 <= self.entropy_anneal_fraction <= 1,
@@ -106,7 +106,7 @@ class OnPolicyLearner(SamplingLearner):
             with seeded_initialisation(controller.seed, "weights", "policy"):
                 orthogonal_weights(controller.agent, LAST_GAIN)
         online = nn.ModuleDict({"agent": controller.agent, "critic": critic})
-        super().__init__(settings, controller, online, t_max, clip_apart=(("agent",), ("critic",)))
+        super().__init__(settings, controller, online, t_max, clip_groups=(("agent",), ("critic",)))
         self._entropy = LinearSchedule(
             config.entropy_start,
             config.entropy_finish,
@@ -120,7 +120,7 @@ class OnPolicyLearner(SamplingLearner):
 
     @abstractmethod
     def new_columns(self) -> dict[str, int]:
-        """What `prepare` adds to the episodes: name of a tensor [B, T, columns] -> columns."""
+        """Tensors [B, T, columns] that `prepare` adds to the episodes: name -> columns."""
 
     def learning_rates(self) -> dict[str, float]:
         """The critic's."""
@@ -165,7 +165,7 @@ class OnPolicyLearner(SamplingLearner):
         )
 
     def agent_inputs(self, batch: EpisodeBatch, n_steps: int) -> AgentInputs:
-        """What policies and critic see of the first L = `n_steps` steps.
+        """Inputs of policies and critic for the first L = `n_steps` steps.
 
         A critic that reads the policies' encoder shares its one pass with them.
         """

@@ -71,7 +71,7 @@ def scale_learning_rates(optimizer: torch.optim.Optimizer, fraction: float) -> N
 def optimizer_state(
     optimizer: torch.optim.Optimizer, settings: TrainingSettings, fraction: float
 ) -> dict[str, Any]:
-    """What `load_optimizer` needs.
+    """State of an optimiser, for `load_optimizer`.
 
     Args:
         optimizer: the optimiser.

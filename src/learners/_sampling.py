@@ -1,4 +1,4 @@
-"""Learners that draw random numbers, from a stream of their own that a checkpoint holds."""
+"""Learners that draw random numbers, from a separate stream that a checkpoint holds."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ class SamplingLearner(Learner):
         controller: runs the agents' network.
         online: the modules that are trained.
         t_max: environment steps of the whole run.
-        clip_apart: as in `Learner`.
+        clip_groups: as in `Learner`.
     """
 
     def __init__(
@@ -29,9 +29,9 @@ class SamplingLearner(Learner):
         controller: BasicController,
         online: nn.ModuleDict,
         t_max: int,
-        clip_apart: tuple[tuple[str, ...], ...],
+        clip_groups: tuple[tuple[str, ...], ...],
     ):
-        super().__init__(settings, online, t_max, clip_apart)
+        super().__init__(settings, online, t_max, clip_groups)
         self.controller = controller
         self.generator = torch_generator(controller.seed, "learner", device=controller.device)
 

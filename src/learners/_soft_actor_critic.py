@@ -1,12 +1,12 @@
-"""What the soft actor-critics of teams share: temperature, samples, targets, actors' losses.
+"""Base class of soft actor-critics of teams: temperature, samples, targets, actors' losses.
 
 Sources: Haarnoja et al., arXiv 1801.01290; discrete actions: Christodoulou, arXiv 1910.07207; teams
 of agents with mixed critics: Zhang et al., ICML 2021 (FOP), Wang et al., arXiv 2209.12681 (MACPF).
 
-Critics are networks of the actor's own form on the actor's own inputs. All losses are summed and
-minimised in one step. Values are detached in the actors' losses and samples and targets carry no
-gradient, so each parameter gets the gradient of its own loss only; with gradients clipped group by
-group the step is that of one optimiser for each group.
+Critics have the form and the inputs of the actor. All losses are summed and
+minimised in one step. Values are detached in the actors' losses, and samples and targets carry no
+gradient. So each parameter gets the gradient of one loss only. As gradients are clipped group by
+group, the step equals that of one optimiser for each group.
 
 Departures from both papers' code:
 * the actor's and the critics' steps are simultaneous: targets sample the policy before its step;
@@ -30,7 +30,7 @@ from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._sampling import SamplingLearner
 from learners.base import Details, Learner
-from utils.errors import refuse
+from utils.errors import validate
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class SoftActorCriticConfig:
 
     def __post_init__(self) -> None:
         ends = ("temperature_start", "temperature_finish")
-        refuse(
+        validate(
             *((not getattr(self, k) > 0, k, f"{getattr(self, k)} must be above 0.") for k in ends),
             (
                 self.temperature_anneal_time < 0,
@@ -81,7 +81,7 @@ class SoftActorCritic(SamplingLearner):
         controller: runs the agents' network.
         online: the modules that are trained.
         t_max: environment steps of the whole run.
-        clip_apart: as in `Learner`.
+        clip_groups: as in `Learner`.
     """
 
     trains: ClassVar[tuple[type, ...]] = (Categorical,)
@@ -97,9 +97,9 @@ class SoftActorCritic(SamplingLearner):
         controller: BasicController,
         online: nn.ModuleDict,
         t_max: int,
-        clip_apart: tuple[tuple[str, ...], ...],
+        clip_groups: tuple[tuple[str, ...], ...],
     ):
-        super().__init__(settings, controller, online, t_max, clip_apart)
+        super().__init__(settings, controller, online, t_max, clip_groups)
         self.config = config
         self._temperature = LinearSchedule(
             config.temperature_start, config.temperature_finish, config.temperature_anneal_time
@@ -146,7 +146,7 @@ class SoftActorCritic(SamplingLearner):
             bonus = bonus.sum(dim=2, keepdim=True) / (1 if theory else n_present)  # [B, L-1, 1]
         if not self.sees_last:  # nothing follows the last step
             next_value, bonus = (nn.functional.pad(x, (0, 0, 0, 1)) for x in (next_value, bonus))
-        if theory:  # each step earns the entropy of the policy after it, whatever lambda is
+        if theory:  # each step earns the entropy of the policy after it, for every lambda
             reward = reward + self.settings.gamma * torch.where(batch.terminated, 0.0, bonus)
         returns = lambda_returns(
             reward,

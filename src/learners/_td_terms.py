@@ -1,4 +1,4 @@
-"""What Q-learners make their losses of: values, targets, and which of them count."""
+"""Terms of the losses of Q-learners: values, targets, and which of them count."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from learners.base import Details
 
 @dataclass(frozen=True)
 class TDTerms:
-    """What a loss of TD errors is made of."""
+    """The terms of a loss of TD errors."""
 
     estimate: Any  # of steps 0..L-1: `QLearner._estimate`, or what a subclass's loss reads
     value: Tensor  # [B, T, R], of the actions taken

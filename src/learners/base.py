@@ -1,4 +1,4 @@
-"""What every learner shares: optimiser, clipping, target networks, guards, metrics, state.
+"""Base class of learners: optimiser, clipping, target networks, guards, metrics, state.
 
 A subclass writes `loss(batch)`. The scalar it returns is minimised; the functions beside it are
 called only when a row of metrics is due.
@@ -42,8 +42,8 @@ class Learner(ABC):
         settings: discount, optimiser, target updates.
         online: the modules that are trained.
         t_max: environment steps of the whole run, for the learning rate's schedule.
-        clip_apart: names of modules in `online`, grouped; each group's gradient is clipped by its
-            own norm. None: one norm for all. With the losses of different groups detached from each
+        clip_groups: names of modules in `online`, grouped; each group's gradient is clipped by
+            its norm. None: one norm for all. With the losses of different groups detached from each
             other, one step on their sum is then one step of an optimiser for each group.
     """
 
@@ -55,21 +55,21 @@ class Learner(ABC):
 
     takes: ClassVar[tuple[str, ...]] = ("outputs of each agent",)  # what its controller may give
     trains: ClassVar[tuple[type, ...]] = (ActionValues,)  # what its training makes of them
-    uses_mixer: ClassVar[bool] = True  # false: refuses every mixer but `none`
-    needs_team_reward: ClassVar[bool] = False  # true: refuses individual rewards
+    uses_mixer: ClassVar[bool] = True  # false: rejects every mixer but `none`
+    needs_team_reward: ClassVar[bool] = False  # true: rejects individual rewards
     needs_features: ClassVar[bool] = False  # whether its agent must have `features`
     mixes: ClassVar[str] = "values"  # what its mixer gets; a mixer of something else says so
     critic_estimates: ClassVar[str] = "nothing"  # what its critic must estimate
     learns_from: ClassVar[str] = Replay.gives  # what its buffer must give
     has_targets: ClassVar[bool] = True  # false: no target networks
-    explores_by_policy: ClassVar[bool] = False  # true: refuses actions that no policy sampled
+    explores_by_policy: ClassVar[bool] = False  # true: rejects actions that no policy sampled
 
     def __init__(
         self,
         settings: TrainingSettings,
         online: nn.ModuleDict,
         t_max: int,
-        clip_apart: tuple[tuple[str, ...], ...] | None = None,
+        clip_groups: tuple[tuple[str, ...], ...] | None = None,
     ):
         self.settings, self.online, self.t_max = settings, online, t_max
         self.env_steps: Number = 0  # environment steps so far, for schedules within the loss
@@ -80,7 +80,7 @@ class Learner(ABC):
         self.reward_scaler = RewardScaler(settings.reward_scaling, self.device)
         self.stateful: dict[str, Any] = {"reward_scaler": self.reward_scaler}  # saved, by name
         self.updates = 0
-        self._rounds = 0  # training rounds that have come due
+        self._iterations = 0  # training iterations so far
         self._targets_at = 0
         self._record = UpdateRecord()
         self._lr_fraction = 1.0  # of the learning rates at the start
@@ -89,12 +89,12 @@ class Learner(ABC):
         self._details: Details = {}
         self._clipped = [
             [p for name in group for p in online[name].parameters() if p.requires_grad]
-            for group in clip_apart or (tuple(online),)
+            for group in clip_groups or (tuple(online),)
         ]
 
     @staticmethod
     def problems(config: Any, settings: ExperienceSettings) -> Iterable[str]:
-        """What is wrong between its own settings and those of the run, with remedies."""
+        """Conflicts between the learner's settings and those of the run, with remedies."""
         return ()
 
     def learning_rates(self) -> dict[str, float]:
@@ -139,7 +139,7 @@ class Learner(ABC):
         return memory
 
     def prepare(self, batch: EpisodeBatch) -> EpisodeBatch:
-        """What `train` and `loss` take: the episodes, and what is computed from them only once."""
+        """The argument of `train` and `loss`: episodes, and tensors that are computed only once."""
         return batch
 
     def update(self, buffer: Any, progress: Progress) -> None:
@@ -150,15 +150,15 @@ class Learner(ABC):
             progress: how far the run has come.
         """
         s = self.settings
-        due = progress.episodes // s.train_every_episodes - self._rounds
-        self._rounds += due
+        due = progress.episodes // s.train_every_episodes - self._iterations
+        self._iterations += due
         if buffer.n_episodes < s.batch_size:
             return
         for batch in islice(self.batches(buffer), due * s.updates_per_round):
             self.train(batch, *progress)
 
     def batches(self, buffer: Any) -> Iterator[EpisodeBatch]:
-        """What `train` takes, drawn from the buffer."""
+        """Batches for `train`, drawn from the buffer."""
         while True:
             yield self.prepare(buffer.sample(self.settings.batch_size, self._captured_batch))
 
@@ -274,7 +274,7 @@ class Learner(ABC):
             "optimizer": optimizer_state(self.optimizer, self.settings, self._lr_fraction),
             **{name: part.state_dict() for name, part in self.stateful.items()},
             "updates": self.updates,
-            "rounds": self._rounds,
+            "rounds": self._iterations,
             "targets_at": self._targets_at,
             "sums": self._record.state_dict(),
             "details": {name: detail().detach() for name, detail in self._details.items()},
@@ -293,6 +293,6 @@ class Learner(ABC):
         for name, part in self.stateful.items():
             part.load_state_dict(state[name])
         self.updates, self._targets_at = state["updates"], state["targets_at"]
-        self._rounds = state["rounds"]
+        self._iterations = state["rounds"]
         self._record.load_state_dict(state["sums"])
         self._details = {name: value.clone for name, value in state["details"].items()}

@@ -5,8 +5,8 @@ The critic learns Q_i(s, x_i, u_-i, u_i) by TD(lambda) with a target network; ag
 A_i = Q_i(u_i) - sum_a pi_i(a) Q_i(a), the actions of the others fixed.
 
 Departures from PyMARL: the critic learns whole episodes at once, `critic_epochs` times, instead of
-one step of time at a time, backwards; after an episode's last step, where no action was taken, a
-sampled one is valued; time limits are bootstrapped; the entropy's weight is a schedule.
+one step of time at a time, backwards. After an episode's last step, where no action was taken, a
+sampled one is valued. Time limits are bootstrapped. The entropy's weight is a schedule.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from components.returns import lambda_returns
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
 from learners.base import Details
 from modules.critics.base import CriticInputs
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.registry import LEARNERS
 
 
@@ -38,9 +38,9 @@ class COMALearnerConfig(OnPolicyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(
+        validate(
             (not 0 <= self.td_lambda <= 1, "td_lambda", f"{self.td_lambda} is not in [0, 1]."),
-            *outside(self, 1, 10_000, "critic_epochs"),
+            *out_of_range(self, 1, 10_000, "critic_epochs"),
         )
 
 

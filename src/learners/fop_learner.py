@@ -1,17 +1,17 @@
 """FOP: soft actors whose product is tied to the optimal joint soft policy by the mixer.
 
 Source: Zhang, Li, Wang, Xie, Lu, *FOP: Factorizing Optimal Joint Policy of Maximum-Entropy
-Multi-Agent Reinforcement Learning*, ICML 2021 (PMLR 139:12491-12500). The mixer's equations stand
+Multi-Agent Reinforcement Learning*, ICML 2021 (PMLR 139:12491-12500). The mixer's equations are
 in `modules/mixers/fop.py`. With twins k = 1, 2 and temperature a:
 
     actor:   sum_u pi_i(u) [a log pi_i(u) - min_k q_i^k(u)], mean over steps and agents
     critics: (Q_jt^k(s, u) - y)^2 + regulariser of the mixer's attention
     y:       lambda return of r and min_k Q_jt^k'(s', u'), plus the entropy; u'_i ~ pi_i(. | next)
 
-The entropy in y is that of the authors' code, - a mean_i log pi_i(u'_i | next), neither discounted
-nor cut at the end; with `entropy_target: theory` every step of the return earns
-gamma (1 - d) [- a sum_i log pi_i] besides its reward. Agents act alone: each samples its own pi_i,
-and takes its mode in a test.
+The entropy in y is that of the authors' code, - a mean_i log pi_i(u'_i | next): it is not
+discounted, and also added at the episode's end. With `entropy_target: theory` every step of the
+return earns gamma (1 - d) [- a sum_i log pi_i] besides its reward. Agents act independently: each
+samples its pi_i, and takes its mode in a test.
 
 Departures: those of `_soft_actor_critic.py`; critics see ids and last actions if actors do (the
 authors' critics always do).
@@ -32,7 +32,7 @@ from controllers.basic_controller import BasicController
 from learners._soft_actor_critic import PART_METRICS, SoftActorCritic, SoftActorCriticConfig
 from learners.base import Details
 from modules.agents.base import AgentInputs
-from modules.layers import redrawn
+from modules.layers import reinitialised_copy
 from utils.registry import LEARNERS
 
 TWINS = (1, 2)
@@ -63,8 +63,10 @@ class FOPLearner(SoftActorCritic):
     ):
         online = nn.ModuleDict({"agent": controller.agent})
         for k in TWINS:
-            online[f"critic_{k}"] = redrawn(controller.agent, controller.seed, f"critic_{k}")
-            online[f"mixer_{k}"] = redrawn(mixer, controller.seed, f"mixer_{k}")
+            online[f"critic_{k}"] = reinitialised_copy(
+                controller.agent, controller.seed, f"critic_{k}"
+            )
+            online[f"mixer_{k}"] = reinitialised_copy(mixer, controller.seed, f"mixer_{k}")
         groups = (("agent",), *((f"critic_{k}", f"mixer_{k}") for k in TWINS))
         super().__init__(config, settings, controller, online, t_max, groups)
 

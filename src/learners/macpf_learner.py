@@ -9,14 +9,14 @@ outputs and dependent ones, which add a correction by other agents' actions
     critic: (Q_tot^m(s, u) - y_m)^2, u the stored actions
     y_m:    lambda return of r and Q_tot^m'(s', u') - a mean_i log pi_m(u'_i | next), u' ~ pi_m
 
-The dependent actor is trained on predecessors' actions that are sampled anew, the same in policy
+The dependent actor is trained on predecessors' actions that are sampled again, the same in policy
 and critic; the dependent critic on stored ones. The authors' mixer is QMIX's without its
 nonlinearity (`mixer: qmix`, `activation: none`); their second mixer is never used, hence
 `share_mixer: true`. `critic_parents: all` has their critic's sum over all other agents, by default
-it hears predecessors only, as in the paper.
+it receives predecessors' actions only, as in the paper.
 
-Departures: those of `_soft_actor_critic.py`; the two modes take one step together instead of one
-each, so the features they share move once along the sum of both gradients; exploration is mixed in
+Departures: those of `_soft_actor_critic.py`. The two modes take one step together instead of one
+each, so the features they share move once along the sum of both gradients. Exploration is mixed in
 while collecting but not in the policies that are trained.
 """
 
@@ -36,7 +36,7 @@ from learners._soft_actor_critic import PART_METRICS, SoftActorCritic, SoftActor
 from learners.base import Details
 from modules.agents.base import AgentInputs
 from modules.dependence import DependentNetwork, parents_mask
-from modules.layers import redrawn
+from modules.layers import reinitialised_copy
 from utils.registry import LEARNERS
 
 MODES = ("independent", "dependent")
@@ -49,9 +49,9 @@ class MACPFLearnerConfig(SoftActorCriticConfig):
     temperature_start: float = 0.001  # a, weight of the entropy at the start, in units of reward
     temperature_finish: float = 0.001  # and after annealing, above 0
     critic_parents: Literal["preceding", "all"] = (
-        "preceding"  # whose actions the dependent critic hears
+        "preceding"  # whose actions the dependent critic receives
     )
-    share_mixer: bool = True  # false: a mixer of its own for the dependent values
+    share_mixer: bool = True  # false: a separate mixer for the dependent values
 
 
 @LEARNERS.register("macpf_learner", config=MACPFLearnerConfig)
@@ -74,12 +74,14 @@ class MACPFLearner(SoftActorCritic):
         t_max: int,
     ):
         online = nn.ModuleDict({"agent": controller.agent})
-        online["critic"] = redrawn(controller.agent, controller.seed, "critic")
+        online["critic"] = reinitialised_copy(controller.agent, controller.seed, "critic")
         online["mixer"] = mixer
         self.mixers = ["mixer", "mixer"]
         if not config.share_mixer:
             self.mixers[1] = "dependent_mixer"
-            online["dependent_mixer"] = redrawn(mixer, controller.seed, "dependent_mixer")
+            online["dependent_mixer"] = reinitialised_copy(
+                mixer, controller.seed, "dependent_mixer"
+            )
         groups = (("agent",), tuple(name for name in online if name != "agent"))
         super().__init__(config, settings, controller, online, t_max, groups)
         n, device = controller.info.n_agents, controller.device

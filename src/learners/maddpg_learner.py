@@ -13,9 +13,9 @@ Continuous actions are samples of a squashed normal policy, mean + deviation x n
 the Gumbel-softmax sample; the penalty is on means and logarithms of deviations.
 
 Departures: continuous policies are stochastic, where the paper's are deterministic and explore by
-added noise; the others' actions in the actors' loss are samples of their policies, as in EPyMARL,
-where the paper's algorithm takes them from replay; actors and critics step together; target actors
-read their whole episode; time limits are bootstrapped.
+added noise. The others' actions in the actors' loss are samples of their policies, as in EPyMARL;
+the paper's algorithm takes them from replay. Actors and critics step together. Target actors read
+their whole episode. Time limits are bootstrapped.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ from learners._sampling import SamplingLearner
 from learners.base import Details, Learner
 from modules.agents.base import AgentInputs
 from modules.critics.base import Critic, CriticInputs
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import LEARNERS
 
 
@@ -50,7 +50,7 @@ class MADDPGLearnerConfig:
 
     def __post_init__(self) -> None:
         tau, weight = self.gumbel_temperature, self.logit_penalty
-        refuse(
+        validate(
             (not tau > 0, "gumbel_temperature", f"{tau} must be above 0."),
             (not weight >= 0, "logit_penalty", f"{weight} must not be negative."),
         )
@@ -124,7 +124,7 @@ class MADDPGLearner(SamplingLearner):
         }
 
     def noise_of(self, policy: Policy) -> Tensor:
-        """What the actors' samples are made of, from the learner's stream."""
+        """The random numbers of the actors' samples, from the learner's stream."""
         return policy.noise(self.generator)
 
     @torch.no_grad()

@@ -1,12 +1,12 @@
 """Proximal policy optimisation of teams: MAPPO, IPPO, AGP-PG; A2C with one epoch and one minibatch.
 
 Sources: Schulman et al., arXiv 1707.06347; Yu et al., arXiv 2103.01955 (MAPPO); de Witt et al.,
-arXiv 2011.09533 (IPPO); Papoudakis et al., arXiv 2006.07869 (IA2C, MAA2C); Gupta et al., arXiv
+arXiv 2011.09533 (IPPO). Papoudakis et al., arXiv 2006.07869 (IA2C, MAA2C); Gupta et al., arXiv
 2602.17009 (AGP-PG). Which method it is depends on agents and critic alone.
 
 Departures: advantages and targets are computed once per batch, and old log-probabilities are
-recomputed rather than stored; minibatches are of whole episodes, so that memories start at zero;
-time limits are bootstrapped; padding and absent agents enter nothing; values are not clipped.
+recomputed rather than stored. Minibatches are of whole episodes, so that memories start at zero.
+Time limits are bootstrapped. Padding and absent agents enter nothing. Values are not clipped.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ from controllers.basic_controller import BasicController
 from learners._on_policy import OnPolicyConfig, OnPolicyLearner, TargetedBatch
 from learners.base import Details
 from modules.critics.base import Critic
-from utils.errors import UserError, outside, refuse
+from utils.errors import UserError, out_of_range, validate
 from utils.registry import LEARNERS
 
 
@@ -41,16 +41,16 @@ class PPOLearnerConfig(AdvantageSettings, OnPolicyConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(
+        validate(
             *AdvantageSettings.problems(self),
-            *outside(self, 1, 10_000, "epochs", "minibatches"),
+            *out_of_range(self, 1, 10_000, "epochs", "minibatches"),
             (not self.clip > 0, "clip", f"{self.clip} must be above 0."),
         )
 
 
 @dataclass(slots=True)
 class PPOBatch(TargetedBatch):
-    """What is computed once from episodes before the gradient steps."""
+    """Tensors that are computed once from episodes, before the gradient steps."""
 
     old_log_prob: Tensor = field(kw_only=True)  # [B, T, N], of the actions, 0 of absent agents
     advantage: Tensor = field(kw_only=True)  # [B, T, C]

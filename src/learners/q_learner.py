@@ -4,9 +4,8 @@ Source: Rashid et al., arXiv 1803.11485; Sunehag et al., arXiv 1706.05296; doubl
 al., arXiv 1509.06461; lambda targets: Peng's Q(lambda), uncorrected. Targets are in
 `components/returns.py`.
 
-Departures from PyMARL: time limits are bootstrapped; padding enters nothing; where the environment
-promises that every episode ends by termination, no value after the last step is computed, because
-none is used.
+Departures from PyMARL: time limits are bootstrapped; padding enters nothing. Where the environment
+promises that every episode ends by termination, no value after the last step is computed.
 """
 
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._td_terms import TDTerms
 from learners.base import Details, Learner
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import LEARNERS
 
 
@@ -36,7 +35,9 @@ class QLearnerConfig:
     td_lambda: float = 0.0  # lambda of the targets, in [0, 1]; 0: one-step
 
     def __post_init__(self) -> None:
-        refuse((not 0 <= self.td_lambda <= 1, "td_lambda", f"{self.td_lambda} must lie in [0, 1]."))
+        validate(
+            (not 0 <= self.td_lambda <= 1, "td_lambda", f"{self.td_lambda} must lie in [0, 1].")
+        )
 
 
 @LEARNERS.register("q_learner", config=QLearnerConfig)
@@ -87,7 +88,7 @@ class QLearner(Learner):
         return TDTerms(q, value, target, mask)
 
     def error_loss(self, td_error: Tensor) -> Tensor:
-        """What is averaged over real steps; a subclass may weigh errors. [B, T, R] -> the same."""
+        """The loss of each error; a subclass may weigh errors. [B, T, R] -> the same."""
         return td_error.square()
 
     def _targets(self, batch: EpisodeBatch, q: Any) -> Tensor:
@@ -124,7 +125,7 @@ class QLearner(Learner):
     # estimate has `estimate[:, steps]` and `estimate.detach()`.
 
     def _estimate(self, networks: nn.ModuleDict, batch: EpisodeBatch) -> Any:
-        """What the networks say of every action at steps 0..L-1, L = T or T+1: [B, L, N, A]."""
+        """Values of every action at steps 0..L-1, L = T or T+1: [B, L, N, A]."""
         return self.controller.outputs(batch, self._n_estimated(batch), networks["agent"])
 
     def _greedy(self, estimate: Any, avail: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ i's Q_i, and sg without gradient,
 
 L_td alone trains Q_jt. The others make sum_i Q_i + V equal to it at u* and no smaller elsewhere,
 under which u* maximises Q_jt. Q_jt reads the agents' features, and L_td's gradient reaches them.
-Agents act alone, each on its own Q_i.
+Agents act independently, each greedily by its Q_i.
 
 Departures: those of `q_learner`. Target networks are in y only, as in PyMARL.
 """
@@ -31,7 +31,7 @@ from learners.base import Details
 from learners.q_learner import QLearner, QLearnerConfig
 from modules.agents.base import HasFeatures
 from modules.joint_values import JointValue
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 from utils.registry import LEARNERS
 from utils.seeding import seeded_initialisation
 
@@ -47,8 +47,8 @@ class QTranLearnerConfig(QLearnerConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         weights = {name: getattr(self, name) for name in ("opt_weight", "nopt_weight")}
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "joint_hidden_dim"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "joint_hidden_dim"),
             *((x < 0, name, f"{x} must not be negative.") for name, x in weights.items()),
         )
 

@@ -1,15 +1,15 @@
 """Weighted QMIX: a monotonic value that is fitted best where joint actions are good.
 
 Source: Rashid, Farquhar, Peng & Whiteson, *Weighted QMIX*, NeurIPS 2020, arXiv 2006.10800. Beside
-Q_tot (agents and a mixer, by which the team acts) an unrestricted Q* is learnt from agents of its
-own and `UnrestrictedMixer` (`modules/joint_values.py`). With u* the greedy joint action of Q_tot,
+Q_tot (agents and a mixer, by which the team acts) an unrestricted Q* is learnt from separate agents
+and `UnrestrictedMixer` (`modules/joint_values.py`). With u* the greedy joint action of Q_tot,
 
     y    = r + gamma (1 - d) Q*'(s', u'*)
     loss = mean of w(s, u) (Q_tot(s, u) - y)^2 + (Q*(s, u) - y)^2 over real steps
     centrally weighted (CW):   w = 1 if u = u* or y > Q*'(s, u*), else alpha
     optimistically (OW):       w = 1 if Q_tot(s, u) < y, else alpha
 
-where ' marks target networks. Q* serves training only. Agents act alone, each on its own Q_i.
+where ' marks target networks. Q* serves training only. Agents act independently, each by its Q_i.
 
 Departures: those of `q_learner`; in CW, y is compared with Q*' at u* as in the authors' code.
 """
@@ -28,8 +28,8 @@ from learners._td_terms import TDTerms
 from learners.base import Details
 from learners.q_learner import QLearner, QLearnerConfig
 from modules.joint_values import UnrestrictedMixer
-from modules.layers import redrawn
-from utils.errors import LARGEST_LAYER, outside, refuse
+from modules.layers import reinitialised_copy
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 from utils.registry import LEARNERS
 from utils.seeding import seeded_initialisation
 
@@ -44,8 +44,8 @@ class WQMixLearnerConfig(QLearnerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "central_hidden_dim"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "central_hidden_dim"),
             (not 0 < self.alpha <= 1, "alpha", f"{self.alpha} must lie in (0, 1]."),
             (
                 not self.double_q,
@@ -80,7 +80,7 @@ class WQMixLearner(QLearner):
         info, seed = controller.info, controller.seed
         with seeded_initialisation(seed, "weights", "central_mixer"):
             central = UnrestrictedMixer(info.n_agents, info.state_dim, config.central_hidden_dim)
-        agent = redrawn(controller.agent, seed, "central_agent")
+        agent = reinitialised_copy(controller.agent, seed, "central_agent")
         central_networks = {"central_agent": agent, "central_mixer": central}
         super().__init__(config, settings, controller, mixer, t_max, central_networks)
 

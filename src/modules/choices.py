@@ -5,8 +5,8 @@ of actions that are sums over factors then need 15 numbers instead of 50:
 
     out(a) = sum_f q_f(c_f)  +  sum_(f<g) u_f(c_f) . u_g(c_g)
 
-with c_f the choice of factor f that action a makes, and vectors u of `rank` numbers for the second
-term, which makes pairs of choices interact (factorisation machines, Rendle, ICDM 2010).
+with c_f the choice of factor f that action a makes, and vectors u of `rank` numbers. The second
+term makes pairs of choices interact (factorisation machines, Rendle, ICDM 2010).
 """
 
 from collections.abc import Callable

@@ -6,8 +6,8 @@ features h_i and a message about the actions of its parents P(i):
     m_i = 1/N sum_(j in P(i)) ELU(W_1 [onehot(j), onehot(a_j)] + b_1)
     dependent_i = sg[independent_i] + W_2 [h_i, m_i] + b_2,   sg: without gradient
 
-W_2 is linear, so what a_j adds to another agent's outputs is an entry of a table [N, A, A'] that
-is computed once, and a message is a sum of entries: the same function, without N x D features.
+W_2 is linear, so what a_j adds to another agent's outputs is an entry of a table [N, A, A'], which
+is computed once. A message is a sum of entries: the same function, without N x D features.
 """
 
 from collections.abc import Callable
@@ -58,7 +58,7 @@ class DependentNetwork(nn.Module):
         return independent, own, hidden
 
     def table(self) -> Tensor:
-        """What agent j's action a adds to another agent's dependent outputs, [N, A, A']."""
+        """The term of agent j's action a in another agent's dependent outputs, [N, A, A']."""
         of_agent, of_action = self.message.weight.T.split((self.n_agents, self.n_actions))
         features = functional.elu(of_agent.unsqueeze(1) + of_action + self.message.bias)
         return functional.linear(
@@ -91,7 +91,7 @@ class DependentNetwork(nn.Module):
         return [alone, self.in_order(own, inputs.is_active, pick)]
 
     def received(self, actions: Tensor, parents: Tensor, is_active: Tensor | None) -> Tensor:
-        """What the parents' actions add to each agent's dependent outputs.
+        """The sum of the parents' terms in each agent's dependent outputs.
 
         Args:
             actions: [B, L, N] int64
@@ -112,7 +112,7 @@ class DependentNetwork(nn.Module):
     ) -> Tensor:
         """Actions chosen one agent after the other, each knowing those before it.
 
-        The loop over agents is the method's own: a choice needs the choices before it.
+        The method needs the loop over agents: a choice needs the choices before it.
 
         Args:
             own: [..., N, A], dependent outputs before any message.
@@ -135,7 +135,7 @@ class DependentNetwork(nn.Module):
 def parents_mask(n_agents: int, kind: Literal["preceding", "all"], device: torch.device) -> Tensor:
     """Whose actions each agent knows, [N, N]: those of agents before it, or of all others.
 
-    The first agent knows nobody's in either case.
+    The first agent knows no actions in either case.
     """
     ones = torch.ones(n_agents, n_agents, device=device)
     preceding = ones.tril(-1)

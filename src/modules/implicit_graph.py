@@ -19,8 +19,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from modules.layers import OwnInitialWeights
-from utils.errors import LARGEST_LAYER, outside, refuse
+from modules.layers import CustomInitialisation
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 
 EncoderForm = Literal["relu", "tanh"]
 AttentionForm = Literal["general", "dot", "diff", "identity", "uniform"]
@@ -38,14 +38,14 @@ class ImplicitGraphConfig:
     residual: bool = True  # add E0 to the last layer's output
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 0, LARGEST_LAYER, "embed_dim"),
-            *outside(self, 1, LARGEST_LAYER, "encoder_dim"),
-            *outside(self, 1, 100, "layers"),
+        validate(
+            *out_of_range(self, 0, LARGEST_LAYER, "embed_dim"),
+            *out_of_range(self, 1, LARGEST_LAYER, "encoder_dim"),
+            *out_of_range(self, 1, 100, "layers"),
         )
 
 
-class GraphEncoder(OwnInitialWeights, nn.Sequential):
+class GraphEncoder(CustomInitialisation, nn.Sequential):
     """enc, two layers; with tanh their weights start as in the authors' code.
 
     Shapes:
@@ -63,7 +63,7 @@ class GraphEncoder(OwnInitialWeights, nn.Sequential):
         super().__init__(first, nn.Tanh(), second, nn.Tanh())
 
 
-class AgentAttention(OwnInitialWeights, nn.Module):
+class AgentAttention(CustomInitialisation, nn.Module):
     """Who matters to whom, M.
 
     Shapes:
@@ -102,7 +102,7 @@ class AgentAttention(OwnInitialWeights, nn.Module):
         return query @ embedding.transpose(2, 3)
 
 
-class GraphLayer(OwnInitialWeights, nn.Module):
+class GraphLayer(CustomInitialisation, nn.Module):
     """tanh(M E W + b), weights and bias from U(-1/sqrt(d), 1/sqrt(d)) as in the authors' code.
 
     Shapes:

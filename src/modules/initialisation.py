@@ -10,7 +10,7 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from modules.layers import AgentwiseLinear, OwnInitialWeights, orthogonal_linear
+from modules.layers import AgentwiseLinear, CustomInitialisation, orthogonal_linear
 
 RELU_GAIN = 2**0.5
 
@@ -27,7 +27,7 @@ def orthogonal_mlp(widths: Sequence[int]) -> nn.Sequential:
 def orthogonal_weights(network: nn.Module, last_gain: float) -> None:
     """Draw a policy network's weights orthogonal, in place; biases become zero.
 
-    Modules marked `OwnInitialWeights` are left as they are.
+    Modules marked `CustomInitialisation` are left as they are.
 
     Args:
         network: the policy network.
@@ -51,8 +51,8 @@ def orthogonal_weights(network: nn.Module, last_gain: float) -> None:
 
 
 def _layers(network: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """All layers with the name that their parent gives them, without `OwnInitialWeights` ones."""
+    """All layers and the names their parents give them, without `CustomInitialisation` ones."""
     yield name, network
     for child_name, child in network.named_children():
-        if not isinstance(child, OwnInitialWeights):
+        if not isinstance(child, CustomInitialisation):
             yield from _layers(child, child_name)

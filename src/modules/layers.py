@@ -76,7 +76,7 @@ class SequenceGRU(nn.Module):
         return new.unsqueeze(1), new
 
 
-class OwnInitialWeights:
+class CustomInitialisation:
     """Marks modules that draw their own initial weights; `orthogonal_weights` skips them."""
 
 
@@ -158,23 +158,30 @@ class AgentwiseGRU(nn.Module):
         return torch.cat(outs, dim=2), torch.cat(lasts, dim=1)
 
 
-def fresh_copy(module: nn.Module) -> nn.Module:
-    """The same architecture with weights drawn anew, each layer by its `reset_parameters`.
+def reinitialised_copy(module: nn.Module, seed: int, name: str) -> nn.Module:
+    """A copy of `module` with new initial weights; each layer draws them in `reset_parameters`.
 
     They are drawn on the CPU, so that a seed gives the same ones on every device.
+
+    Args:
+        module: is not changed.
+        seed: the run's root seed.
+        name: of the random stream of the weights.
 
     Raises:
         ValueError: if a layer owns parameters and has no `reset_parameters`.
     """
     twin = copy.deepcopy(module).cpu()
-    for layer in twin.modules():
-        reset = getattr(layer, "reset_parameters", None)
-        if callable(reset):
-            reset()
-        elif next(layer.parameters(recurse=False), None) is not None:
-            raise ValueError(
-                f"{type(layer).__name__} cannot be drawn anew: give it `reset_parameters()`."
-            )
+    with seeded_initialisation(seed, "weights", name):
+        for layer in twin.modules():
+            reset = getattr(layer, "reset_parameters", None)
+            if callable(reset):
+                reset()
+            elif next(layer.parameters(recurse=False), None) is not None:
+                raise ValueError(
+                    f"{type(layer).__name__} cannot draw new weights. Give the class a method "
+                    "`reset_parameters()`."
+                )
     return flatten_weights(twin.to(next(module.parameters()).device))
 
 
@@ -189,12 +196,6 @@ def flatten_weights(module: Module) -> Module:
 def parameter_count(module: nn.Module) -> int:
     """Number of trainable numbers."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-def redrawn(module: nn.Module, seed: int, name: str) -> nn.Module:
-    """A copy of `module` with separate initial weights, from the stream `name`."""
-    with seeded_initialisation(seed, "weights", name):
-        return fresh_copy(module)
 
 
 def mlp(*sizes: int, n_agents: int | None = None) -> nn.Sequential:

@@ -1,6 +1,6 @@
 """The Multi-Agent Transformer's parts: attention between agents, with and without an order.
 
-Source: Wen et al., arXiv 2205.14953, section 4, and the authors' code: norms follow the residual
+Source: Wen et al., arXiv 2205.14953, section 4, and the authors' code. Norms follow the residual
 sums, hidden layers are as wide as the embedding, and small orthogonal weights (gain 0.01) begin
 every branch that is added to a residual path. R is any number of teams.
 """
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.layers import OwnInitialWeights, orthogonal_linear
+from modules.layers import CustomInitialisation, orthogonal_linear
 
 BRANCH_GAIN = 0.01  # of layers whose outputs are added to something, and of the last ones
 HIDDEN_GAIN = sqrt(2)  # of layers with a GELU behind them
@@ -85,7 +85,7 @@ class EncoderBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """z = LN(x + attention(x)), y = LN(e + attention(e to z)), LN(y + MLP(y)).
 
-    x is the stream of actions, e the encoded observations; what comes out goes on as x.
+    x is the stream of actions, e the encoded observations; the output is the next block's x.
     """
 
     def __init__(self, embed_dim: int, heads: int):
@@ -121,7 +121,7 @@ class DecoderBlock(nn.Module):
         return new if before is None else torch.cat([before[which], new], dim=3)
 
 
-class Encoder(OwnInitialWeights, nn.Module):
+class Encoder(CustomInitialisation, nn.Module):
     """From what each agent sees to features that know what all agents see.
 
     Args:
@@ -150,7 +150,7 @@ class Encoder(OwnInitialWeights, nn.Module):
         return x
 
 
-class Decoder(OwnInitialWeights, nn.Module):
+class Decoder(CustomInitialisation, nn.Module):
     """From encoded observations and the actions before an agent's to the agent's logits.
 
     Args:

@@ -1,1 +1,1 @@
-"""What a run leaves on disk and elsewhere: loggers, checkpoints, its folder, MongoDB, W&B."""
+"""Records of a run, on disk and elsewhere: loggers, checkpoints, its folder, MongoDB, W&B."""

@@ -64,7 +64,7 @@ def find_checkpoint(path: str | Path) -> Path:
 
 
 def all_checkpoints(run_dir: Path) -> list[Path]:
-    """The checkpoint files of a run, those first from which it should rather go on."""
+    """The checkpoint files of a run, the best ones to resume from first."""
     found = sorted((run_dir / "checkpoints").glob("*.pt"), reverse=True)
     order = {LATEST: 0, PREVIOUS: 1, BEST: 3}
     return sorted(found, key=lambda path: order.get(path.name, 2))
@@ -92,20 +92,20 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises many types for a damaged file
         raise UserError(
-            f"The checkpoint {path} is damaged or is not one of ours ({reason(error)}). "
+            f"The checkpoint {path} is damaged or not a checkpoint ({reason(error)}). "
             f"Use another one from {path.parent}."
         ) from error
     if not isinstance(state, dict) or "learner" not in state:
         raise UserError(
-            f"{path} is a PyTorch file, but no checkpoint of a run. Give a file from a run "
+            f"{path} is a PyTorch file, but not a checkpoint of a run. Give a file from a run "
             f"folder's checkpoints/."
         )
     return state
 
 
 def resumption(path: Path, state: dict[str, Any]) -> str:
-    """What a run says that goes on from a checkpoint."""
-    text = f"Goes on from {path}, after {state['counters']['env_steps']:,} environment steps."
+    """The message of a run that is resumed from a checkpoint."""
+    text = f"Resumed from {path}, after {state['counters']['env_steps']:,} environment steps."
     if "episodes" not in state["buffer"]:
         text += (
             " This checkpoint holds no episodes: the buffer begins empty, so the results will "

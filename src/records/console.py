@@ -16,7 +16,7 @@ class _Console(Console):
     """A console whose reader may go away, as `head` does; rich itself would end the process."""
 
     def on_broken_pipe(self) -> None:
-        """Print nothing more; the run goes on."""
+        """Print nothing more; the run continues."""
         self.quiet = True
 
 
@@ -62,7 +62,7 @@ class RunConsole:
             self._progress.stop()
 
     def say(self, text: str) -> None:
-        """Print a line above the bar. If the output cannot be written, the run goes on."""
+        """Print a line above the bar. If the output cannot be written, the run continues."""
         with suppress(OSError):
             self._console.print(text, markup=False)
 

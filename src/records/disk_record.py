@@ -54,7 +54,7 @@ class DiskRecord(FileStorageObserver):
     def _failed(self, error: OSError) -> UserError:
         self.failure = UserError(
             f"Sacred's record {self.dir or self.basedir} cannot be written ({reason(error)}). Free "
-            f"space or make the folder writable; from its last checkpoint the run goes on with "
+            f"space or make the folder writable; from its last checkpoint the run continues with "
             f"`with resume={Path(self.basedir).parent}`."
         )
         return self.failure

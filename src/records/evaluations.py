@@ -19,7 +19,7 @@ EVALUATION_COLUMNS = (
 
 
 def opponent_label(env_args: Mapping[str, Any]) -> str:
-    """Whom the learners played against; empty if nobody.
+    """The opponent of the learners; empty if there was none.
 
     Read from settings that an environment with opponents has: `opponent`, with `opponent_path` for
     a trained one, `protocol` and `learners`. Results under different labels cannot be compared.

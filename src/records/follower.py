@@ -1,7 +1,7 @@
 """A record of a run elsewhere, which follows the one in its folder.
 
-The folder is the truth. What stands elsewhere is brought up to it from time to time, by a thread
-beside what is going on, so that a server that is slow or gone holds nothing up.
+The folder is the truth. A thread updates the other record from time to time. So a server that is
+slow or gone does not delay the run.
 """
 
 import shlex
@@ -22,7 +22,7 @@ MAX_SHARE = 0.02  # of the processor that writing may take: larger records are w
 
 
 class Follower:
-    """Context manager: while a run goes on, a record elsewhere follows the one in its folder.
+    """Context manager: during a run, a record elsewhere follows the one in its folder.
 
     Only at the end the run waits for the last writing, and says if that has failed.
 
@@ -53,7 +53,7 @@ class Follower:
         raise NotImplementedError
 
     def explain(self, error: Exception) -> str:
-        """What one of `errors` means for the user: whole sentences, nothing secret."""
+        """The message for the user about one of `errors`: whole sentences, nothing secret."""
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -89,7 +89,7 @@ class Follower:
         except expected as error:
             if not self._is_failing:
                 reason = str(error) if isinstance(error, UserError) else self.explain(error)
-                warn(f"{reason} The run goes on, and is recorded in {self.run_dir} as ever.")
+                warn(f"{reason} The run continues, and is still recorded in {self.run_dir}.")
             self._is_failing = True
         else:
             if self._is_failing:
@@ -98,7 +98,7 @@ class Follower:
 
 
 def incomplete(label: str, sync_flag: str, run_dir: Path) -> str:
-    """What a run says at its end if a record elsewhere lacks something."""
+    """The message at a run's end if its record elsewhere is incomplete."""
     command = f"{main_command()} {sync_flag}={shlex.quote(str(run_dir))}"
     return (
         f"the record in {label} is not complete; the one in {run_dir} is. Once the server "

@@ -18,7 +18,7 @@ Counts = tuple[int, int, int]  # env_steps, episodes, updates
 
 @dataclass(frozen=True)
 class RunStart:
-    """What a logger learns when a run starts or goes on.
+    """Facts for a logger when a run starts or is resumed.
 
     Attributes:
         run_dir: the run's folder, which exists.
@@ -64,7 +64,7 @@ class Logger:
         self.settings = settings
 
     def start(self, run: RunStart) -> None:
-        """Begin the record, or go on with the one that is there."""
+        """Begin the record, or continue the one that exists."""
 
     def log(self, counts: Counts, seconds: float, metrics: dict[str, float]) -> None:
         """Record metrics.
@@ -80,10 +80,10 @@ class Logger:
 
 
 def cannot_write(path: Path, error: OSError) -> UserError:
-    """The error of a run that cannot write a file or folder of its own folder any more."""
+    """The error of a run that can no longer write a file or folder in its run folder."""
     return UserError(
         f"{path} cannot be written ({reason(error)}). Free space or make the folder writable; from "
-        f"its last checkpoint the run goes on with `with resume={path.parent}`."
+        f"its last checkpoint the run continues with `with resume={path.parent}`."
     )
 
 

@@ -1,4 +1,4 @@
-"""What `metrics.csv` holds: its columns, the metrics of every run, and how its rows are read.
+"""Content of `metrics.csv`: its columns, the metrics of every run, and how its rows are read.
 
 It is in long form: env_steps, episodes, updates, seconds, key, value. `loggers/csv.py` writes it.
 """

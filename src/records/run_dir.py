@@ -91,7 +91,7 @@ def create_run_dir(results_dir: str, env: str, alg: str, name: str, seed: int) -
 
 
 def require_writable(run_dir: Path) -> Path:
-    """The folder of a run that is to go on; nothing in it is touched.
+    """The folder of a run to be resumed; nothing in it is changed.
 
     Raises:
         UserError: if it, or its metrics, cannot be written.
@@ -100,20 +100,20 @@ def require_writable(run_dir: Path) -> Path:
         if not os.access(path, os.W_OK):
             if not path.exists():
                 raise UserError(
-                    f"{path} does not exist, so this run cannot go on. Give the folder of a run; "
+                    f"{path} does not exist, so this run cannot be resumed. Give a run's folder; "
                     f"one that src/export.py wrote holds a policy only, which "
                     f"checkpoint_path=<folder> starts from."
                 )
             raise UserError(
-                f"{path} cannot be written, so this run cannot go on. Make it writable, or copy "
-                f"the run's folder and resume the copy with `with resume=<folder>`."
+                f"{path} cannot be written, so this run cannot be resumed. Make it writable, or "
+                f"copy the run's folder and resume the copy with `with resume=<folder>`."
             )
     return run_dir
 
 
 @contextmanager
 def locked(run_dir: Path) -> Iterator[None]:
-    """Nobody else trains in `run_dir` meanwhile; the lock goes with the process, however it ends.
+    """Lock `run_dir` against other processes; the lock ends with the process, however it ends.
 
     Raises:
         LockedError: if another process does.
@@ -126,7 +126,7 @@ def locked(run_dir: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be written ({reason(error)}).") from error
     with file:
         _lock(run_dir, path, file.fileno())
-        with suppress(OSError):  # a full disk; who holds the lock is only told
+        with suppress(OSError):  # a full disk; the holder's name is only a help
             file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
@@ -144,7 +144,7 @@ def _lock(run_dir: Path, path: Path, descriptor: int) -> None:
         ) from error
     except OSError as error:
         print(
-            f"warning: {path} cannot be locked ({reason(error)}): this file system knows no locks. "
+            f"warning: {path} cannot be locked ({reason(error)}): this file system has no locks. "
             f"Make sure that no other process trains this run.",
             file=sys.stderr,
         )

@@ -54,9 +54,9 @@ class RunLog:
         for logger in self._loggers:
             logger.log(counts, seconds, metrics)
 
-    def secure(self) -> int:
+    def flush(self) -> int:
         """Bring all rows of `metrics.csv` to the disk; returns the bytes written so far."""
-        return self._csv.secure()
+        return self._csv.flush()
 
     def _close(self, error: BaseException | None) -> BaseException | None:
         """Close what has been started, and return the first error of all."""

@@ -1,10 +1,10 @@
 """A run's record in Weights & Biases, written from the run's folder.
 
-As a program this follows a run: the logger `wandb` starts it beside the training and stops it at
-the end, so that nothing of W&B runs in the process that trains.
+As a program this follows a run. The logger `wandb` starts it beside the training and stops it at
+the end, so that W&B does not run in the process that trains.
 
 `metrics.csv` is sent row by row, a W&B step being an environment step. Steps that the record has
-already are passed over. A run that goes on sends no step twice: what it trains again after its
+already are passed over. A resumed run sends no step twice: what it trains again after its
 checkpoint has the same values as before.
 """
 
@@ -70,7 +70,7 @@ class WandbRecord:
         self._run.finish(exit_code=exit_code)
 
     def explain(self, error: Exception) -> str:
-        """What an error of the package means for the user."""
+        """The message for the user about an error of the package."""
         reason = str(error).strip().split("\n")[0][:300]
         return (
             f"W&B does not take the record ({reason}). Check the connection, and that "
@@ -108,7 +108,7 @@ class WandbFollower(Follower):
     """Follows a run, see `Follower`.
 
     Attributes:
-        exit_code: what W&B shall say of the run at its end; 0: it has finished.
+        exit_code: the exit code that W&B records; 0: the run has finished.
     """
 
     label, sync_flag = LABEL, SYNC_FLAG
@@ -125,7 +125,7 @@ class WandbFollower(Follower):
             self._record.finish(self.exit_code)
 
     def explain(self, error: Exception) -> str:
-        """What an error of the package means for the user."""
+        """The message for the user about an error of the package."""
         return self._record.explain(error)
 
 
@@ -142,7 +142,7 @@ def sync(run_dir: Path, settings: dict[str, Any], config: dict[str, Any]) -> str
     """
     if not (run_dir / METRICS).is_file():
         raise UserError(
-            f"{run_dir} holds no {METRICS}. Give the folder of a run, such as "
+            f"{run_dir} has no {METRICS}. Give the folder of a run, such as "
             f"results/topk/agp/agp_seed1_1."
         )
     record = WandbRecord(run_dir, {**settings, "mode": "online"}, config)
@@ -169,4 +169,4 @@ def main() -> int:
 if __name__ == "__main__":
     code = main()
     if code:
-        os._exit(code)  # without waiting for W&B's own end, which waits for the server
+        os._exit(code)  # without waiting for W&B to end, which waits for the server

@@ -1,6 +1,6 @@
 """Collects whole episodes: one controller, B environments in lockstep, one `EpisodeBatch` out.
 
-The loop over time here is the world's own; nothing else loops.
+The only loop over time is the one over environment steps.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from utils.phases import Phases
 from utils.registry import RUNNERS
 from utils.seeding import generator_state, restore_generator, torch_generator
 
-MOST_UNREAD = 1024  # rounds whose finiteness stays on the device before it is read
+MOST_UNREAD = 1024  # rollouts whose finiteness stays on the device before it is read
 PHASES = ("act", "env", "store", "train")
 
 
@@ -30,8 +30,8 @@ PHASES = ("act", "env", "store", "train")
 class Rollout:
     """B episodes and what they came to."""
 
-    batch: EpisodeBatch  # overwritten by the next round where rounds are CUDA graphs
-    n_steps: int  # real environment steps of all copies together
+    batch: EpisodeBatch  # overwritten by the next rollout where rollouts are CUDA graphs
+    n_steps: int  # real steps of all environments together
     returns: Tensor  # [B, R], undiscounted; NaN for an agent that took no part in the episode
     lengths: Tensor  # [B] int64
     metrics: dict[str, Tensor]  # name: [B], the environment's own, at each episode's end
@@ -40,11 +40,11 @@ class Rollout:
 
 @RUNNERS.register("batch_runner")
 class BatchRunner:
-    """See the module's text.
+    """Collects whole episodes from B environments with one controller.
 
     Args:
         config: no settings.
-        env: B copies, with aggregated rewards.
+        env: B parallel environments, with aggregated rewards.
         controller: runs the agents' network.
         selector: from outputs to actions.
         seed: the run's root seed.
@@ -52,7 +52,7 @@ class BatchRunner:
     """
 
     metric_descriptions: ClassVar[dict[str, str]] = {
-        "time_act": "seconds spent choosing actions since the last row; whole rounds of episodes "
+        "time_act": "seconds spent choosing actions since the last row; whole rollouts "
         "where these are CUDA graphs",
         "time_env": "seconds spent in the environments since the last row",
         "time_store": "seconds spent writing episodes and replay since the last row",
@@ -75,20 +75,20 @@ class BatchRunner:
             tuple[int, Tensor]
         ] = []  # env_steps; whether each step's rewards [T] are
         # finite
-        self._graphs: dict[bool, Captured[_Round]] = {}
+        self._graphs: dict[bool, Captured[_DeviceRollout]] = {}
 
     def capture(self) -> None:
-        """Make each round of episodes one CUDA graph; the environment must stay on its device."""
+        """Make each rollout one CUDA graph; the environment must stay on its device."""
         clock = torch.zeros((), dtype=torch.float64, device=self.env.device)
         generators = (self.generator, self.env.generator)
         self._captured_clock = clock
         self._graphs = {
-            greedy: Captured(partial(self._play_round, clock, greedy), generators)
+            greedy: Captured(partial(self._play_rollout, clock, greedy), generators)
             for greedy in (False, True)
         }
 
     def collect(self, env_steps: int, greedy: bool = False) -> Rollout:
-        """Play one episode in each copy; those that are lost are left out, unless all are.
+        """Play one episode in each environment; those that are lost are left out, unless all are.
 
         Whether rewards are finite is left to `require_finite`.
 
@@ -97,7 +97,7 @@ class BatchRunner:
             greedy: play without exploring.
 
         Raises:
-            NumericalError: as `require_finite`, which is called after `MOST_UNREAD` rounds.
+            NumericalError: as `require_finite`, which is called after `MOST_UNREAD` rollouts.
         """
         n_lost = 0
         while True:
@@ -131,7 +131,7 @@ class BatchRunner:
             self._captured_clock.fill_(env_steps)
             played = self._graphs[greedy]().copied()
         else:
-            played = self._play_round(env_steps, greedy)
+            played = self._play_rollout(env_steps, greedy)
         self.phases.split("act" if self._graphs else "store")
         batch, info = played.batch, self.env.info
         self._unread.append((env_steps, played.is_finite))
@@ -145,8 +145,8 @@ class BatchRunner:
             n_steps = int(lengths.sum())
         return Rollout(batch, n_steps, played.returns, lengths, played.metrics)
 
-    def _play_round(self, env_steps: Number, greedy: bool) -> "_Round":
-        """One episode in each copy, without those that are lost."""
+    def _play_rollout(self, env_steps: Number, greedy: bool) -> "_DeviceRollout":
+        """One episode in each environment, without those that are lost."""
         env = self.env
         batch = EpisodeBatch.zeros(
             env.info, env.batch_size, env.device, env.n_rewards, self.controller.noise_dim
@@ -162,7 +162,7 @@ class BatchRunner:
             took_part = (batch.is_active[:, :-1] & batch.valid).any(dim=1)  # [B, N]
             returns = returns.masked_fill(~took_part, torch.nan)
         is_finite = batch.reward.isfinite().all(dim=2).all(dim=0)  # [T]
-        return _Round(batch, metrics, returns, is_finite)
+        return _DeviceRollout(batch, metrics, returns, is_finite)
 
     def _play(
         self, batch: EpisodeBatch, env_steps: Number, greedy: bool
@@ -201,7 +201,7 @@ class BatchRunner:
 
     @staticmethod
     def _store_seen(batch: EpisodeBatch, t: int, step: EnvStep, noise: Tensor | None) -> None:
-        """What was seen before step t's action."""
+        """Store what the agents see before the action of step t."""
         batch.obs[:, t] = step.obs
         if batch.own_state is not None:
             batch.own_state[:, t] = step.state
@@ -216,7 +216,7 @@ class BatchRunner:
     def _store_done(
         self, batch: EpisodeBatch, t: int, actions: Tensor, step: EnvStep, alive: Tensor
     ) -> Tensor:
-        """What step t did; returns which copies go on, [B] bool."""
+        """Store step t; returns which environments continue, [B] bool."""
         batch.actions[:, t] = actions
         batch.reward[:, t] = step.reward
         batch.terminated[:, t, 0] = step.terminated
@@ -238,24 +238,24 @@ class BatchRunner:
 
 
 @dataclass(slots=True)
-class _Round:
-    """What a round of episodes gives, all of it on the device."""
+class _DeviceRollout:
+    """Results of a rollout, all of them on the device."""
 
     batch: EpisodeBatch
     metrics: dict[str, Tensor]  # name: [B]
     returns: Tensor  # [B, R]
     is_finite: Tensor  # [T] bool, whether all rewards of a step are
 
-    def copied(self) -> "_Round":
+    def copied(self) -> "_DeviceRollout":
         """The same with copies of everything but the batch."""
         metrics = {name: value.clone() for name, value in self.metrics.items()}
-        return _Round(self.batch, metrics, self.returns.clone(), self.is_finite.clone())
+        return _DeviceRollout(self.batch, metrics, self.returns.clone(), self.is_finite.clone())
 
 
 def _keep_final(
     old: dict[str, Tensor], new: dict[str, Tensor], alive: Tensor, fixed_length: bool
 ) -> dict[str, Tensor]:
-    """Metrics at each copy's own last step, {name: [B]}."""
+    """Metrics at the last step of each environment, {name: [B]}."""
     if fixed_length or not old:
         return new
     return {name: torch.where(alive, value, old[name]) for name, value in new.items()}

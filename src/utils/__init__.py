@@ -1,1 +1,1 @@
-"""What every other part may use: registries, checkpoints, seeding, errors."""
+"""Helpers for all other parts: registries, checkpoints, seeding, errors."""

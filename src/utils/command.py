@@ -1,4 +1,4 @@
-"""What every command does with an error, a signal or a closed pipe: no traceback, an exit code."""
+"""Commands end with an exit code, not a traceback, after an error, a signal or a closed pipe."""
 
 import sys
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from utils.pipes import tolerate_closed_pipe
 
 
 def guarded(command: Callable[[StopSignals], int]) -> int:
-    """The exit code of a command: its own, that of a user's error, 128 plus the number of a signal.
+    """The exit code of a command, of a user's error, or 128 plus the number of a signal.
 
     Args:
         command: receives the signals that stop it.
@@ -30,7 +30,7 @@ def _in_words(command: Callable[[StopSignals], int], signals: StopSignals) -> in
     except SystemExit as stop:  # nothing of ours calls sys.exit while a command runs
         print(
             f"error: an environment or another component called sys.exit({stop.code!r}), which "
-            f"would have ended the program without a word. It must raise an error instead.",
+            f"would have ended the program without a message. It must raise an error instead.",
             file=sys.stderr,
         )
     except (MemoryError, RuntimeError) as error:

@@ -70,26 +70,27 @@ class Captured(Generic[T]):
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 self._result = self._function()
         except RuntimeError as error:
-            raise _refusal(error) from error
+            raise _capture_error(error) from error
         finally:
             gc.enable()
         return graph
 
 
-def _refusal(error: BaseException) -> UserError:
-    """What to do about a recording that failed; the first error of a chain tells where."""
+def _capture_error(error: BaseException) -> UserError:
+    """The message about a failed recording, with the place of the first error of the chain."""
     while error.__context__ is not None:
         error = error.__context__
     at = traceback.extract_tb(error.__traceback__)[-1]
     reason = str(error).split("\n")[0]
     return UserError(
-        f"No CUDA graph could be made of a round or a gradient step: {reason} ({at.filename}, line "
-        f"{at.lineno}). It must not read values of tensors, nor make tensors from Python numbers. "
+        "No CUDA graph could be made of a rollout or a gradient step: "
+        f"{reason} ({at.filename}, line {at.lineno}). "
+        "It must not read values of tensors, nor make tensors from Python numbers. "
         f"Use compile=none; an environment says so with EnvInfo.computes_on_host."
     )
 
 
 @cache
 def _side_stream() -> torch.cuda.Stream:
-    """One for all, because each stream has a workspace for matrix products of its own."""
+    """One stream for all graphs: each stream has a separate workspace for matrix products."""
     return torch.cuda.Stream()

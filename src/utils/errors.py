@@ -57,7 +57,7 @@ class SettingsError(ValueError):
         super().__init__("; ".join(f"{name}: {text}" for name, text in problems))
 
 
-def refuse(*cases: tuple[bool, str, str]) -> None:
+def validate(*cases: tuple[bool, str, str]) -> None:
     """Raise one `SettingsError` for every case whose first entry is true.
 
     Meant for the `__post_init__` of a settings dataclass, so that all its problems are reported
@@ -71,10 +71,10 @@ def refuse(*cases: tuple[bool, str, str]) -> None:
         raise SettingsError(problems)
 
 
-def outside(settings: Any, least: int, most: int, *names: str) -> list[tuple[bool, str, str]]:
-    """Cases for `refuse`: whole numbers that do not lie between two bounds.
+def out_of_range(settings: Any, least: int, most: int, *names: str) -> list[tuple[bool, str, str]]:
+    """Cases for `validate`: whole numbers that do not lie between two bounds.
 
-    An upper bound that nobody needs keeps a slip of the hand from taking all memory, or for ever.
+    The upper bound is above every sensible value. It keeps a typing error from taking all memory.
     """
     values = [(name, getattr(settings, name)) for name in names]
     below = f"must be at least {least}." if least else "must not be negative."
@@ -85,7 +85,7 @@ def outside(settings: Any, least: int, most: int, *names: str) -> list[tuple[boo
 
 
 def unread(settings: Any, is_read: bool, remedy: str, *names: str) -> list[tuple[bool, str, str]]:
-    """Cases for `refuse`: settings that differ from their defaults although nothing reads them.
+    """Cases for `validate`: settings that differ from their defaults although nothing reads them.
 
     Args:
         settings: a dataclass.
@@ -98,7 +98,7 @@ def unread(settings: Any, is_read: bool, remedy: str, *names: str) -> list[tuple
         (
             not is_read and getattr(settings, name) != defaults[name],
             name,
-            f"{getattr(settings, name)} reaches nothing without {remedy}. Add that, or leave "
+            f"{getattr(settings, name)} has no effect without {remedy}. Add that, or leave "
             f"{name} at its default, {defaults[name]}.",
         )
         for name in names

@@ -40,8 +40,8 @@ def replacing(path: Path, keep_as: Path | None = None) -> Iterator[BinaryIO]:
 def reason(error: BaseException) -> str:
     """Why something could not be read or written, on one short line.
 
-    What the operating system said counts most, even where a library has wrapped it in an error of
-    its own.
+    What the operating system said counts most, even where a library has wrapped it in another
+    error.
     """
     cause: BaseException | None = error
     while cause is not None:

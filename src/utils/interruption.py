@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: a run that is asked to stop finishes its step, saves, and tells how to go on.
+"""SIGTERM and SIGINT: a run that is asked to stop finishes its step, saves, and says how to resume.
 
 The exit code is 128 plus the signal's number, as in a shell: 143 for SIGTERM, 130 for SIGINT.
 """
@@ -39,7 +39,7 @@ class StopSignals:
 
     Attributes:
         received: the first signal, None before.
-        patient: whoever sets it promises to look at `received` and to stop in good order.
+        patient: the code that sets it must check `received` and stop in good order.
     """
 
     def __init__(self) -> None:
@@ -78,9 +78,9 @@ class StopSignals:
             )
 
 
-def farewell(run_dir: Path, env_steps: int) -> str:
-    """What a run says that has saved and ends."""
+def stopped_message(run_dir: Path, env_steps: int) -> str:
+    """The message of a run that has saved and ends."""
     return (
-        f"Stopped after {env_steps:,} environment steps; everything is saved. Go on with\n"
+        f"Stopped after {env_steps:,} environment steps; everything is saved. Continue with\n"
         f"  {main_command()} with resume={shlex.quote(str(run_dir))}"
     )

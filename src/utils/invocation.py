@@ -79,7 +79,7 @@ def record_command(run_dir: Path, words: list[str]) -> None:
     except OSError as error:
         raise UserError(
             f"{path} cannot be written ({reason(error)}). Free space or make the folder writable, "
-            f"then start the run again; one with a checkpoint goes on with `with resume={run_dir}`."
+            f"then start the run again. If it has a checkpoint, add `with resume={run_dir}`."
         ) from error
 
 

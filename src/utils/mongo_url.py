@@ -25,7 +25,7 @@ def redact(text: str) -> str:
 
 
 def hide_password() -> None:
-    """Start this process anew if `--mongo` gives a password, with the URL in the environment.
+    """Start this process again if `--mongo` gives a password, with the URL in the environment.
 
     Every user of a machine can see the command line of a process, but only its owner the
     environment. The process keeps its number.
@@ -33,7 +33,7 @@ def hide_password() -> None:
     rest, urls = _split(sys.orig_argv)
     if len(urls) != 1 or not holds_secret(urls[0]):
         return
-    can_move = os.name == "posix"  # elsewhere it would be another process for whoever waits for it
+    can_move = os.name == "posix"  # elsewhere a waiting parent would see another process
     print(
         f"warning: a password on the command line is seen by other users of this machine and kept "
         f"by the shell. {'It has been moved into the environment; set' if can_move else 'Set'} "

@@ -25,11 +25,11 @@ class Phases:
         self._last: float | torch.cuda.Event = 0.0
 
     def start(self) -> None:
-        """What was done since the last split is not counted."""
+        """Do not count the time since the last split."""
         self._last = self._now()
 
     def split(self, name: str) -> None:
-        """What was done since the last split, or start, belongs to this phase."""
+        """Add the time since the last split, or start, to this phase."""
         if self._on_gpu and torch.cuda.is_current_stream_capturing():
             return
         before, self._last = self._last, self._now()

@@ -10,7 +10,7 @@ READER_GONE = 128 + 13  # exit code of a program that SIGPIPE (13) ends
 def tolerate_closed_pipe(command: Callable[[], int | None]) -> int:
     """Run a command; returns its exit code, or 141 if its output has no reader any more.
 
-    A command that goes on without a reader, such as a training run, keeps its own exit code.
+    A command that continues without a reader, such as a training run, keeps its exit code.
     """
     try:
         return command() or 0

@@ -96,7 +96,7 @@ def import_module(name: str) -> bool:
     except ModuleNotFoundError as error:
         missing = (error.name or "").split(".")[0]
         if (SOURCE / missing).exists() or file_of(missing) or (folder() / missing).is_dir():
-            raise  # a mistake in an import of one's own, shown as it is
+            raise  # a mistake in the user's code, shown as it is
         raise UserError(
             f"{path or name} imports '{error.name}', which is not installed, and {root} does not "
             f"hold it. Install the package that it belongs to, or put its file there."

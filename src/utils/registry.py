@@ -33,7 +33,7 @@ class NoSettings:
 
 @dataclass(frozen=True)
 class Component:
-    """What a registry knows of one name.
+    """The entry of one name in a registry.
 
     Attributes:
         name: the name in YAML.
@@ -55,7 +55,7 @@ class Registry:
         slot: the key in YAML, such as `mixer`; its settings stand under `<slot>_args`.
         place: folder or single file below `src`, such as `modules/mixers`. In a folder, the files
             that hold a component are those with the decorator `@<SLOT>S.register(...)`.
-        several: a run has a list of them, not one; each has its settings under its own name.
+        several: a run has a list of them, not one; the settings of each stand under its name.
     """
 
     def __init__(self, slot: str, place: str, several: bool = False):
@@ -132,7 +132,7 @@ class Registry:
         return f"{self.slot}_args.{name}" if self.several else f"{self.slot}_args"
 
     def built_in_names(self) -> list[str]:
-        """The names of the framework's own components, sorted."""
+        """The names of the framework's components, sorted."""
         return sorted(self._files())
 
     def names(self) -> list[str]:
@@ -174,7 +174,7 @@ class Registry:
         return {name: path for name, path in plugins.files().items() if self._registers(name, path)}
 
     def _registers(self, name: str, path: Path) -> bool:
-        """Whether a file outside the tree registers its own name here, read without importing it.
+        """Whether a file outside the tree registers its stem here, read without importing it.
 
         Raises:
             UserError: if it is not valid Python.
@@ -189,7 +189,7 @@ class Registry:
         return any(stem in _registered_names(node, self) for node in tree.body)
 
     def _require_one(self, component: Component) -> None:
-        """Refuse a file outside the tree that would never be used, because its name is taken.
+        """Check that no file outside the tree has a name that another component has.
 
         Raises:
             UserError: if there is one.
@@ -208,7 +208,7 @@ class Registry:
         except ModuleNotFoundError as error:
             missing = error.name or ""
             if (plugins.SOURCE / missing.split(".")[0]).exists():
-                raise  # a mistake in our own imports, shown as it is
+                raise  # a mistake in our imports, shown as it is
             raise UserError(
                 f"{self.slot} '{name}' needs the module '{missing}', which is not installed. "
                 f"`pip install {ALL_PACKAGES}` installs what components in the tree import."

@@ -1,8 +1,8 @@
 """One root seed, many independent random streams.
 
 Every consumer of randomness has a name ("exploration", "replay", "train_env", 3, ...). Its stream
-is derived from the run's seed and that name by NumPy's `SeedSequence`, so streams of different
-names, and of runs with different seeds, never overlap, whatever else runs at the same time.
+is derived from the run's seed and that name by NumPy's `SeedSequence`. So streams of different
+names, and of runs with different seeds, never overlap, also in runs at the same time.
 """
 
 import random
@@ -73,7 +73,7 @@ def restore_generator(generator: torch.Generator | np.random.Generator, state: A
         if len(state) != len(generator.get_state()):
             raise ValueError(
                 f"its random streams are those of another kind of device than {generator.device}; "
-                f"go on there, or start a new run from its weights with checkpoint_path=<run>"
+                f"resume it there, or start a new run from its weights with checkpoint_path=<run>"
             )
         generator.set_state(state)
     else:

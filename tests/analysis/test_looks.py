@@ -28,7 +28,7 @@ def lab(colour, vision):
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_every_reader_can_tell_the_colours_apart(vision):
+def test_every_reader_can_distinguish_the_colours(vision):
     colours = {colour for colour, _ in METHODS.values()}
     pairs = itertools.combinations([lab(colour, VISIONS[vision]) for colour in colours], 2)
     assert min(np.linalg.norm(a - b) for a, b in pairs) > 12  # a just visible difference is 2.3
@@ -39,7 +39,7 @@ def test_every_method_of_ours_has_a_look_and_no_two_share_one():
     assert len(set(looks(list(METHODS)))) == len(METHODS)
 
 
-def test_a_method_looks_the_same_whatever_is_beside_it():
+def test_a_method_looks_the_same_beside_any_other():
     for alg in (*METHODS, "mine"):
         others = [other for other in METHODS if other != alg]
         assert looks([*others, "yours", alg])[-1] == looks([alg])[0]

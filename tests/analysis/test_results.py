@@ -44,7 +44,7 @@ def test_an_incomplete_last_line_is_left_out(cut, root):
     assert read_run(path).env_steps == 200
 
 
-def test_a_cut_number_is_not_read_as_a_smaller_one(root):
+def test_a_truncated_number_is_not_read_as_a_smaller_one(root):
     path = root / "vdn" / "vdn_seed1_1" / "metrics.csv"
     path.write_text(path.read_text() + "300,300,3,3.00,test_success_mean,0.97"[:-1])
     assert read_run(path.parent).metrics["test_success_mean"][1][-1] == 0.3
@@ -82,7 +82,7 @@ def test_curves_are_interpolated_on_a_common_grid(root):
     np.testing.assert_allclose(values, [[0, 0.25, 0.5, 0.75, 1], [0, 0.35, 0.7, 0.75, 0.8]])
 
 
-def test_reached_tells_the_clock_at_the_first_time(root):
+def test_reached_returns_the_clock_at_the_first_time(root):
     (agp, _, vdn), _ = find_runs(root)
     assert reached(agp, "test_success_mean", 0.5) == 10
     assert reached(vdn, "test_success_mean", 0.5) == np.inf

@@ -19,7 +19,7 @@ from utils.errors import SettingsError
         ("grad_norm_clip", 0.0),
     ],
 )
-def test_numbers_out_of_range_are_refused_by_name(name: str, value: float) -> None:
+def test_numbers_out_of_range_are_reported_by_name(name: str, value: float) -> None:
     with pytest.raises(SettingsError, match=f"{name}: {value} must") as error:
         TrainingSettings(optimizer="rmsprop", **{name: value})
     assert [problem[0] for problem in error.value.problems] == [name]
@@ -43,13 +43,11 @@ def test_ends_of_the_ranges_are_allowed() -> None:
     assert TargetUpdate("soft", interval=1, tau=1.0).tau == 1.0
 
 
-def test_what_the_chosen_optimiser_or_update_does_not_read_is_refused() -> None:
-    with pytest.raises(
-        SettingsError, match=r"optim_alpha: 0\.9 reaches nothing without optimizer="
-    ):
+def test_what_the_chosen_optimiser_or_update_does_not_read_is_an_error() -> None:
+    with pytest.raises(SettingsError, match=r"optim_alpha: 0\.9 has no effect without optimizer="):
         TrainingSettings(optim_alpha=0.9)
     with pytest.raises(
-        SettingsError, match=r"tau: 0\.1 reaches nothing without target_update\.mode="
+        SettingsError, match=r"tau: 0\.1 has no effect without target_update\.mode="
     ):
         TargetUpdate(tau=0.1)
 

@@ -61,7 +61,7 @@ def test_actions_on_a_bound_have_finite_densities_and_gradients() -> None:
     assert not outputs.grad[1, [1, 3]].any()  # a number that the agent does not have
 
 
-def test_a_policy_near_a_bound_knows_the_densities_of_its_own_samples() -> None:
+def test_a_policy_near_a_bound_knows_the_densities_of_its_samples() -> None:
     n = 1000
     outputs = torch.tensor([50.0, 50.0, -5.0, -5.0]).expand(n, 2, 4)  # as far and narrow as it goes
     policy = SquashedNormal(outputs, HAVE.expand(n, 2, 2), BOUNDS)

@@ -35,7 +35,7 @@ def test_returns_of_agents_that_took_no_part_do_not_count() -> None:
     assert means(returns, METRICS)["test_return_mean"] == pytest.approx((1 + 3 + 2) / 3)
 
 
-def test_a_saved_state_goes_on() -> None:
+def test_a_saved_state_continues() -> None:
     first, second = Statistics(), Statistics()
     first.add(VALUE.unsqueeze(1), LENGTHS, METRICS)
     second.load_state_dict(first.state_dict())

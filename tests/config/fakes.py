@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from config import search_path
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import REGISTRIES, NoSettings, Registry
 
 
@@ -20,7 +20,7 @@ class GraphConfig:
     edges: Literal["full", "topk"] = "full"  # which edges
 
     def __post_init__(self) -> None:
-        refuse((self.layers < 1, "layers", f"{self.layers} must be at least 1."))
+        validate((self.layers < 1, "layers", f"{self.layers} must be at least 1."))
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class QmixConfig:
     hypernet_embed: int = 64
 
     def __post_init__(self) -> None:
-        refuse((self.embed_dim < 1, "embed_dim", f"{self.embed_dim} must be at least 1."))
+        validate((self.embed_dim < 1, "embed_dim", f"{self.embed_dim} must be at least 1."))
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class TopkConfig:
     k: int = 2
 
     def __post_init__(self) -> None:
-        refuse((self.k > self.n_agents, "k", f"{self.k} is more than n_agents={self.n_agents}."))
+        validate((self.k > self.n_agents, "k", f"{self.k} is more than n_agents={self.n_agents}."))
 
 
 @dataclass(frozen=True)

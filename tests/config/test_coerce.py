@@ -6,7 +6,7 @@ import pytest
 
 from config.coerce import BAD, Problem, coerce, coerce_settings
 from config.plain_data import _plain
-from utils.errors import UserError, refuse
+from utils.errors import UserError, validate
 from utils.registry import REGISTRIES
 
 
@@ -130,7 +130,7 @@ class Inner:
     high: int = 9
 
     def __post_init__(self) -> None:
-        refuse(
+        validate(
             (self.low < 0, "low", f"{self.low} is negative."),
             (self.low > self.high, "low", f"{self.low} is above high={self.high}."),
         )

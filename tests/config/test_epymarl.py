@@ -170,7 +170,7 @@ def test_what_an_answer_says_to_write_exists(text: str) -> None:
         load_config(alg, "topk" if "env=" not in text else "gymma", text.split())
 
 
-def test_what_is_said_of_the_same_words_is_about_settings_that_exist() -> None:
+def test_notes_on_equal_words_are_about_settings_that_exist() -> None:
     names = {field.name for field in fields(RunConfig)} | {"env_args.key"}
     assert set(epymarl.SAME_WORD) <= names
 

@@ -84,7 +84,7 @@ def test_settings_of_another_component_come_and_go(tmp_path: Path, config: RunCo
         (0, 200, []),
     ],
 )
-def test_a_jump_of_the_learning_rate_is_said(
+def test_a_jump_of_the_learning_rate_is_reported(
     step: int, t_max: int, parts: list[str], tmp_path: Path, config: RunConfig
 ) -> None:
     linear = dataclasses.replace(config, lr_schedule="linear")

@@ -98,7 +98,7 @@ def test_args_without_a_component_that_reach_nothing_are_an_error(folder: Path) 
             load_config("qmix" if not overrides else "agp", "wide", overrides)
 
 
-def test_what_a_replaced_component_was_given_is_said() -> None:
+def test_settings_of_a_replaced_component_are_reported() -> None:
     said: list[str] = []
     load_config("qmix", "topk", ["mixer=vdn"], said.append)
     assert said == [

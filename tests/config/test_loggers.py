@@ -1,4 +1,4 @@
-"""The choice of loggers: what is refused, what old settings become, what is left out."""
+"""The choice of loggers: what is an error, what old settings become, what is left out."""
 
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ def test_a_file_may_hold_settings_of_loggers_that_are_not_used(tmp_path: Path) -
     assert said[-1] == "logger_args.wandb is left out: loggers does not name wandb."
 
 
-def test_a_run_recorded_with_an_old_flag_goes_on(tmp_path: Path) -> None:
+def test_a_run_recorded_with_an_old_flag_is_resumed(tmp_path: Path) -> None:
     recorded = to_dict(load())
     del recorded["loggers"], recorded["logger_args"]
     recorded["use_tensorboard"] = True

@@ -141,7 +141,7 @@ def test_a_mistake_in_a_block(block: object, said: str, suite) -> None:
     assert found[0].startswith(said), found
 
 
-def test_all_mistakes_are_told_together(suite) -> None:
+def test_all_mistakes_are_reported_together(suite) -> None:
     blocks = [block for block, _ in BAD_BLOCKS]
     found = problems(suite, *blocks, ONE, evaluate={"test_nepisode": 0}, evalute=1)
     wanted = [text.replace("block 1", f"block {i}") for i, (_, text) in enumerate(BAD_BLOCKS, 1)]
@@ -151,7 +151,7 @@ def test_all_mistakes_are_told_together(suite) -> None:
     assert len(set(found)) == len(found)
 
 
-def test_mistakes_of_the_command_line_are_told_once(suite) -> None:
+def test_mistakes_of_the_command_line_are_reported_once(suite) -> None:
     found = problems(suite, BLOCK, settings=("lr", "gamma=x", "seed=3"))
     assert [problem.split(" ")[:3] for problem in found] == [
         ["command", "line:", "seed:"],
@@ -202,7 +202,7 @@ def test_a_mistake_in_the_evaluation(evaluation: object, said: str, suite) -> No
         [ONE, ONE | {"with": {"env_args": {"k": 2}}}],  # the environment's own value
     ],
 )
-def test_a_run_asked_for_twice_is_refused(blocks: list[object], suite) -> None:
+def test_a_run_asked_for_twice_is_an_error(blocks: list[object], suite) -> None:
     (found,) = problems(suite, *blocks)
     assert ": the run with seed 1 is the same as in " in found
 

@@ -69,7 +69,7 @@ def component(slot: str, name: str) -> Component:
 
 
 @pytest.mark.parametrize(("slot", "name"), EVERY)
-def test_each_file_registers_its_own_stem(slot: str, name: str) -> None:
+def test_each_file_registers_its_stem(slot: str, name: str) -> None:
     found, registry = component(slot, name), ALL_REGISTRIES[slot]
     assert found.name == name
     stem = found.cls.__module__.rsplit(".", 1)[-1]
@@ -108,7 +108,7 @@ def make_mixer(name: str) -> Any:
 
 
 def mix(mixer: Any, q: torch.Tensor, state: torch.Tensor, *at: slice) -> torch.Tensor:
-    """The mixed value of the copies and steps `at`, whatever else the mixer reads."""
+    """The mixed value of the copies and steps `at`, for any further input of the mixer."""
     actions = torch.randint(A, (B, T, N), generator=rng())
     further = {
         "values": (),
@@ -235,7 +235,7 @@ def test_agent(name: str, rich: bool) -> None:
 @pytest.mark.parametrize("use_rnn", [False, True])
 @pytest.mark.parametrize("name", AGENTS.names())
 def test_an_agent_starts_again_where_its_memory_is_reset(name: str, use_rnn: bool) -> None:
-    """Whatever came before, memory given from outside included; no gradient goes there either."""
+    """Nothing before the reset matters, not even a given memory; no gradient goes there either."""
     found, sizes = component("agent", name), fake_sizes(use_rnn=use_rnn)
     with seeded_initialisation(0):
         agent = found.cls(found.config(), sizes)

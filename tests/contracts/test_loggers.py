@@ -33,8 +33,8 @@ def build(name: str) -> Logger:
 @pytest.mark.parametrize("name", LOGGERS.names())
 @pytest.mark.usefixtures("fake")
 @pytest.mark.parametrize("error", [None, KeyboardInterrupt("stopped"), UserError("a mistake")])
-def test_a_run_that_goes_on(name: str, error: BaseException | None, tmp_path: Path) -> None:
-    """A logger records a run that is stopped, and the same run again as it goes on."""
+def test_a_resumed_run(name: str, error: BaseException | None, tmp_path: Path) -> None:
+    """A logger records a run that is stopped, and the same run again after it is resumed."""
     logger = build(name)
     assert isinstance(logger, Logger)
     assert snapshot(tmp_path) == {}

@@ -1,4 +1,4 @@
-"""Runs in processes of their own, as a user starts them, and what may happen to them."""
+"""Runs in separate processes, as a user starts them, and what may happen to them."""
 
 import os
 import random
@@ -76,7 +76,7 @@ class Job:
         return self.place / "diary"
 
     def start(self) -> subprocess.Popen[str]:
-        """The command, in a group of its own."""
+        """The command, in a separate process group."""
         alg, env, settings = CASES[self.case]
         if env == "pettingzoo":
             settings += (f"env_args.kwargs={{path: {self.diary}}}",)

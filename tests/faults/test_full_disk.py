@@ -1,4 +1,4 @@
-"""A real file system that is full, or cannot be written; made in a namespace of its own."""
+"""A real file system that is full, or cannot be written; made in a separate namespace."""
 
 import shutil
 import subprocess
@@ -18,7 +18,7 @@ COMMAND += ["loggers=[csv,sacred,tensorboard]"] * (find_spec("tensorboard") is n
 
 
 def in_namespace(script: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a script where mounts are possible and nobody else sees them."""
+    """Run a script where mounts are possible and no other process sees them."""
     if shutil.which("unshare") is None:
         pytest.skip("there is no unshare here")
     trial = ["unshare", "-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
@@ -47,7 +47,7 @@ cp -r "$disk"/topk/agp/agp_seed1_1 "$whole"
 """
 
 
-def test_a_full_disk_stops_a_run_that_goes_on_once_there_is_room(
+def test_a_full_disk_stops_a_run_that_resumes_once_there_is_room(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     disk, copied = tmp_path / "disk", tmp_path / "copied"

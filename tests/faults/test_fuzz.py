@@ -17,7 +17,7 @@ PAIRS += [("fop", "topk"), ("macpf", "topk"), ("vdn", "topk_anticoord"), ("vdn",
 
 
 @pytest.mark.parametrize(("alg", "env"), PAIRS)
-def test_every_number_on_its_own(
+def test_every_number_separately(
     alg: str, env: str, record_property: Callable[[str, object], None]
 ) -> None:
     outcomes = Counter[str]()
@@ -29,12 +29,12 @@ def test_every_number_on_its_own(
     record_property(
         "fault",
         f"odd numbers, {alg} on {env}: {outcomes['trains']} trained, "
-        f"{outcomes['refused']} were refused in words",
+        f"{outcomes['rejected']} were rejected with a message",
     )
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_any_configuration_trains_or_is_refused_in_words(
+def test_any_configuration_trains_or_is_a_clear_error(
     part: int, record_property: Callable[[str, object], None]
 ) -> None:
     number, outcomes = new_seed(), Counter[str]()
@@ -51,5 +51,5 @@ def test_any_configuration_trains_or_is_refused_in_words(
         record_property(
             "fault",
             f"random configurations {part}, FAULT_SEED={number}: {outcomes['trains']} trained, "
-            f"{outcomes['refused']} were refused in words",
+            f"{outcomes['rejected']} were rejected with a message",
         )

@@ -222,7 +222,7 @@ def test_what_the_critic_sees(share: bool) -> None:
     assert torch.equal(reached, expected)
     assert (seen.state.grad.abs().sum(dim=(0, 2)) > 0).tolist() == [t == 2 for t in range(6)]
     assert seen.own.grad is None
-    assert not torch.isclose(q[..., 0], q[..., 1]).any()  # agents have values of their own
+    assert not torch.isclose(q[..., 0], q[..., 1]).any()  # agents have separate values
 
 
 @pytest.mark.parametrize("share", [True, False])
@@ -266,7 +266,7 @@ def test_settings_that_cannot_be(wrong: dict[str, float]) -> None:
         ("maddpg", "Use a method without such a critic"),
     ],
 )
-def test_a_critic_of_the_state_is_refused_where_there_is_none(alg: str, remedy: str) -> None:
+def test_a_critic_of_the_state_is_an_error_where_there_is_none(alg: str, remedy: str) -> None:
     """What may replace it estimates the same."""
     config, info = load_config(alg, None, []), fake_info(state_dim=0)
     with pytest.raises(UserError, match=f"has none. {remedy}"):

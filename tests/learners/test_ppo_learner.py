@@ -305,7 +305,7 @@ def test_each_epoch_sees_each_episode_once_and_then_the_batch_is_dropped() -> No
     assert learner.plan == "6 gradient step(s) of 16 episodes per 32 collected"
 
 
-def test_the_critic_has_a_learning_rate_of_its_own() -> None:
+def test_the_critic_has_a_separate_learning_rate() -> None:
     learner = make(critic_lr=0.5)
     learner.settings = replace(learner.settings, lr_schedule="linear")
     learner.train(learner.prepare(fake_batch(INFO)), 500, 4)
@@ -345,7 +345,7 @@ def test_the_critic_has_a_learning_rate_of_its_own() -> None:
         ("qmix", "controller=mat_controller", "Use learner=ppo_learner"),
     ],
 )
-def test_impossible_combinations_are_refused(alg: str, override: str, expected: str) -> None:
+def test_impossible_combinations_are_errors(alg: str, override: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         check_combination(load_config(alg, None, [override]))
 
@@ -359,7 +359,7 @@ def test_impossible_combinations_are_refused(alg: str, override: str, expected: 
         ("epsilon_anneal_time=9", "epsilon_finish are both 0.0, so nothing falls"),
     ],
 )
-def test_what_rollouts_do_not_read_is_refused(override: str, expected: str) -> None:
+def test_what_rollouts_do_not_read_is_an_error(override: str, expected: str) -> None:
     """Given for the method or by the user, not by the task's file, which serves every method."""
     with pytest.raises(ConfigError, match=f"^command line: .*{expected}"):
         load_config("mappo", "assignment", [override])
@@ -375,7 +375,7 @@ def test_a_method_s_file_is_no_place_for_what_rollouts_do_not_read(tmp_path: Pat
         load_config(str(path), None, [])
 
 
-def test_the_batch_size_may_be_said_again() -> None:
+def test_the_batch_size_may_be_repeated() -> None:
     """As EPyMARL's files for on-policy methods do: buffer_size is batch_size."""
     again = ["batch_size_run=10", "batch_size=10", "buffer_size=10", "train_every_episodes=10"]
     load_config("mappo", "assignment", [*again, "learner_args.minibatches=1"])
@@ -431,7 +431,7 @@ def test_memory_for_a_cuda_graph_fits_the_minibatches() -> None:
 
 @pytest.mark.parametrize("alg", ["mappo", "ippo", "coma"])
 def test_agents_can_be_paid_and_can_learn_apart(alg: str, tmp_path: Path) -> None:
-    """Individual rewards, and weights of their own for each agent."""
+    """Individual rewards, and separate weights for each agent."""
     settings = ("reward_aggregation=individual", "agent_args.share_parameters=False")
     run_dir = train(tiny(alg, "mpe_tag", *settings, "t_max=16", "env_args.max_cycles=3"), tmp_path)
     assert {"loss", "entropy"} <= {row["key"] for row in rows(run_dir)}

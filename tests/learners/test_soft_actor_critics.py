@@ -343,7 +343,7 @@ def gradients(learner: Any, batch: EpisodeBatch) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("alg", ["fop", "macpf"])
 def test_each_loss_reaches_its_own_group_only(alg: str) -> None:
-    """So one step on the sum is a step of each loss with an optimiser of its own."""
+    """So one step on the sum is a step of each loss with a separate optimiser."""
     learner, batch = make(alg), fake_batch(INFO)
     whole = gradients(learner, batch)
     assert all(g.abs().sum() > 0 for g in whole.values())
@@ -428,7 +428,7 @@ def test_values_of_unavailable_actions_change_nothing(alg: str) -> None:
     assert learner.loss(batch)[0].item() == before
 
 
-REFUSED = {
+INVALID = {
     "a mixer of values": (("fop", "mixer=qmix"), "mixer: qmix mixes values, .*Use mixer=fop"),
     "a mixer of soft values": (("qmix", "mixer=fop"), "fop mixes soft values, but q_learner"),
     "agents without order": (
@@ -444,9 +444,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", INVALID)
 def test_combinations_that_cannot_work(case: str) -> None:
-    (alg, override), text = REFUSED[case]
+    (alg, override), text = INVALID[case]
     with pytest.raises(ConfigError, match=text):
         check_combination(load_config(alg, None, [override]))
 

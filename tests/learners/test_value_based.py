@@ -242,7 +242,7 @@ def test_values_of_unavailable_actions_change_nothing(alg: str) -> None:
     assert learner.loss(batch)[0].item() == before
 
 
-REFUSED = {
+INVALID = {
     "qtran mixes nothing": (("qtran", "mixer=vdn"), "mixer: qtran_learner .*Use mixer=none"),
     "qtran needs features": (("qtran", "agent=agp_agent"), "agp_agent does not show the features"),
     "qplex's mixer alone": (("qmix", "mixer=qplex"), "qplex mixes values and their maxima"),
@@ -262,15 +262,15 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", INVALID)
 def test_combinations_that_cannot_work(case: str) -> None:
-    (alg, override), text = REFUSED[case]
+    (alg, override), text = INVALID[case]
     with pytest.raises(ConfigError, match=text):
         check_combination(load_config(alg, None, [override]))
 
 
 @pytest.mark.parametrize("alg", ["qplex", "cw_qmix"])
-def test_no_remedy_is_offered_that_the_learner_refuses(alg: str) -> None:
+def test_no_remedy_is_offered_that_the_learner_rejects(alg: str) -> None:
     with pytest.raises(ConfigError) as error:
         check_combination(load_config(alg, None, ["reward_aggregation=individual"]))
     assert len(error.value.problems) == 1

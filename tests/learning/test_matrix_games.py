@@ -46,7 +46,7 @@ def test_swap_is_a_matter_of_luck_for_who_sees_one_bit(tmp_path, seed):
 
 
 # The optimum of neither game is found: around (0, 0) exploration is punished, so that the safe
-# action looks best to each agent on its own. What must be reached is the safe pay-off.
+# action looks best to each agent alone. What must be reached is the safe pay-off.
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("env", "safe", "best"), [("climbing", 5, 11), ("penalty", 2, 10)])
 def test_classical_games_are_played_at_least_safely(tmp_path, env, safe, best, seed):

@@ -33,7 +33,7 @@ def test_fop_finds_a_best_entry_of_the_penalty_game(tmp_path, seed):
 
 
 # Exactly one of four agents must act. Without ids all agents are alike, so that independent ones
-# all do the same; who hears the actions before it knows whether somebody acts already.
+# all do the same; an agent that knows the earlier actions knows whether one acts already.
 ALIKE = ("obs_agent_id=False", "epsilon_anneal_time=30000")
 
 

@@ -97,6 +97,6 @@ def test_a_learner_gives_it_what_it_needs(alg: str) -> None:
     assert all(p.grad is not None for p in learner.online["critic"].parameters())
 
 
-def test_without_a_graph_it_is_refused() -> None:
+def test_without_a_graph_it_is_an_error() -> None:
     with pytest.raises(SettingsError, match="use critic=state_value"):
         ActionGraphCriticConfig(enabled=False)

@@ -83,7 +83,7 @@ def test_particle_tasks_have_a_node_per_choice(scenario: str, nodes: int, produc
     assert NodeLayout.build(sizes, "actions").n_nodes == products
 
 
-def test_equal_moves_have_equal_types_whoever_can_speak() -> None:
+def test_equal_moves_have_equal_types_for_all_agents() -> None:
     layout = NodeLayout.build(particles("world_comm"), "factors")
     assert layout.choices is not None
     leader, other = layout.choices.types[:2]
@@ -151,7 +151,7 @@ def test_without_graph_the_head_is_widened_to_as_many_weights() -> None:
     assert count(enabled=False) == pytest.approx(count(enabled=True), rel=0.03)
 
 
-def test_tasks_without_factors_are_refused() -> None:
+def test_tasks_without_factors_are_errors() -> None:
     sizes = fake_sizes()
     with pytest.raises(UserError, match=r"head=additive needs actions .* several choices"):
         RNNAgent(RNNAgentConfig(head="additive"), sizes)
@@ -162,7 +162,7 @@ def test_tasks_without_factors_are_refused() -> None:
         AGPAgent(AGPAgentConfig(graph=ActionGraphConfig(nodes="factors")), described)
 
 
-def test_a_pairwise_term_without_sum_is_refused() -> None:
+def test_a_pairwise_term_without_sum_is_an_error() -> None:
     with pytest.raises(SettingsError, match="pair_rank"):
         RNNAgentConfig(pair_rank=2)
     with pytest.raises(SettingsError, match="pair_rank"):

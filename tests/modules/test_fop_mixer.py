@@ -81,7 +81,7 @@ def test_value_is_the_closed_form(mixer: FOPMixer, greedy: bool) -> None:
         assert penalty[b, t, 0].item() == pytest.approx(slow, rel=1e-4)
 
 
-def test_whoever_takes_no_part_is_left_out(mixer: FOPMixer) -> None:
+def test_absent_agents_are_left_out(mixer: FOPMixer) -> None:
     teams = [[0, 2], [1], [0, 1, 2, 3], [3, 2], [1, 2, 3], []]  # the last is a step of padding
     is_active = torch.zeros(B, T, N, dtype=torch.bool)
     places = list(product(range(B), range(T)))

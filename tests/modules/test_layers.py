@@ -9,10 +9,9 @@ from modules.layers import (
     AgentwiseGRU,
     AgentwiseLinear,
     SequenceGRU,
-    fresh_copy,
     mlp,
     parameter_count,
-    redrawn,
+    reinitialised_copy,
 )
 from utils.seeding import seeded_initialisation
 
@@ -104,14 +103,12 @@ def test_parameter_count() -> None:
     assert parameter_count(SequenceGRU(F, H)) == 3 * (F * H + H * H + 2 * H)
 
 
-def test_a_fresh_copy_has_the_form_and_weights_of_its_own() -> None:
+def test_a_reinitialised_copy_has_the_same_shapes_and_new_weights() -> None:
     with seeded_initialisation(0):
         layer = nn.Sequential(AgentwiseLinear(N, F, H), AgentwiseGRU(N, H, H), nn.LayerNorm(H))
     before = {name: p.clone() for name, p in layer.named_parameters()}
-    with seeded_initialisation(1):
-        a = fresh_copy(layer)
-    with seeded_initialisation(1):
-        b = fresh_copy(layer)
+    a = reinitialised_copy(layer, 1, "critic")
+    b = reinitialised_copy(layer, 1, "critic")
     for name, p in layer.named_parameters():
         assert torch.equal(p, before[name])
         assert torch.equal(a.get_parameter(name), b.get_parameter(name))
@@ -119,11 +116,11 @@ def test_a_fresh_copy_has_the_form_and_weights_of_its_own() -> None:
         assert name.startswith("2") or not torch.equal(a.get_parameter(name), p), name
 
 
-def test_what_cannot_be_drawn_anew_is_named() -> None:
+def test_a_layer_without_reset_parameters_is_named() -> None:
     layer = nn.Module()
     layer.scale = nn.Parameter(torch.ones(1))
-    with pytest.raises(ValueError, match="Module cannot be drawn anew"):
-        fresh_copy(layer)
+    with pytest.raises(ValueError, match=r"Module cannot draw new weights.*reset_parameters"):
+        reinitialised_copy(layer, 1, "critic")
 
 
 def test_agentwise_linear_without_bias() -> None:
@@ -139,11 +136,15 @@ def test_an_mlp_has_a_relu_between_each_two_layers() -> None:
     assert torch.equal(network(x), expected)
 
 
-def test_what_is_redrawn_depends_on_seed_and_name_only() -> None:
+def test_a_reinitialised_copy_depends_on_seed_and_name_only() -> None:
     network = mlp(3, 4)
-    first, again = (redrawn(network, 1, "critic") for _ in range(2))
+    first, again = (reinitialised_copy(network, 1, "critic") for _ in range(2))
     assert torch.equal(first[0].weight, again[0].weight)
-    for other in (network, redrawn(network, 2, "critic"), redrawn(network, 1, "actor")):
+    for other in (
+        network,
+        reinitialised_copy(network, 2, "critic"),
+        reinitialised_copy(network, 1, "actor"),
+    ):
         assert not torch.equal(first[0].weight, other[0].weight)
 
 

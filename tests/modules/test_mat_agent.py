@@ -136,7 +136,7 @@ def test_tokens_by_hand() -> None:
     assert MATAgent._tokens(actions, ~active).tolist() == [[[0, 0, 2, 2]]]
 
 
-def test_a_norm_over_one_number_is_refused() -> None:
+def test_a_norm_over_one_number_is_an_error() -> None:
     sizes = replace(SIZES, input_dim=1)
     with pytest.raises(UserError, match=r"Use agent_args\.normalise_inputs=false"):
         MATAgent(MATAgentConfig(normalise_inputs=True), sizes)

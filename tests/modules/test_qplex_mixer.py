@@ -123,7 +123,7 @@ def test_wrong_shapes_are_named() -> None:
     [
         ({"heads": 0}, "heads: 0 must be at least 1"),
         ({"lambda_layers": 4}, "lambda_layers: 4 is more than 3"),
-        ({"lambda_layers": 1, "lambda_embed": 8}, "lambda_embed: 8 reaches nothing without"),
+        ({"lambda_layers": 1, "lambda_embed": 8}, "lambda_embed: 8 has no effect without"),
     ],
 )
 def test_settings_out_of_range(settings: dict[str, int], text: str) -> None:

@@ -132,10 +132,10 @@ def test_code_in_a_checkpoint_is_not_run(path: Path, tmp_path: Path) -> None:
     sign = tmp_path / "ran"
     path.parent.mkdir(parents=True)
     torch.save({"learner": Harmful(sign)}, path)
-    with pytest.raises(UserError, match="is damaged or is not one of ours"):
+    with pytest.raises(UserError, match="is damaged or not a checkpoint"):
         load_checkpoint(path)
     path.write_bytes(pickle.dumps({"learner": Harmful(sign)}))
-    with pytest.raises(UserError, match="is damaged or is not one of ours"):
+    with pytest.raises(UserError, match="is damaged or not a checkpoint"):
         load_checkpoint(path)
     assert not sign.exists()
 
@@ -144,7 +144,7 @@ def test_code_in_a_checkpoint_is_not_run(path: Path, tmp_path: Path) -> None:
 def test_a_file_that_is_no_checkpoint_of_a_run(state: object, path: Path) -> None:
     path.parent.mkdir(parents=True)
     torch.save(state, path)
-    with pytest.raises(UserError, match="no checkpoint of a run"):
+    with pytest.raises(UserError, match="not a checkpoint of a run"):
         load_checkpoint(path)
 
 
@@ -201,7 +201,7 @@ def test_a_single_wrong_bit_is_found(path: Path) -> None:
         load_checkpoint(path)
 
 
-def test_what_is_said_of_a_run_that_goes_on(path: Path) -> None:
+def test_the_message_of_a_resumed_run(path: Path) -> None:
     state = {"counters": {"env_steps": 1200}, "buffer": {"episodes": {}}}
     assert resumption(path, state).endswith("after 1,200 environment steps.")
     assert "buffer begins empty" in resumption(path, {**state, "buffer": {}})
@@ -217,7 +217,7 @@ def test_another_architecture_is_named(path: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-def test_a_fingerprint_tells_weights_apart() -> None:
+def test_a_fingerprint_distinguishes_weights() -> None:
     weights = {"a": torch.arange(6.0).view(2, 3).t(), "n": torch.tensor(3)}
     assert fingerprint(weights) == fingerprint({k: w.clone() for k, w in weights.items()})
     others = ({**weights, "n": torch.tensor(4)}, {"b": weights["a"], "n": weights["n"]})

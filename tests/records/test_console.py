@@ -11,7 +11,7 @@ def test_duration(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_a_run_goes_on_without_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_continues_without_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     with RunConsole(total=8, done=0, show_progress=False) as console:
 
         def gone(*_: object) -> int:

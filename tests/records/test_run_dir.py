@@ -75,7 +75,7 @@ def test_a_run_that_is_to_go_on_must_be_writable(
     (tmp_path / "metrics.csv").touch()
     assert require_writable(tmp_path) == tmp_path
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(UserError, match="cannot be written, so this run cannot go on"):
+    with pytest.raises(UserError, match="cannot be written, so this run cannot be resumed"):
         require_writable(tmp_path)
 
 
@@ -109,7 +109,7 @@ def test_a_lock_goes_with_its_process(tmp_path: Path) -> None:
             pass
 
 
-def test_a_file_system_without_locks_is_told(
+def test_a_file_system_without_locks_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def none(*_: object) -> None:

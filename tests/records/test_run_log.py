@@ -47,16 +47,16 @@ def test_rows_are_in_the_file_before_it_is_closed(tmp_path: Path) -> None:
     log.close(END)
 
 
-def test_a_new_log_replaces_and_a_resumed_one_goes_on(tmp_path: Path) -> None:
+def test_a_new_log_replaces_and_a_resumed_one_continues(tmp_path: Path) -> None:
     log = started(tmp_path)
     log.log((8, 8, 1), 1.0, {"loss": 1.0})
-    position = log.secure()
+    position = log.flush()
     log.log((16, 16, 2), 2.0, {"loss": 2.0})
     log.close(END)
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("24,24,3,3.00,lo")  # torn by the end of the process
     log = started(tmp_path, position)
-    assert log.secure() == position
+    assert log.flush() == position
     log.log((16, 16, 2), 2.5, {"loss": 2.0})
     log.close(END)
     assert [row[0] for row in read(tmp_path / "metrics.csv")] == ["env_steps", "8", "16"]
@@ -66,7 +66,7 @@ def test_a_new_log_replaces_and_a_resumed_one_goes_on(tmp_path: Path) -> None:
 
 def test_a_position_beyond_the_file_adds_no_gap(tmp_path: Path) -> None:
     log = started(tmp_path)
-    end = log.secure()
+    end = log.flush()
     log.close(END)
     log = started(tmp_path, end + 100)
     log.log((8, 8, 1), 1.0, {"loss": 1.0})
@@ -109,7 +109,7 @@ def test_a_file_that_vanishes_is_missed(tmp_path: Path) -> None:
 def test_rows_can_be_brought_to_the_disk(tmp_path: Path) -> None:
     log = started(tmp_path)
     log.log((8, 4, 2), 1.0, {"loss": 1.0})
-    assert log.secure() == (tmp_path / "metrics.csv").stat().st_size
+    assert log.flush() == (tmp_path / "metrics.csv").stat().st_size
     log.close(END)
 
 
@@ -130,7 +130,7 @@ def test_rows_are_read_as_they_come(tmp_path: Path) -> None:
 
 
 class Recorder(Logger):
-    """Keeps what it is told; its start or its end may fail."""
+    """Keeps what it receives; its start or its end may fail."""
 
     def __init__(self, fails: str = "") -> None:
         super().__init__(NoSettings())
@@ -161,7 +161,7 @@ def test_every_logger_gets_everything(tmp_path: Path) -> None:
     with run_log(tmp_path, first, second) as log:
         log.write((8, 4, 2), 1.0, {"loss": 0.5})
         log.result = {"test_return_mean": 1.0}
-        assert log.secure() == (tmp_path / "metrics.csv").stat().st_size
+        assert log.flush() == (tmp_path / "metrics.csv").stat().st_size
     end = RunEnd({"test_return_mean": 1.0})
     assert first.seen == second.seen == ["start", ((8, 4, 2), 1.0, {"loss": 0.5}), end]
     assert len(read(tmp_path / "metrics.csv")) == 2

@@ -31,7 +31,7 @@ def test_loggers_change_no_number(loggers: str, usual: Path, tmp_path: Path) -> 
     assert (run_dir(tmp_path) / "sacred").exists() == ("sacred" in loggers)
 
 
-def test_a_run_goes_on_with_other_loggers(usual: Path, tmp_path: Path, fake: Fake) -> None:
+def test_a_run_is_resumed_with_other_loggers(usual: Path, tmp_path: Path, fake: Fake) -> None:
     half = [*FLAGS, f"results_dir={tmp_path}", "loggers=[csv]", "lr_schedule=constant"]
     assert main([*half, "t_max=32"]) == 0
     resumed = ["with", f"resume={run_dir(tmp_path)}", "loggers=[csv,sacred,wandb]", "t_max=64"]

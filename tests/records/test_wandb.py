@@ -59,7 +59,7 @@ def test_rows_become_steps(fake: Fake, tmp_path: Path) -> None:
     assert record.n_steps == 2
 
 
-def test_what_is_said_of_a_run(fake: Fake, tmp_path: Path) -> None:
+def test_the_message_about_a_run(fake: Fake, tmp_path: Path) -> None:
     WandbRecord(tmp_path, OFFLINE, CONFIG).write(is_last=True)
     WandbRecord(tmp_path, ONLINE, CONFIG).write(is_last=True)
     (offline,), (online,) = fake.calls("init")
@@ -72,7 +72,7 @@ def test_what_is_said_of_a_run(fake: Fake, tmp_path: Path) -> None:
     assert online["dir"] == str(tmp_path)
 
 
-def test_a_run_that_goes_on_online_sends_only_what_is_missing(
+def test_a_run_resumed_online_sends_only_what_is_missing(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(tmp_path, *(f"{n},{n},1,1.00,loss,0.5" for n in (8, 16, 24, 32)))
@@ -81,7 +81,7 @@ def test_a_run_that_goes_on_online_sends_only_what_is_missing(
     assert steps(fake) == [24, 32]
 
 
-def test_a_run_that_goes_on_offline_is_written_whole(fake: Fake, tmp_path: Path) -> None:
+def test_a_run_resumed_offline_is_written_whole(fake: Fake, tmp_path: Path) -> None:
     append(tmp_path, "8,4,1,1.50,loss,0.5")
     old = tmp_path / "wandb" / "offline-run-1-a" / "files"
     old.mkdir(parents=True)
@@ -110,7 +110,7 @@ def test_a_service_that_is_gone_for_a_while_loses_nothing(
     assert fake.calls("finish") == [[0]]
 
 
-def test_a_service_that_stays_away_is_said_at_the_end(
+def test_a_service_that_stays_away_is_reported_at_the_end(
     fake: Fake, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake.fault("init")
@@ -126,7 +126,7 @@ def test_a_service_that_stays_away_is_said_at_the_end(
     assert steps(fake) == [8]
 
 
-def test_a_service_that_hangs_holds_nobody_up(
+def test_a_service_that_hangs_delays_no_run(
     fake: Fake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(logger_module, "CLOSE_SECONDS", 0.1)
@@ -195,7 +195,7 @@ def test_a_sync_needs_a_run(fake: Fake, tmp_path: Path, capsys: pytest.CaptureFi
     assert "config.yaml" in capsys.readouterr().err
     (tmp_path / "config.yaml").write_text("seed: 1\n")
     assert main([f"--sync-wandb={tmp_path}"]) == 2
-    assert "holds no metrics.csv" in capsys.readouterr().err
+    assert "has no metrics.csv" in capsys.readouterr().err
 
 
 IS_INSTALLED = importlib.util.find_spec("wandb") is not None

@@ -101,7 +101,7 @@ def test_types_and_shapes_are_those_of_an_empty_batch() -> None:
     assert not rollout.batch.obs.is_inference()  # so that it can be trained on
 
 
-def test_metrics_are_taken_at_each_copys_own_end() -> None:
+def test_metrics_are_taken_at_the_end_of_each_copy() -> None:
     _, rollout = play()
     assert rollout.metrics["score"].tolist() == [3, 106, 201, 304]  # 100 b + length
     assert rollout.metrics["copy"].tolist() == [0, 1, 2, 3]
@@ -214,7 +214,7 @@ def test_the_schedule_sees_the_environment_steps() -> None:
 
 
 @pytest.mark.parametrize("fixed_length", [True, False])
-def test_a_reward_that_is_not_finite_is_refused(fixed_length: bool) -> None:
+def test_a_reward_that_is_not_finite_is_an_error(fixed_length: bool) -> None:
     info, ends = (FIXED, FIXED_ENDS) if fixed_length else (INFO, MIXED)
     runner = make(FakeEnv(info, ends, nan_at=(1, 4)))
     runner.collect(123)
@@ -224,7 +224,7 @@ def test_a_reward_that_is_not_finite_is_refused(fixed_length: bool) -> None:
             runner.require_finite()
 
 
-def test_a_reward_after_the_end_is_nobodys() -> None:
+def test_a_reward_after_the_end_belongs_to_no_agent() -> None:
     rollout = make(FakeEnv(INFO, MIXED, nan_at=(2, 3))).collect(0)
     assert torch.isfinite(rollout.returns).all()
 

@@ -102,7 +102,7 @@ def test_9_3_parity(n_agents):
         for a, b in product((0, 1), repeat=2):
             indicator = ((actions[:, i] == a) & (actions[:, j] == b)).astype(float)
             assert claims.third_order_interaction(indicator) == 0
-    assert even[0] == even.max()  # nobody acts: unaries represent an optimal policy
+    assert even[0] == even.max()  # no agent acts: unaries represent an optimal policy
 
 
 # ---- 9.4 Theorems 4.1 and C.1, realisability

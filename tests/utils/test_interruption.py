@@ -11,7 +11,7 @@ TERM, INT = signal.SIGTERM, signal.SIGINT
 
 @pytest.fixture(autouse=True)
 def usual_handlers() -> Iterator[None]:
-    """As in a process that a shell started, whatever started the tests."""
+    """As in a process that a shell started, however the tests were started."""
     before = {s: signal.getsignal(s) for s in (TERM, INT)}
     signal.signal(INT, signal.default_int_handler)
     yield

@@ -70,14 +70,14 @@ def test_a_password_leaves_the_command_line(
         [],
         ["--mongo"],
         ["--mongo=mongodb://host"],
-        ["--mongo=mongodb://a:pw@h", "--mongo=mongodb://a:pw@h"],  # refused a moment later
+        ["--mongo=mongodb://a:pw@h", "--mongo=mongodb://a:pw@h"],  # an error a moment later
     ],
 )
-def test_without_a_password_nothing_starts_anew(
+def test_without_a_password_nothing_is_restarted(
     given: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python", "main.py", *given])
-    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started anew"))
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started again"))
     hide_password()
 
 
@@ -86,7 +86,7 @@ def test_where_no_process_can_be_replaced_there_is_a_warning(
 ) -> None:
     monkeypatch.setattr(sys, "orig_argv", ["python", "main.py", "--mongo=mongodb://a:pw@h"])
     monkeypatch.setattr(mongo_url.os, "name", "nt")
-    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started anew"))
+    monkeypatch.setattr(os, "execv", lambda *_: pytest.fail("started again"))
     hide_password()
     assert f"Set {VARIABLE} instead" in capsys.readouterr().err
 

@@ -42,7 +42,7 @@ class Thing:
 def registry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> Registry:
-    """`utils.registry.THINGS`, over an empty folder in a source folder of its own."""
+    """`utils.registry.THINGS`, over an empty folder in a separate source folder."""
     place = request.node.name  # so that no two tests import modules of the same name
     (tmp_path / place).mkdir()
     monkeypatch.setattr(plugins, "SOURCE", tmp_path)
@@ -139,7 +139,7 @@ def test_a_missing_package_names_its_pip_line(registry: Registry) -> None:
     )
 
 
-def test_a_missing_module_of_our_own_is_a_mistake_in_the_code(registry: Registry) -> None:
+def test_a_missing_module_of_the_framework_is_a_mistake_in_the_code(registry: Registry) -> None:
     write(registry, "wrong", NEEDS.format(package=f"{registry.place.name}.gone"))
     with pytest.raises(ModuleNotFoundError, match="gone"):
         registry.get("wrong")
@@ -179,7 +179,7 @@ SLOTS = [(slot, name) for slot, registry in REGISTRIES.items() for name in regis
 
 
 @pytest.mark.parametrize(("slot", "name"), SLOTS)
-def test_every_file_registers_its_own_name(slot: str, name: str) -> None:
+def test_every_file_registers_its_name(slot: str, name: str) -> None:
     component = REGISTRIES[slot].get(name)
     assert component.name == name
     assert REGISTRIES[slot].summary(name)

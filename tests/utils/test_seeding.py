@@ -52,7 +52,7 @@ def test_initial_weights_come_from_their_stream_and_leave_no_trace() -> None:
 
 
 @pytest.mark.parametrize("make", [torch_generator, numpy_generator])
-def test_a_restored_generator_goes_on_where_it_was(make: type) -> None:
+def test_a_restored_generator_continues_where_it_was(make: type) -> None:
     def draw(generator: torch.Generator | np.random.Generator) -> float:
         if isinstance(generator, torch.Generator):
             return torch.rand(1, generator=generator).item()
@@ -67,6 +67,6 @@ def test_a_restored_generator_goes_on_where_it_was(make: type) -> None:
     assert [draw(fresh) for _ in range(3)] == expected
 
 
-def test_a_state_of_another_kind_of_device_is_refused() -> None:
+def test_a_state_of_another_kind_of_device_is_an_error() -> None:
     with pytest.raises(ValueError, match="another kind of device than cpu"):
         restore_generator(torch_generator(1, "x"), torch.zeros(16, dtype=torch.uint8))

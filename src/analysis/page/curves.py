@@ -26,7 +26,7 @@ def common_grid(table: Table, n_points: int) -> Array:
 
 
 def chart(table: Table, looks: list[Look], name: str) -> dict[str, Any]:
-    """What the script needs to draw a task's curves: mean, lowest and highest of the seeds.
+    """Data for the script that draws a task's curves: mean, lowest and highest of the seeds.
 
     Args:
         table: the task.

@@ -1,4 +1,4 @@
-"""What every buffer shares: a ring of whole episodes, allocated once on the training device."""
+"""Base class of buffers: a ring of whole episodes, allocated once on the training device."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +17,7 @@ class EpisodeBuffer:
     """Keeps the newest `capacity` episodes.
 
     Args:
-        config: the component's own settings.
+        config: settings of the component.
         storage: an empty batch of `capacity` episodes (`EpisodeBatch.zeros`), used as the ring
             itself.
         generator: source of random draws.
@@ -44,7 +44,7 @@ class EpisodeBuffer:
 
     @staticmethod
     def problems(settings: ExperienceSettings) -> Iterable[str]:
-        """What is wrong with the run's settings for such a buffer, with remedies."""
+        """Conflicts between the run's settings and such a buffer, with remedies."""
         return ()
 
     @property
@@ -115,7 +115,7 @@ class EpisodeBuffer:
 
 
 def require_memory(n_bytes: int, device: torch.device, what: str, setting: str) -> None:
-    """Refuse an allocation that the device cannot hold.
+    """Check that the device can hold an allocation.
 
     Raises:
         UserError: if `n_bytes` is more than the device's free memory.

@@ -19,7 +19,7 @@ def largest(size: Size) -> int:
 
 
 def size_problem(name: str, size: Size | Share, least: float, most: float) -> tuple[bool, str, str]:
-    """A case for `refuse`: sizes that do not lie in [least, most], or a range upside down."""
+    """A case for `validate`: sizes that do not lie in [least, most], or a range upside down."""
     low, high = ends(size)
     shown = list(size) if isinstance(size, tuple) else size
     text = f"{shown} must be between {least} and {most}; a range is [lowest, highest]."

@@ -28,7 +28,7 @@ from typing_extensions import override
 from components.spaces import Box
 from envs.matrix_games._one_step import OneStepGame
 from envs.matrix_games._sizes import MOST
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.registry import ENVS
 
 
@@ -42,8 +42,8 @@ class AllocationConfig:
     tolerance: float = 0.1  # a success may miss K and the optimal value by less, above 0 to 1
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, MOST, "n_agents"),
+        validate(
+            *out_of_range(self, 1, MOST, "n_agents"),
             (
                 not 0 <= self.k <= self.n_agents,
                 "k",

@@ -27,7 +27,7 @@ from envs.matrix_games._sizes import (
     size_problem,
 )
 from envs.matrix_games._structured_game import StructuredGame
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import ENVS
 
 
@@ -43,7 +43,7 @@ class AssignmentConfig:
 
     def __post_init__(self) -> None:
         cost = self.conflict_cost
-        refuse(
+        validate(
             size_problem("n_agents", self.n_agents, 1, MOST),
             size_problem("n_resources", self.n_resources, 1, MOST),
             size_problem("availability", self.availability, 0.001, 1),

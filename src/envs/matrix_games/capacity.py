@@ -28,7 +28,7 @@ from envs.matrix_games._sizes import (
     size_problem,
 )
 from envs.matrix_games._structured_game import StructuredGame
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import ENVS
 
 
@@ -45,7 +45,7 @@ class CapacityConfig:
     measure_optimum: bool = True  # metrics that compare with the exact optimum
 
     def __post_init__(self) -> None:
-        refuse(
+        validate(
             size_problem("n_agents", self.n_agents, 1, MOST),
             size_problem("n_levels", self.n_levels, 1, MOST),
             size_problem("budget", self.budget, 0.001, 1),

@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from envs.base import EnvStep, uniform_info
 from envs.matrix_games._sizes import MOST, Size, below, draw_size, ends, largest, size_problem
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.registry import ENVS
 from utils.seeding import generator_state, restore_generator, torch_generator
 
@@ -49,7 +49,7 @@ class FormationConfig:
     def __post_init__(self) -> None:
         n_cells, fewest = ends(self.width)[0] ** 2, ends(self.n_agents)[0]
         needed = largest(self.n_agents) + largest(self.n_marked)
-        refuse(
+        validate(
             size_problem("n_agents", self.n_agents, 1, MOST),
             size_problem("n_marked", self.n_marked, 1, MOST),
             size_problem("width", self.width, 2, 100),
@@ -64,7 +64,7 @@ class FormationConfig:
                 f"{self.width} gives {n_cells:g} cells, too few for {needed} agents and marked "
                 f"cells apart from each other (n_agents, n_marked).",
             ),
-            *outside(self, 1, 1_000_000, "n_steps"),
+            *out_of_range(self, 1, 1_000_000, "n_steps"),
         )
 
 

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from envs.matrix_games._one_step import OneStepGame
 from envs.matrix_games._sizes import MOST
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.registry import ENVS
 
 
@@ -24,7 +24,7 @@ class ParityConfig:
     n_agents: int = 3  # N, 1 to 10,000
 
     def __post_init__(self) -> None:
-        refuse(*outside(self, 1, MOST, "n_agents"))
+        validate(*out_of_range(self, 1, MOST, "n_agents"))
 
 
 @ENVS.register("parity", config=ParityConfig)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from envs.matrix_games._table_game import TableGame
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import ENVS
 
 
@@ -20,7 +20,7 @@ class PenaltyConfig:
     k: float = -100.0  # pay-off of mixing the two best actions, at most 0
 
     def __post_init__(self) -> None:
-        refuse((self.k > 0, "k", f"{self.k} is a reward; the penalty must be at most 0."))
+        validate((self.k > 0, "k", f"{self.k} is a reward; the penalty must be at most 0."))
 
 
 @ENVS.register("penalty", config=PenaltyConfig)

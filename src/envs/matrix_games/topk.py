@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from envs.matrix_games._one_step import OneStepGame
 from envs.matrix_games._sizes import MOST
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 from utils.registry import ENVS
 
 
@@ -27,8 +27,8 @@ class TopKConfig:
     k: int = 2  # K, how many agents must act, 0 to N
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, MOST, "n_agents"),
+        validate(
+            *out_of_range(self, 1, MOST, "n_agents"),
             (
                 not 0 <= self.k <= self.n_agents,
                 "k",

@@ -14,7 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from envs.matrix_games.topk import TopK, TopKConfig
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import ENVS
 
 
@@ -28,7 +28,7 @@ class TopKAnticoordConfig(TopKConfig):
 
     def __post_init__(self) -> None:
         TopKConfig.__post_init__(self)
-        refuse(
+        validate(
             (self.epsilon < 0, "epsilon", f"{self.epsilon} must not be negative."),
             (self.penalty < 0, "penalty", f"{self.penalty} must not be negative."),
         )

@@ -5,7 +5,7 @@ from typing import Literal
 
 from envs.mpe._mpe2 import TASKS
 from envs.mpe._scenario import SCENARIOS, Scenario
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class MpeConfig:
     n_workers: int = 0  # processes that step mpe2, at most one per environment; 0: this process
 
     def __post_init__(self) -> None:
-        refuse(*outside(self, 1, 1_000_000, "max_cycles"))
+        validate(*out_of_range(self, 1, 1_000_000, "max_cycles"))
         # Names outside the tree, and the message, need every file there to be read.
         if not (self.scenario in SCENARIOS.built_in_names() or self.scenario in SCENARIOS.names()):
-            refuse((True, "scenario", SCENARIOS.unknown(self.scenario)))
+            validate((True, "scenario", SCENARIOS.unknown(self.scenario)))
         scenario: type[Scenario] = SCENARIOS.get(self.scenario).cls
         ratio = self.local_ratio
-        refuse(
+        validate(
             *self._backend_problems(),
             (
                 ratio is not None and not scenario.has_local_ratio,
@@ -74,7 +74,7 @@ class MpeConfig:
         )
 
     def _backend_problems(self) -> tuple[tuple[bool, str, str], ...]:
-        """Cases for `refuse`: the settings that do not fit the backend."""
+        """Cases for `validate`: the settings that do not fit the backend."""
         on_mpe2 = self.backend == "pettingzoo"
         return (
             (
@@ -99,7 +99,7 @@ class MpeConfig:
         )
 
     def _opponent_problems(self, scenario: type[Scenario]) -> tuple[tuple[bool, str, str], ...]:
-        """Cases for `refuse`: the settings that say who plays the team that does not learn."""
+        """Cases for `validate`: the settings that say who plays the team that does not learn."""
         fixed, trained = self.protocol == "team_vs_fixed", self.opponent == "path"
         has_rule = scenario.scripted is not None and self.learners in (None, scenario.learners)
         side = self.scenario if scenario.scripted is None else f"this side of {self.scenario}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class PythonEnvSettings:
     )  # {entry of the last info: its meaning}, logged for each episode
 
     def __post_init__(self) -> None:
-        refuse(*self.problems())
+        validate(*self.problems())
 
     def problems(self) -> list[tuple[bool, str, str]]:
-        """For `refuse`: (is it wrong, setting, sentence)."""
+        """For `validate`: (is it wrong, setting, sentence)."""
         return [
-            *outside(self, 0, 1_000, "n_workers"),
-            *outside(self, 0, 1_000_000, "time_limit", "max_restarts"),
+            *out_of_range(self, 0, 1_000, "n_workers"),
+            *out_of_range(self, 0, 1_000_000, "time_limit", "max_restarts"),
             (self.timeout < 0, "timeout", f"{self.timeout} must not be negative."),
             (
                 self.on_worker_error == "restart" and self.n_workers == 0,

@@ -66,7 +66,7 @@ class DotAttention(nn.Module):
         return messages if self.project_out is None else self.project_out(messages)
 
     def weights(self, z: Tensor, allowed: Tensor | None) -> Tensor:
-        """See the module's text."""
+        """Attention of the nodes to each other, [R, heads, P, P]."""
         q, k = self._split(z)[:2]
         scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
         return masked_softmax(scores if self.bias is None else scores + self._bias(), allowed)
@@ -106,11 +106,11 @@ class GATAttention(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the scores; the projections draw their own weights."""
+        """Draw the scores; the projections are reset separately."""
         nn.init.xavier_uniform_(self.score)
 
     def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:
-        """See the module's text."""
+        """Messages to each node, before `output`. [R, P, d] -> [R, P, d]."""
         alpha = self.weights(z, allowed)
         if not self.project_values:
             return alpha.mean(dim=1) @ z
@@ -122,7 +122,7 @@ class GATAttention(nn.Module):
         return messages
 
     def weights(self, z: Tensor, allowed: Tensor | None) -> Tensor:
-        """See the module's text."""
+        """Attention of the nodes to each other, [R, heads, P, P]."""
         keys = self._heads(self.project(z))  # [R, heads, P, width]
         if self.project_query is not None:
             queries = self._heads(self.project_query(z))

@@ -1,9 +1,9 @@
 """Axial message passing on the agent x action board: along rows, then along columns.
 
-A node (i, a) first attends to agent i's own actions (i, .), then to action a of every agent (., a),
-each with weights of its own: what competes within an agent and what competes between agents are
-different questions. A node attends to *others*: its own features come by the residual path, and
-what it competes with is not diluted by itself (docs/results/structured.md). Two rounds reach the
+A node (i, a) first attends to the actions of agent i, (i, .), then to action a of every agent,
+(., a). Rows and columns have separate weights, because actions compete differently within an agent
+and between agents. A node attends to *others*: its features come by the residual path, so they do
+not dilute those of its competitors (docs/results/structured.md). Two rounds reach the
 whole board. A layer has about N A (N + A) edges where full attention has (N A)^2, and both
 exchanges are batched attention over short sequences.
 
@@ -46,9 +46,9 @@ class AxialEdges:
 
 
 def _others(counts: Tensor) -> Tensor:
-    """Sequences [R, S, P] of nodes that count or not -> [R * S, P, P]; who hears whom.
+    """Which nodes attend to which: [R, S, P], nodes that count -> [R * S, P, P].
 
-    A node hears the others that count; without any it hears itself, so that a softmax has a term.
+    A node attends to the others that count; without any, to itself, so that a softmax has a term.
     """
     itself = torch.eye(counts.shape[2], dtype=torch.bool, device=counts.device)
     others = counts.flatten(0, 1).unsqueeze(1) & ~itself  # [R * S, P, P]
@@ -73,7 +73,7 @@ class AxialLayer(nn.Module):
         self.across = GraphLayer(config)
 
     def forward(self, z: Tensor, allowed: AxialEdges) -> Tensor:
-        """See the class."""
+        """Node features after attention along rows, then along columns."""
         board = self.node_map.scatter(z)  # [R, N, A, d]
         rows = self.own(board.flatten(0, 1), allowed.own).view_as(board)
         columns = rows.transpose(1, 2)  # [R, A, N, d]

@@ -1,7 +1,7 @@
 """Edge sets of an action graph: which node may attend to which.
 
-Source: Gupta et al., arXiv 2602.17009: `full` is the method, `within_agent` its ablation 1;
-"same-action or same-agent" neighbourhoods are mentioned in its appendix H (`rook` joins the two, as
+Source: Gupta et al., arXiv 2602.17009: `full` is the method, `within_agent` its ablation 1.
+"Same-action or same-agent" neighbourhoods are mentioned in its appendix H (`rook` joins the two, as
 a rook moves on the agent x action board). Every set includes each node itself, so that no softmax
 is ever empty.
 """
@@ -50,7 +50,7 @@ def edge_mask(layout: NodeLayout, edges: EdgeSet) -> Tensor | None:
 
 
 def relations(layout: NodeLayout) -> Tensor:
-    """What each pair of nodes is to each other, [P, P]: an index into `RELATIONS`."""
+    """The relation of each pair of nodes, [P, P]: an index into `RELATIONS`."""
     agent, kind = torch.tensor(layout.agent), torch.tensor(layout.action_type)
     same_agent = agent.unsqueeze(0) == agent.unsqueeze(1)
     same_action = kind.unsqueeze(0) == kind.unsqueeze(1)

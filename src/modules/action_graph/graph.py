@@ -20,20 +20,20 @@ from modules.action_graph.edges import allowed_edges, edge_mask, relations
 from modules.action_graph.layer import ActionGraphConfig, GraphLayer, node_norm
 from modules.action_graph.nodes import NodeEncoder, NodeLayout, NodeMap
 from modules.agents.base import AgentSizes
-from modules.layers import OwnInitialWeights
+from modules.layers import CustomInitialisation
 from utils.errors import UserError
 
 
 @dataclass(slots=True)
 class GraphOutput:
-    """What the graph found out."""
+    """Output of the action graph."""
 
     context: Tensor  # [R, N, d], each agent's coordination context kappa_i
     nodes: Tensor | None  # [R, N, A, d], h_(i,a), where the head needs them
     attention: list[Tensor] | None  # per exchange [R, heads, P, P], where asked for
 
 
-class ActionGraph(OwnInitialWeights, nn.Module):
+class ActionGraph(CustomInitialisation, nn.Module):
     """Encoder, message passing and pooling.
 
     Args:
@@ -110,10 +110,10 @@ class ActionGraph(OwnInitialWeights, nn.Module):
         is_active: Tensor | None = None,
         return_attention: bool = False,
     ) -> GraphOutput:
-        """See the class."""
+        """Encode the nodes, let them exchange messages, and pool them per agent."""
         z = self.encoder(x, action_features)  # [R, P, d]
         if self.config.inputs == "features" and action_features is not None:
-            avail = (action_features != 0).any(dim=3)  # described: there to see
+            avail = (action_features != 0).any(dim=3)  # described actions exist
         node_avail = self._node_avail(avail, is_active)
         allowed: Any = (
             AxialEdges.of(self.node_map, node_avail, len(z))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from modules.action_graph.attention import DotAttention, GATAttention, make_attention
 from modules.action_graph.edges import EdgeSet
 from modules.action_graph.nodes import NodeKind
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class ActionGraphConfig:
     pool: Literal["mean", "sum", "max"] = "mean"  # over an agent's available action nodes
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "embed_dim", "heads"),
-            *outside(self, 0, LARGEST_LAYER, "encoder_dim"),
-            *outside(self, 0, 100, "layers"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "embed_dim", "heads"),
+            *out_of_range(self, 0, LARGEST_LAYER, "encoder_dim"),
+            *out_of_range(self, 0, 100, "layers"),
             (
                 self.heads >= 1 and self.embed_dim % self.heads != 0,
                 "heads",
@@ -60,7 +60,7 @@ class ActionGraphConfig:
             (
                 self.relation_bias and self.edges == "axial",
                 "relation_bias",
-                "edges=axial has weights of its own for each kind of edge.",
+                "edges=axial has separate weights for each kind of edge.",
             ),
             (
                 self.nodes != "actions" and (self.edges == "axial" or self.inputs == "features"),
@@ -74,7 +74,7 @@ class GraphLayer(nn.Module):
     """One round of message passing.
 
     Args:
-        config: see the class.
+        config: settings of the action graph.
         last: whether this is the last layer.
         relations: [P, P] kinds of edges, for `relation_bias`.
 
@@ -101,7 +101,7 @@ class GraphLayer(nn.Module):
         )
 
     def forward(self, z: Tensor, allowed: Tensor | None) -> Tensor:
-        """See the class."""
+        """Node features after one exchange of messages."""
         return self.finish(z, self.attention(self.norm(z), allowed))
 
     def weights(self, z: Tensor, allowed: Tensor | None) -> list[Tensor]:
@@ -109,7 +109,7 @@ class GraphLayer(nn.Module):
         return [self.attention.weights(self.norm(z), allowed)]
 
     def finish(self, z: Tensor, messages: Tensor) -> Tensor:
-        """What follows the exchange of messages; works node by node. z, messages: [..., d]."""
+        """The part after the exchange of messages, node by node. z, messages: [..., d]."""
         out = self.attention.output(messages)
         z = z + out if self.residual else out
         return z if self.ffn is None else z + self.ffn(z)

@@ -72,7 +72,7 @@ class NodeLayout:
         )
 
     def choice_types(self) -> Tensor | None:
-        """What each agent's choices are, [N, C], zero behind its last; None without choices."""
+        """Types of each agent's choices, [N, C], zero behind its last; None without choices."""
         if self.choices is None:
             return None
         rows = [[*types, *[0] * (self.slots - len(types))] for types in self.choices.types]
@@ -185,7 +185,7 @@ class NodeEncoder(nn.Module):
         self.project = orthogonal_linear(embed_dim, embed_dim, gain)
 
     def forward(self, x: Tensor, action_features: Tensor | None) -> Tensor:
-        """See the class."""
+        """Features of every node, from inputs and action features of the agents."""
         terms = []
         if self.from_input is not None:
             terms.append(self.from_input(x).unsqueeze(2))  # [R, N, 1, H]

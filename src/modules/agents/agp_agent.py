@@ -1,8 +1,8 @@
 """Action-Graph Policy: Q-values from an agent's own input and its coordination context.
 
-Source: Gupta et al., arXiv 2602.17009, Eq. 12-17 and algorithm 2. Where the paper leaves a choice
-open the setting's comment says so: recurrence (`recurrent`), and whether the head gives all actions
-at once (`vector`, algorithm 2) or scores one node at a time (`node`, the f(o_i, a_i, kappa_i) of
+Source: Gupta et al., arXiv 2602.17009, Eq. 12-17 and algorithm 2. The paper leaves two choices
+open, as the settings' comments say. One is recurrence (`recurrent`). The other is the head: all
+actions at once (`vector`, algorithm 2) or one node at a time (`node`, the f(o_i, a_i, kappa_i) of
 the text). All parameters are shared by the agents.
 """
 
@@ -19,7 +19,7 @@ from modules.action_graph.layer import ActionGraphConfig
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.choices import Choices, SumOfChoices, last_layer, last_width
 from modules.layers import SequenceGRU, parameter_count
-from utils.errors import outside, refuse, unread
+from utils.errors import out_of_range, unread, validate
 from utils.registry import AGENTS
 
 
@@ -35,14 +35,14 @@ class AGPAgentConfig:
     graph: ActionGraphConfig = field(default_factory=ActionGraphConfig)  # the action graph
 
     def __post_init__(self) -> None:
-        refuse(
+        validate(
             (
                 self.head == "node" and not (self.graph.enabled and self.graph.nodes != "agents"),
                 "head",
                 "the node head scores nodes of actions, so it needs graph.enabled=true and "
                 "graph.nodes=actions or factors.",
             ),
-            *outside(self, 0, 1024, "pair_rank"),
+            *out_of_range(self, 0, 1024, "pair_rank"),
             *unread(self, self.head == "additive", "head=additive", "pair_rank"),
             (
                 self.match_params and self.graph.enabled,

@@ -1,10 +1,10 @@
-"""What every agent network receives and returns.
+"""Inputs, outputs and interface of agent networks.
 
 An agent network has one path, over sequences: `forward(inputs, hidden) -> (outputs [B, L, N, A],
-hidden')`. Training passes all steps at once, acting passes L=1 and the hidden state it got back;
-any window of steps, with the hidden state before it, gives the outputs of those steps, for
-truncated backpropagation. A sequence may hold the ends of episodes: `AgentInputs.resets`. The
-contract tests check both for every agent.
+hidden')`. Training passes all steps at once, acting passes L=1 and the hidden state it got back.
+For truncated backpropagation, any window of steps, with the hidden state before it, gives the
+outputs of those steps. A sequence may hold the ends of episodes: `AgentInputs.resets`. The contract
+tests check both for every agent.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from envs.base import EnvInfo
 
 @dataclass(slots=True)
 class AgentInputs:
-    """What an agent network sees of L steps."""
+    """Inputs of an agent network for L steps."""
 
     x: Tensor  # [B, L, N, F], observation, and id and last action if asked for
     avail: Tensor  # [B, L, N, A] bool
@@ -33,23 +33,23 @@ class AgentInputs:
     def window(self, start: int, stop: int) -> "AgentInputs":
         """Views of steps `start` to `stop - 1`."""
 
-        def cut(x: Tensor | None) -> Tensor | None:
+        def first_steps(x: Tensor | None) -> Tensor | None:
             return None if x is None else x[:, start:stop]
 
         return AgentInputs(
             self.x[:, start:stop],
             self.avail[:, start:stop],
-            cut(self.action_features),
-            cut(self.is_active),
-            cut(self.actions),
-            cut(self.resets),
-            cut(self.encoded),
+            first_steps(self.action_features),
+            first_steps(self.is_active),
+            first_steps(self.actions),
+            first_steps(self.resets),
+            first_steps(self.encoded),
         )
 
 
 @dataclass(frozen=True)
 class AgentSizes:
-    """What an agent network must know to be built: sizes of the task, width, memory."""
+    """Sizes for building an agent network: those of the task, width, memory."""
 
     input_dim: int  # F
     n_agents: int  # N
@@ -102,7 +102,7 @@ class ChoosesInOrder(Protocol):
     encoded_dim: int  # d
 
     def encode(self, inputs: AgentInputs) -> Tensor:
-        """What all agents see, as features of each, [B, L, N, d]."""
+        """Features of each agent, computed from all observations, [B, L, N, d]."""
         ...
 
     def choose(self, inputs: AgentInputs, pick: Callable[[int, Tensor], Tensor]) -> Tensor:

@@ -8,7 +8,7 @@ arXiv 2006.11438. The graph is `modules/implicit_graph.py`; with E~_i its embedd
 The parts on agents work on all B x L graphs at once; only the base agent may have a memory.
 
 Departures: `dicg.yaml` is the value-based form under QMIX that comparisons of Q-learning methods
-use, with an aggregator and an encoder that has ReLU behind its first layer and nothing behind its
+use. It has an aggregator, and an encoder with ReLU behind its first layer and nothing behind its
 second. `dicg_ce.yaml` is the paper's policy with centralised execution: the authors' encoder and no
 aggregator. Its head is the base agent of every method here, where the authors have an MLP of 128,
 64 and 32 units with tanh, or an LSTM. Embeddings have the paper's 64 features; value-based versions

@@ -6,14 +6,14 @@ Source: Wen et al., arXiv 2205.14953, and the authors' code. With x_i what agent
     logits_i = decoder(e_1..e_i; a_1..a_(i-1))                causal attention, in the order of ids
 
 so that pi(a | x) = prod_i pi_i(a_i | x, a_1..a_(i-1)). Where the actions are known, as in training,
-all agents are one pass under a causal mask; acting takes a pass per agent, because a choice needs
+all agents are one pass under a causal mask. Acting takes a pass per agent, because a choice needs
 the choices before it, and keeps keys and values of the agents before.
 
 Departures: an agent that takes no part is neither attended to nor counted in the order, as if the
-team were smaller; embeddings of actions are looked up, which is the authors' product with one-hot
-vectors; and the norm of the inputs is off by default: it erases mean and scale of what an agent
-sees, and everything where that is one number. As in the authors' code the network has no memory of
-earlier steps, and an action's embedding does not say whose action it was.
+team were smaller. Embeddings of actions are looked up, which is the authors' product with one-hot
+vectors. The norm of the inputs is off by default: it erases mean and scale of an observation, and
+everything if that is one number. As in the authors' code the network has no memory of earlier
+steps, and an action's embedding does not say whose action it was.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from torch.nn import functional
 
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.transformer import Decoder, Encoder
-from utils.errors import LARGEST_LAYER, UserError, outside, refuse
+from utils.errors import LARGEST_LAYER, UserError, out_of_range, validate
 from utils.registry import AGENTS
 from utils.shapes import check
 
@@ -41,9 +41,9 @@ class MATAgentConfig:
     normalise_inputs: bool = False  # a LayerNorm over an agent's inputs, as in the authors' code
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "embed_dim"),
-            *outside(self, 1, 100, "blocks", "heads"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "embed_dim"),
+            *out_of_range(self, 1, 100, "blocks", "heads"),
             (
                 self.heads > 0 and self.embed_dim % self.heads != 0,
                 "heads",
@@ -92,7 +92,7 @@ class MATAgent(nn.Module):
         return logits.unflatten(0, inputs.x.shape[:2]), hidden
 
     def encode(self, inputs: AgentInputs) -> Tensor:
-        """What the encoder makes of all observations, [B, L, N, d]."""
+        """The encoder's features of all observations, [B, L, N, d]."""
         allowed = self._present(inputs.is_active)
         encoded: Tensor = self.encoder(inputs.x.flatten(0, 1), allowed)
         return encoded.unflatten(0, inputs.x.shape[:2])

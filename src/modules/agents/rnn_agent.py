@@ -15,7 +15,7 @@ from typing_extensions import override
 from modules.agents.base import AgentInputs, AgentSizes
 from modules.choices import last_layer
 from modules.layers import AgentwiseGRU, AgentwiseLinear, SequenceGRU
-from utils.errors import outside, refuse, unread
+from utils.errors import out_of_range, unread, validate
 from utils.registry import AGENTS
 
 
@@ -29,8 +29,8 @@ class RNNAgentConfig:
     pair_rank: int = 0  # additive: size of the vectors whose products tie two choices; 0: none
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 0, 1024, "pair_rank"),
+        validate(
+            *out_of_range(self, 0, 1024, "pair_rank"),
             *unread(self, self.head == "additive", "head=additive", "pair_rank"),
         )
 
@@ -71,7 +71,7 @@ class RNNAgent(nn.Module):
         return self.last(z), hidden
 
     def features(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """What the last layer reads, [B, L, N, H], and the next memory: see `HasFeatures`."""
+        """Inputs of the last layer, [B, L, N, H], and the next memory: see `HasFeatures`."""
         z = functional.relu(self.first(inputs.x))
         if self.memory is not None:
             z, hidden = self.memory(z, hidden, inputs.resets)

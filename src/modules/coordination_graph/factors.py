@@ -9,9 +9,9 @@ algorithms 1 and 2. With h_i the features of agent i's history,
 
 U is the last layer of the agent network. Nothing here departs from the paper; how it is computed
 does. The first layer of F is computed once per agent instead of twice per edge. Where it is the
-only layer, F is a part of h_i plus a part of h_j, so a pay-off is g(h_i)[a, b] + g(h_j)[b, a] with
-one table g per agent. Tables of edges are formed where all their entries are needed (by inference),
-not where only those of the actions taken are.
+only layer, F is a part of h_i plus a part of h_j. A pay-off is then g(h_i)[a, b] + g(h_j)[b, a]
+with one table g per agent. Tables of edges are formed where all their entries are needed (by
+inference), not where only those of the actions taken are.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class PairPayoffs(nn.Module):
         self.register_buffer("sides", edges if self.per_agent else directed, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
-        """See the class."""
+        """The tables of every agent or of every directed edge."""
         b, length, a = *features.shape[:2], self.n_actions
         features = features.flatten(0, 1)  # [R, N, H], R = B * L
         as_first, as_second = self.first.weight.chunk(2, dim=1)  # of the pair, [out, H] each
@@ -144,7 +144,7 @@ class CoordinationGraph(nn.Module):
         self.agent, self.payoffs, self.state_value = agent, payoffs, state_value
 
     def forward(self, inputs: AgentInputs, hidden: Tensor | None) -> tuple[Factors, Tensor | None]:
-        """Factors without V(s), and the next memory; whoever is absent contributes nothing."""
+        """Factors without V(s), and the next memory; absent agents contribute nothing."""
         features, hidden = self.agent.features(inputs, hidden)  # [B, L, N, H]
         utility = self.agent.last(features)  # [B, L, N, A]
         utility = utility / utility.shape[2]

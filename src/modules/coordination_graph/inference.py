@@ -1,10 +1,10 @@
 """The best joint action of utilities and pairwise pay-offs: by messages, or by enumeration.
 
 Sources: max-sum as in algorithm 3 of Boehmer et al., arXiv 1910.00091, after Kok & Vlassis, JMLR
-2006: synchronous messages, normalised, with the anytime extension. Beyond the paper: `damping`,
-which keeps part of the old message (without it, agents that are alike change their minds together
-for ever); iterations that cannot change a message any more, on graphs without cycles, are left out;
-and `Enumeration`, which tells errors of inference from errors of representation.
+2006: synchronous messages, normalised, with the anytime extension. Beyond the paper: `damping`
+keeps part of the old message. Without it, agents that are alike change their choices together at
+every iteration. On graphs without cycles, iterations that can no longer change a message are left
+out. `Enumeration` separates errors of inference from errors of representation.
 
 All steps of many episodes are solved at once, as many as fit in cache. Inside, these R rows come
 last ([N, A, R], [E, A, A', R]), so that a maximum over a handful of actions runs along all of them.

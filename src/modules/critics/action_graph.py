@@ -16,7 +16,7 @@ from modules.action_graph.graph import ActionGraph
 from modules.action_graph.layer import ActionGraphConfig
 from modules.critics.base import Critic, CriticInputs, CriticSizes
 from modules.initialisation import orthogonal_mlp
-from utils.errors import refuse
+from utils.errors import validate
 from utils.registry import CRITICS
 
 
@@ -26,7 +26,7 @@ class ActionGraphCriticConfig(ActionGraphConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        refuse((not self.enabled, "enabled", "without a graph use critic=state_value."))
+        validate((not self.enabled, "enabled", "without a graph use critic=state_value."))
 
 
 @CRITICS.register("action_graph", config=ActionGraphCriticConfig)

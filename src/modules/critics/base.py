@@ -1,4 +1,4 @@
-"""What every critic receives and returns."""
+"""Inputs, sizes and interface of critics."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -8,12 +8,12 @@ from torch import Tensor, nn
 from components.settings import AgentSettings
 from envs.base import EnvInfo
 from modules.agents.base import AgentSizes
-from utils.errors import outside, refuse
+from utils.errors import out_of_range, validate
 
 
 @dataclass(slots=True)
 class CriticInputs:
-    """What a critic may look at, of L steps; each reads only what its own text says."""
+    """Inputs of critics, for L steps; each critic's docstring says what it reads."""
 
     state: Tensor  # [B, L, S]
     own: Tensor  # [B, L, N, F], what each agent's policy sees: observation, id, last action
@@ -33,12 +33,12 @@ class MLPCriticConfig:
     hidden_layers: int = 2  # hidden layers of `hidden_dim` units, at least 1
 
     def __post_init__(self) -> None:
-        refuse(*outside(self, 1, 100, "hidden_layers"))
+        validate(*out_of_range(self, 1, 100, "hidden_layers"))
 
 
 @dataclass(frozen=True)
 class CriticSizes:
-    """What a critic must know to be built."""
+    """Sizes for building a critic."""
 
     input_dim: int  # F
     state_dim: int  # S
@@ -76,7 +76,7 @@ class Critic(nn.Module):
     """Estimates values for training only.
 
     Args:
-        config: the component's own settings.
+        config: settings of the component.
         sizes: sizes of the task.
     """
 

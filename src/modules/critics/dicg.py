@@ -3,8 +3,8 @@
 Source: Li et al., arXiv 2006.11438, and the authors' code (aggregator `sum`): V = sum_i MLP(E~_i),
 E~ the graph's embeddings (`modules/implicit_graph.py`) of what each agent's policy sees.
 
-Departures: absent agents take no part in graph and sum; with individual rewards V_i = MLP(E~_i) is
-the value of agent i; V is fitted by its squared error, which is the authors' Gaussian likelihood at
+Departures: absent agents take no part in graph and sum. With individual rewards V_i = MLP(E~_i) is
+the value of agent i. V is fitted by its squared error, which is the authors' Gaussian likelihood at
 a fixed deviation.
 """
 

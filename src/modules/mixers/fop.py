@@ -27,7 +27,7 @@ from torch.nn import functional
 
 from modules.layers import AgentwiseLinear
 from modules.mixers._advantage_weights import POSITIVE, AdvantageWeights
-from utils.errors import LARGEST_LAYER, outside, refuse
+from utils.errors import LARGEST_LAYER, out_of_range, validate
 from utils.registry import MIXERS
 from utils.shapes import check
 
@@ -42,20 +42,20 @@ class FOPMixerConfig:
     attention_reg: float = 1e-3  # weight of the squared attention logits in the loss, at least 0
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"),
-            *outside(self, 1, 1_000, "heads"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"),
+            *out_of_range(self, 1, 1_000, "heads"),
             (self.attention_reg < 0, "attention_reg", f"{self.attention_reg} is negative."),
         )
 
 
 @MIXERS.register("fop", config=FOPMixerConfig)
 class FOPMixer(nn.Module):
-    """See the module's text.
+    """Q_jt = V0(s) + sum_i w_i V_i + sum_i lambda_i w_i (q_i - V_i).
 
     Shapes:
         q_taken, value: [B, T, N];  state: [B, T, S];  actions: [B, T, N] int64;  obs: [B, T, N, O]
-        is_active: [B, T, N] bool or None; whoever takes no part has q_taken and value 0
+        is_active: [B, T, N] bool or None; absent agents have q_taken and value 0
         out: Q_jt [B, T, 1], and the regulariser of the attention [B, T, 1]
     """
 
@@ -85,7 +85,7 @@ class FOPMixer(nn.Module):
         obs: Tensor,
         is_active: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """See the class."""
+        """Q_jt of the actions taken, and the regulariser of the attention weights."""
         sizes = check(q_taken, f"B T {self.n_agents}")
         check(state, "B T S", sizes)
         check(value, f"B T {self.n_agents}", sizes)
@@ -93,7 +93,7 @@ class FOPMixer(nn.Module):
         check(obs, f"B T {self.n_agents} O", sizes)
         absent = None
         if is_active is not None:
-            absent = ~is_active & is_active.any(dim=2, keepdim=True)  # none where nobody is there
+            absent = ~is_active & is_active.any(dim=2, keepdim=True)  # none where all are absent
         queries, hidden = self.from_state(state).split(self.widths, dim=-1)
         weight, penalty = self._weights(queries, obs, absent)  # [B, T, N], [B, T, 1]
         base = self.value_out(functional.relu(hidden))  # [B, T, 1], V0

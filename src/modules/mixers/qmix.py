@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from utils.errors import LARGEST_LAYER, outside, refuse, unread
+from utils.errors import LARGEST_LAYER, out_of_range, unread, validate
 from utils.registry import MIXERS
 from utils.shapes import check
 
@@ -29,8 +29,8 @@ class QMixConfig:
     use_state: bool = True  # false: weights from a constant instead of the state, a control
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "embed_dim", "hypernet_embed"),
             *unread(self, self.hypernet_layers == 2, "hypernet_layers=2", "hypernet_embed"),
         )
 
@@ -68,7 +68,7 @@ class QMixer(nn.Module):
         self.value_out = nn.Linear(e, 1)
 
     def forward(self, q_taken: Tensor, state: Tensor) -> Tensor:
-        """See the class."""
+        """Q_tot of the actions taken, with weights generated from the state."""
         sizes = check(q_taken, f"B T {self.n_agents}")
         check(state, "B T S", sizes)
         if not self.use_state:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from modules.mixers._advantage_weights import POSITIVE, AdvantageWeights
-from utils.errors import LARGEST_LAYER, outside, refuse, unread
+from utils.errors import LARGEST_LAYER, out_of_range, unread, validate
 from utils.registry import MIXERS
 from utils.shapes import check
 
@@ -31,17 +31,17 @@ class QPlexConfig:
     lambda_embed: int = 64  # hidden units of those, with more than one layer
 
     def __post_init__(self) -> None:
-        refuse(
-            *outside(self, 1, LARGEST_LAYER, "hypernet_embed", "lambda_embed"),
-            *outside(self, 1, 1_000, "heads"),
-            *outside(self, 1, 3, "lambda_layers"),
+        validate(
+            *out_of_range(self, 1, LARGEST_LAYER, "hypernet_embed", "lambda_embed"),
+            *out_of_range(self, 1, 1_000, "heads"),
+            *out_of_range(self, 1, 3, "lambda_layers"),
             *unread(self, self.lambda_layers > 1, "lambda_layers above 1", "lambda_embed"),
         )
 
 
 @MIXERS.register("qplex", config=QPlexConfig)
 class QPlexMixer(nn.Module):
-    """Q_tot of the module's text.
+    """QPLEX: a sum of the agents' values and of their advantages, with positive weights.
 
     Shapes:
         q_taken, q_max: [B, T, N], 0 for absent agents;  state: [B, T, S];  actions: [B, T, N] int64

@@ -25,5 +25,5 @@ class VDNMixer(nn.Module):
         del config, n_agents, state_dim
 
     def forward(self, q_taken: Tensor, state: Tensor) -> Tensor:
-        """See the class."""
+        """The sum of the agents' values."""
         return q_taken.sum(dim=2, keepdim=True)

@@ -1,7 +1,7 @@
 """`metrics.csv`, the record that resuming, suites and reports read; every run has it.
 
 A row is written whole and flushed, so that a killed run leaves a readable prefix. `position` lets a
-resumed run cut off what came after its checkpoint.
+resumed run remove the rows after its checkpoint.
 """
 
 import csv
@@ -25,7 +25,7 @@ class CsvLogger(Logger):
     _writer: Any
 
     def start(self, run: RunStart) -> None:
-        """Write the header, or cut off what came after the checkpoint."""
+        """Write the header, or remove the rows after the checkpoint."""
         self.path = run.run_dir / METRICS
         with self._writing():
             self._file = self.path.open("w" if run.position is None else "r+", newline="")
@@ -47,7 +47,7 @@ class CsvLogger(Logger):
             self._file.flush()
             os.stat(self.path)  # a file that was deleted takes rows all the same
 
-    def secure(self) -> int:
+    def flush(self) -> int:
         """Bring all rows to the disk; returns the bytes written so far.
 
         Raises:

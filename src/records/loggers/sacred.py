@@ -113,12 +113,12 @@ def _now() -> datetime:
 
 
 def _git_answers() -> bool:
-    """Whether git knows the commit that is run; Sacred fails where it is missing or refuses."""
+    """Whether git knows the commit that is run; Sacred fails where git is missing or fails."""
     command = ["git", "-C", str(REPOSITORY), "rev-parse", "HEAD"]
     try:
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             return True
     except OSError:
         pass
-    print("git does not say which commit this is, so no record will tell.", file=sys.stderr)
+    print("git does not say which commit this is, so the record does not have it.", file=sys.stderr)
     return False

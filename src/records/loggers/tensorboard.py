@@ -21,7 +21,7 @@ class TensorBoardLogger(Logger):
         require_package("tensorboard")
 
     def start(self, run: RunStart) -> None:
-        """Open the events; those after `env_steps` of a run that goes on are hidden."""
+        """Open the events; those after `env_steps` of a resumed run are hidden."""
         from torch.utils.tensorboard import SummaryWriter
 
         self._events = run.run_dir / "tensorboard"

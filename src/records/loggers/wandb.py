@@ -1,6 +1,6 @@
 """Weights & Biases, offline by default: the record follows `metrics.csv` from another process.
 
-Nothing of W&B runs in the process that trains, so a service that is slow or dead cannot hold it up.
+W&B does not run in the process that trains, so a slow or failed service cannot delay it.
 The record is in `wandb/` in the run's folder; `--sync-wandb=<folder>` uploads it.
 """
 
@@ -29,7 +29,7 @@ class WandbConfig:
 
     project: str = "agp"  # project in W&B
     entity: str = ""  # user or team; empty: the one that W&B takes by default
-    mode: Literal["offline", "online"] = "offline"  # online: upload while the run goes on
+    mode: Literal["offline", "online"] = "offline"  # online: upload during the run
 
 
 @LOGGERS.register("wandb", config=WandbConfig)

@@ -1,9 +1,9 @@
-"""What a run's folder holds, as the documents that Sacred's MongoObserver would have written.
+"""Content of a run's folder as the documents that Sacred's MongoObserver would have written.
 
 The folder is the truth, and this is the only place that turns it into documents: `metrics.csv`
 becomes the collection `metrics`, Sacred's record on the disk a document of `runs`. Departures from
-Sacred 0.8.7: values are as exact as in `metrics.csv`; the time of a row is the run's start plus its
-`seconds`; the source file is not stored a second time; `info` also says which folder this is.
+Sacred 0.8.7: values are as exact as in `metrics.csv`. The time of a row is the run's start plus its
+`seconds`. The source file is not stored a second time. `info` also says which folder this is.
 """
 
 import csv

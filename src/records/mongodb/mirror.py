@@ -1,8 +1,8 @@
 """The record of a run in MongoDB, written from the run's folder.
 
-Whatever is written is the whole record as the folder has it at that moment. So nothing has to be
-remembered between two writings: a server may be away for a while, forget everything or be another
-one; the next writing that succeeds makes the record complete, and one more changes nothing.
+Each writing is the whole record as the folder has it at that moment. So nothing has to be
+remembered between two writings: a server may be away for a while, lose its data or be another one.
+The next writing that succeeds makes the record complete, and one more changes nothing.
 """
 
 from contextlib import suppress
@@ -24,7 +24,7 @@ SYNC_SECONDS = 60.0  # the same for `--sync-mongo`
 
 
 class Mirror(Follower):
-    """Context manager: while a run goes on, its record in MongoDB follows the one in its folder.
+    """Context manager: during a run, its record in MongoDB follows the one in its folder.
 
     At the end the run waits 4 seconds if the server is gone, never more than twice `WRITE_SECONDS`.
 
@@ -59,7 +59,7 @@ class Mirror(Follower):
             self._number = write(self._server, self._client, record, WRITE_SECONDS, self._number)
 
     def explain(self, error: Exception) -> str:
-        """What an error of the driver means for the user."""
+        """The message for the user about an error of the driver."""
         return self._server.explain(error)
 
 
@@ -72,7 +72,7 @@ def sync(server: Server, run_dir: Path) -> str:
     record = read_record(run_dir)
     if record is None:
         raise UserError(
-            f"{run_dir} holds no record of a run. Give the folder of one, such as "
+            f"{run_dir} has no record of a run. Give the folder of one, such as "
             f"results/topk/agp/agp_seed1_1."
         )
     try:
@@ -113,7 +113,7 @@ def write(
             pymongo.UpdateOne({"_id": m["_id"]}, {"$set": {**m, "run_id": number}}, upsert=True)
             for m in record.metrics
         ]
-        # Keys that a resumed run has cut off again.
+        # Keys that a resumed run has removed.
         keep = [metric["_id"] for metric in record.metrics]
         metrics.append(pymongo.DeleteMany({"run_id": number, "_id": {"$nin": keep}}))
         database.metrics.bulk_write(metrics, ordered=False)

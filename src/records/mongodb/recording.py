@@ -44,7 +44,7 @@ def checked_server(
 
 
 def mirrored(server: "Server | None", run_dir: Path) -> AbstractContextManager[Any]:
-    """Context manager under which a run goes on: its record follows in MongoDB, if a server is."""
+    """Context manager for a run, whose record follows in MongoDB if there is a server."""
     if server is not None:
         from records.mongodb.mirror import Mirror
 
@@ -52,7 +52,7 @@ def mirrored(server: "Server | None", run_dir: Path) -> AbstractContextManager[A
     if (run_dir / MONGO_ID).exists():
         print(
             f"warning: this run has a record in MongoDB, which stays as it is: no server is given. "
-            f"{FLAG}=<url> or {VARIABLE} would go on with it.",
+            f"{FLAG}=<url> or {VARIABLE} would continue it.",
             file=sys.stderr,
         )
     return nullcontext()
@@ -71,7 +71,7 @@ def sync_run(run_dir: Path, flag: str | None, settings: Mapping[str, Any]) -> st
     """
     url = find_url(flag, settings.get("mongo_url", ""))
     if not url:
-        raise UserError(f"--sync-mongo knows no server. Add {FLAG}=<url>, or set {VARIABLE}.")
+        raise UserError(f"--sync-mongo has no server. Add {FLAG}=<url>, or set {VARIABLE}.")
     from records.mongodb.mirror import sync
     from records.mongodb.server import find_server
 

@@ -72,7 +72,7 @@ class Server:
             raise UserError(self.explain(error)) from None
 
     def explain(self, error: Exception) -> str:
-        """What an error of the driver means for the user, without anything secret."""
+        """The message for the user about an error of the driver, without anything secret."""
         reason = redact(re.split(r" \(configured|, Timeout:|, full error", str(error))[0])[:300]
         is_late = getattr(error, "timeout", False)
         if is_late or isinstance(error, ConnectionFailure | ConfigurationError):
@@ -92,7 +92,7 @@ class Server:
                 f"knows the user."
             )
         return (
-            f"MongoDB at {self.hosts} refuses to write to the database '{self.database}' "
+            f"MongoDB at {self.hosts} does not allow writing to the database '{self.database}' "
             f"({reason}). Give the URL of a user with the role readWrite on it, or another "
             f"database by mongo_db."
         )

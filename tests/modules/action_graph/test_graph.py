@@ -70,7 +70,7 @@ def random_avail(sizes: AgentSizes = DYNAMIC) -> Tensor:
     return (avail & real) if sizes.dynamic_avail else real.expand(R, N, A)
 
 
-def hears(edges: str, p: Node, q: Node) -> bool:
+def attends(edges: str, p: Node, q: Node) -> bool:
     """Whether node p attends to node q."""
     same_agent, same_action = p[0] == q[0], p[1] == q[1]
     return {
@@ -83,7 +83,7 @@ def hears(edges: str, p: Node, q: Node) -> bool:
 
 def heard(graph: ActionGraph, edges: str, avail: Tensor, p: Node, nodes: list[Node]) -> list[Node]:
     """The nodes that p attends to in one exchange; avail: [N, A] bool."""
-    others = [q for q in nodes if q != p and avail[q] and hears(edges, p, q)]
+    others = [q for q in nodes if q != p and avail[q] and attends(edges, p, q)]
     if graph.config.edges == "axial":
         return others or [p]
     return [p, *others]

@@ -45,7 +45,7 @@ def database(server: Server) -> Iterator[Database[Any]]:
 
 @pytest.fixture
 def proxy(url: str) -> Iterator[Proxy]:
-    """A line to the server that the test may cut."""
+    """A connection to the server that the test may close."""
     line = Proxy(url)
     yield line
     line.close()

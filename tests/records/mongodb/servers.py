@@ -1,4 +1,4 @@
-"""Servers for the tests: the stand-in, a proxy whose line can be cut, and records to compare."""
+"""Servers for the tests: the stand-in, a proxy that can fail, and records to compare."""
 
 import csv
 import os
@@ -24,7 +24,7 @@ STAND_IN = Path(__file__).with_name("stand_in.py")
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
+    """A port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -41,7 +41,7 @@ def stand_in_python() -> str:
 
 
 class StandIn:
-    """The stand-in in a process of its own, on a port that it keeps when it is started again."""
+    """The stand-in in a separate process, on a port that it keeps when it is started again."""
 
     def __init__(self, login: bool = False):
         self.port, self._login = free_port(), login
@@ -73,7 +73,7 @@ class StandIn:
 
 
 class Proxy:
-    """A line to a server that can be cut, can swallow all that is said, and can be mended."""
+    """A connection to a server that can be closed, made silent, and restored."""
 
     def __init__(self, url: str):
         self._to, *_ = parse_uri(url)["nodelist"]
@@ -87,13 +87,13 @@ class Proxy:
         self._thread.start()
         self._is_done.wait(5)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Let traffic pass."""
         self._change("open")
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Close every connection and take no new ones."""
-        self._change("cut")
+        self._change("closed")
 
     def silence(self) -> None:
         """Take connections and data, and never pass on a byte."""
@@ -113,9 +113,11 @@ class Proxy:
 
     def _work(self) -> None:
         listener: socket.socket | None = None
-        others: dict[socket.socket, socket.socket] = {}  # each end of a line and the other one
+        others: dict[
+            socket.socket, socket.socket
+        ] = {}  # each end of a connection and the other one
         while True:
-            if self._state in ("cut", "ended") and listener is not None:
+            if self._state in ("closed", "ended") and listener is not None:
                 for end in (listener, *others):
                     end.close()
                 listener, others = None, {}

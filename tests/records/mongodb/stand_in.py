@@ -2,7 +2,7 @@
 
 Started by the tests with an interpreter that has `mongoeco[wire]`; it keeps everything in memory
 and forgets it when it ends. Users: `ann` with the password `pass/word` may write, `reader` with the
-same password may only read. Without `--login` nobody has to log in.
+same password may only read. Without `--login` no user has to log in.
 
 python tests/records/mongodb/stand_in.py <port> [--login]
 """
@@ -20,7 +20,7 @@ WRITES = {"insert", "update", "delete", "bulkWrite", "findAndModify"}
 
 
 class Users(WireAuthenticationService):
-    """Refuses what a real server would refuse to a user who may only read."""
+    """Rejects what a real server rejects from a user who may only read."""
 
     def require_authenticated(self, connection, command_name):
         super().require_authenticated(connection, command_name)

@@ -113,7 +113,7 @@ def test_what_others_wrote_stays(server: Server, database: Database[Any], run_di
     assert database.metrics.count_documents({"run_id": 7}) == 1
 
 
-def test_what_a_resumed_run_has_cut_off_goes(
+def test_rows_that_a_resumed_run_removed_are_removed(
     server: Server, database: Database[Any], run_dir: Path
 ) -> None:
     whole = (run_dir / "metrics.csv").read_text()
@@ -138,7 +138,7 @@ def test_what_a_resumed_run_has_cut_off_goes(
     assert not {"fail_trace", "result", "stop_time"} & set(run)
 
 
-def test_numbers_that_are_none_and_keys_that_mongodb_refuses(
+def test_numbers_that_are_none_and_keys_that_mongodb_rejects(
     server: Server, database: Database[Any], run_dir: Path
 ) -> None:
     append(run_dir, "72,72,9,9.00,loss,nan", "80,80,9,9.00,loss,inf", "88,88,9,9.00,loss,-inf")
@@ -151,7 +151,7 @@ def test_numbers_that_are_none_and_keys_that_mongodb_refuses(
     assert repr(run["config"]) == repr({"a,b": {"@c": [{"d,e": 2.0**70}]}, "f": float("nan")})
 
 
-def test_runs_that_begin_at_the_same_moment_get_numbers_of_their_own(
+def test_runs_that_begin_at_the_same_moment_get_different_numbers(
     server: Server, database: Database[Any], run_dir: Path, tmp_path: Path
 ) -> None:
     folders = [shutil.copytree(run_dir, tmp_path / str(i)) for i in range(8)]
@@ -195,8 +195,8 @@ def test_the_record_follows_a_run(server: Server, database: Database[Any], run_d
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("fault", ["cut", "silence"])
-def test_a_line_that_is_cut_in_between_loses_nothing(
+@pytest.mark.parametrize("fault", ["disconnect", "silence"])
+def test_an_interrupted_connection_loses_nothing(
     fault: str,
     server: Server,
     database: Database[Any],
@@ -219,7 +219,7 @@ def test_a_line_that_is_cut_in_between_loses_nothing(
         until(lambda: said("does not answer"))
         append(run_dir, "80,80,9,9.00,loss,0.25")
         assert not complete(database, run_dir)
-        proxy.mend()
+        proxy.restore()
         until(lambda: said("has the whole record again"))
         append(run_dir, "88,88,9,9.00,loss,0.125")
     assert complete(database, run_dir)
@@ -228,8 +228,8 @@ def test_a_line_that_is_cut_in_between_loses_nothing(
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("fault", ["cut", "silence"])
-def test_a_line_that_stays_cut_holds_nobody_up(
+@pytest.mark.parametrize("fault", ["disconnect", "silence"])
+def test_a_lost_connection_delays_no_run(
     fault: str,
     server: Server,
     database: Database[Any],
@@ -254,7 +254,7 @@ def test_a_line_that_stays_cut_holds_nobody_up(
 def test_a_server_that_is_killed_and_forgets_everything(
     stand_in: StandIn, run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Only with the stand-in: it forgets everything, and nobody kills a real server for a test."""
+    """Only with the stand-in: it loses its data, and a test must not kill a real server."""
     server = find_server(stand_in.url, "sacred")
     with server.client() as client:
         database = server.records(client)

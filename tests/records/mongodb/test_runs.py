@@ -116,7 +116,7 @@ def test_a_run_that_ends_early_is_recorded_as_such(
     assert complete(database, tmp_path / "topk" / "agp" / "agp_seed1_1")
 
 
-def test_sigterm_completes_the_record_and_the_run_goes_on_with_it(
+def test_sigterm_completes_the_record_and_a_resumed_run_continues_it(
     server: Server, database: Database[Any], tmp_path: Path
 ) -> None:
     command = [sys.executable, str(MAIN), f"--mongo={server.url}"]
@@ -173,8 +173,8 @@ def test_a_server_that_comes_back_after_the_run(
     ("user", "said"),
     [
         ("ann:hunter2@", "does not accept the name and password"),
-        ("reader:pass%2Fword@", "refuses to write to the database 'sacred' (not authorized"),
-        ("", "refuses to write to the database 'sacred' (Authentication required"),
+        ("reader:pass%2Fword@", "does not allow writing to the database 'sacred' (not authorized"),
+        ("", "does not allow writing to the database 'sacred' (Authentication required"),
     ],
 )
 def test_a_login_that_does_not_do(
@@ -225,7 +225,7 @@ def test_the_password_is_seen_nowhere(by: str, guarded: StandIn, tmp_path: Path)
         assert "ann:" not in text
 
 
-def test_keys_that_mongodb_refuses_are_no_reason_to_refuse_a_run(
+def test_keys_that_mongodb_rejects_do_not_stop_a_run(
     server: Server, database: Database[Any], tmp_path: Path
 ) -> None:
     world = "task: 'tests.envs.fake_envs:Island', n_workers: 0, action_masks: true"

@@ -68,7 +68,7 @@ def test_a_malformed_url(url: str, database: str, reason: str) -> None:
     assert caught.value.__context__ is None or caught.value.__suppress_context__
 
 
-def test_nobody_listens() -> None:
+def test_no_server_listens() -> None:
     port = free_port()
     with pytest.raises(UserError) as caught:
         find_server(f"mongodb://ann:hunter@127.0.0.1:{port}", "").check()
@@ -90,7 +90,7 @@ def test_somebody_listens_and_never_answers(silent_port: int) -> None:
         (OperationFailure("Authentication failed.", 18), "does not accept the name and password"),
         (
             OperationFailure("not authorized on x to execute command", 13),
-            r"refuses to write to the database 'x' \(not authorized on x",
+            r"does not allow writing to the database 'x' \(not authorized on x",
         ),
         (DocumentTooLarge("BSON document too large"), r"cannot take the record \(BSON document"),
     ],
@@ -100,7 +100,7 @@ def test_what_a_server_may_say(error: Exception, said: str) -> None:
         raise UserError(find_server("mongodb://host", "x").explain(error))
 
 
-def refused(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) -> None:
+def fails_with(capsys: pytest.CaptureFixture[str], argv: list[str], *parts: str) -> None:
     capsys.readouterr()
     assert main(argv) == 2
     out, message = capsys.readouterr()
@@ -116,11 +116,11 @@ def test_no_folder_is_made_if_the_server_is_of_no_use(
     port = free_port()
     rest = ["with", *TINY, f"results_dir={tmp_path / 'results'}"]
     url = f"mongodb://ann:hunter@127.0.0.1:{port}/"
-    refused(capsys, [*TRAIN, f"--mongo={url}", *rest], f"127.0.0.1:{port}", "does not answer")
+    fails_with(capsys, [*TRAIN, f"--mongo={url}", *rest], f"127.0.0.1:{port}", "does not answer")
     setting = f"mongo_url=mongodb://127.0.0.1:{port}"
-    refused(capsys, [*TRAIN, *rest, setting], f"127.0.0.1:{port}", "does not answer")
+    fails_with(capsys, [*TRAIN, *rest, setting], f"127.0.0.1:{port}", "does not answer")
     monkeypatch.setenv("SACRED_MONGO_URL", url)
-    refused(capsys, [*TRAIN, *rest], f"127.0.0.1:{port}", "does not answer")
+    fails_with(capsys, [*TRAIN, *rest], f"127.0.0.1:{port}", "does not answer")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,13 +128,13 @@ def test_a_password_has_no_place_in_a_setting(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = "mongodb://ann:hunter@host"
-    refused(capsys, [*TRAIN, "with", f"mongo_url={url}"], "mongo_url", "is for --mongo")
+    fails_with(capsys, [*TRAIN, "with", f"mongo_url={url}"], "mongo_url", "is for --mongo")
     path = tmp_path / "mine.yaml"
     path.write_text(f"mongo_url: {url}\n")
     argv = [f"--config={path}", "--env-config=topk", "--print-config"]
-    refused(capsys, argv, "mine.yaml: mongo_url", "SACRED_MONGO_URL")
+    fails_with(capsys, argv, "mine.yaml: mongo_url", "SACRED_MONGO_URL")
     path.write_text(f"mongo_url: [{url}]\nlr: {url}{'x' * 90}\n")
-    refused(capsys, argv, "mongo_url", "lr", "mongodb://***@host")
+    fails_with(capsys, argv, "mongo_url", "lr", "mongodb://***@host")
 
 
 def test_mongo_is_for_training(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -145,17 +145,17 @@ def test_mongo_is_for_training(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         "evaluate=True",
         f"checkpoint_path={tmp_path}",
     ]
-    refused(capsys, argv, "Leave out --mongo")
+    fails_with(capsys, argv, "Leave out --mongo")
 
 
 def test_a_sync_needs_a_run_and_a_server(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused(capsys, [f"--sync-mongo={tmp_path}"], str(tmp_path), "config.yaml")
+    fails_with(capsys, [f"--sync-mongo={tmp_path}"], str(tmp_path), "config.yaml")
     (tmp_path / "config.yaml").write_text("seed: 1\n")
-    refused(capsys, [f"--sync-mongo={tmp_path}"], "knows no server", "--mongo=<url>")
+    fails_with(capsys, [f"--sync-mongo={tmp_path}"], "has no server", "--mongo=<url>")
     argv = [f"--sync-mongo={tmp_path}", "--mongo=mongodb://ann:hunter@host"]
-    refused(capsys, argv, f"{tmp_path} holds no record")
+    fails_with(capsys, argv, f"{tmp_path} has no record")
 
 
 def test_runs_without_mongodb_never_import_the_driver() -> None:
