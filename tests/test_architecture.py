@@ -33,6 +33,7 @@ ARROWS = {
     "run": BUILD | {"build", "evaluate"},
     "policy": BUILD | {"build"},
     "attention": BUILD | {"policy", "analysis"},
+    "export": {"utils", "config", "records"},
     "resume": {"utils", "config", "records"},
     "training": {"utils", "config", "run", "resume", "records"},
     "main": BUILD | {"build", "evaluate", "training", "policy"},

@@ -36,6 +36,7 @@ def build(alg: str, info: EnvInfo = INFO, *overrides: str) -> Learner:
     learner = build_learner(config, build_controller(config, info))
     if hasattr(learner, "noise"):  # losses of samples are compared at the policies' modes
         learner.noise = torch.zeros
+        learner.noise_of = lambda policy: torch.zeros(policy.avail.shape)
     return learner
 
 

@@ -112,8 +112,12 @@ class Policy(Protocol):
         """The random numbers of a sample, [..., A]."""
         ...
 
+    def actions_of(self, noise: Tensor) -> Tensor:
+        """The sample that is made of this noise; zeros give the mode."""
+        ...
+
     def vector_sample(self, noise: Tensor, temperature: float) -> Tensor:
-        """Actions as vectors [..., A], with a gradient with respect to the outputs."""
+        """The same as vectors [..., A], with a gradient with respect to the outputs."""
         ...
 
     def mean_square(self) -> Tensor:
@@ -149,7 +153,11 @@ class Categorical:
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Actions [...], by the Gumbel-max trick."""
-        return greedy_actions(self.logits + self.noise(generator), self.avail)
+        return self.actions_of(self.noise(generator))
+
+    def actions_of(self, noise: Tensor) -> Tensor:
+        """Actions [...], the largest of logits and noise."""
+        return greedy_actions(self.logits + noise, self.avail)
 
     def mode(self) -> Tensor:
         """The most probable actions, [...]."""

@@ -74,7 +74,11 @@ class SquashedNormal:
 
     def sample(self, generator: torch.Generator) -> Tensor:
         """Actions."""
-        return self.vector_sample(self.noise(generator)).detach()
+        return self.actions_of(self.noise(generator))
+
+    def actions_of(self, noise: Tensor) -> Tensor:
+        """Actions, without gradient."""
+        return self.vector_sample(noise).detach()
 
     def noise(self, generator: torch.Generator) -> Tensor:
         """Standard normal noise, [..., A]."""

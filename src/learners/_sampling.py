@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from components.policies import gumbel
+from components.policies import Policy, gumbel
 from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners.base import Learner
@@ -39,6 +39,10 @@ class SamplingLearner(Learner):
     def generators(self) -> tuple[torch.Generator, ...]:
         """The stream."""
         return (self.generator,)
+
+    def noise_of(self, policy: Policy) -> Tensor:
+        """What a sample of policies is made of, from the stream."""
+        return policy.noise(self.generator)
 
     def noise(self, shape: torch.Size) -> Tensor:
         """Gumbel noise from the stream: argmax(log pi + noise) samples pi."""

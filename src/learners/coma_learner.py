@@ -85,7 +85,7 @@ class COMALearner(OnPolicyLearner):
         actions = batch.actions
         if has_next:  # where no action was taken a sampled one stands for it
             policy = self.policies(self.agent_inputs(batch, t + 1))
-            sampled = policy.sample(self.generator)  # [B, T+1, N]
+            sampled = policy.actions_of(self.noise_of(policy))  # [B, T+1, N]
             was_taken, past = (functional.pad(x, (0, 0, 0, 1)) for x in (batch.valid, actions))
             actions = torch.where(was_taken, past, sampled)
         steps = slice(0, t + has_next)

@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean, of_present, real_entries
-from components.policies import Categorical, Policy
+from components.policies import Categorical
 from components.returns import lambda_returns
 from components.settings import TrainingSettings
 from components.squashed_normal import SquashedNormal
@@ -122,10 +122,6 @@ class MADDPGLearner(SamplingLearner):
             "q_taken_mean": lambda: self._mean(q_taken, batch),
             "target_mean": lambda: self._mean(target, batch),
         }
-
-    def noise_of(self, policy: Policy) -> Tensor:
-        """The random numbers of the actors' samples, from the learner's stream."""
-        return policy.noise(self.generator)
 
     @torch.no_grad()
     def _targets(self, batch: EpisodeBatch, inputs: AgentInputs) -> Tensor:
