@@ -3,8 +3,8 @@
     python benchmarks/mpe_rules.py
 
 Speaker-Listener and Reference: every moving agent goes to a place and stops there: to its goal,
-which no single agent is told (*informed*: what perfect communication would allow, with this simple
-steering), or to the point between the landmarks that is best without being told (*uninformed*:
+which no single agent knows (*informed*: what perfect communication would allow, with this simple
+steering), or to the point between the landmarks that is best without this knowledge (*uninformed*:
 their mean). No symbols are used.
 
 Teams against the scripted opponent: in Push the agent goes to its goal. In Tag and World-Comm every

@@ -5,7 +5,7 @@
 Settings after `with` are recorded in place of the run's, such as those that its code did not have.
 The folder that is written is one of a run for everything that plays: `evaluate=True
 checkpoint_path=...`, films, `src/attention.py`, `policy.load_policy`, trained opponents. A run
-cannot go on from it.
+cannot be resumed from it.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from config.load import load_recorded
 from config.plain_data import dump
 from config.schema import RunConfig
 from records.checkpoint import LATEST, find_checkpoint, load_checkpoint, run_folder, save_checkpoint
-from utils.command import guarded
+from utils.command import guarded, settings_after_with
 from utils.errors import UserError
 from utils.files import reason
 from utils.invocation import as_typed
@@ -55,13 +55,6 @@ def export(run: Path, folder: Path, overrides: list[str]) -> str:
     return f"{folder}: the policy after {env_steps:,} environment steps, {n_bytes / 1e6:.2f} MB."
 
 
-def settings_of(words: list[str]) -> list[str]:
-    """The settings on the command line, which come after `with`."""
-    if words and words[0] != "with":
-        raise UserError(f"'{words[0]}' is not understood. Settings come after `with`.")
-    return words[1:]
-
-
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -73,7 +66,8 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
 
     def command(_: object) -> int:
-        print(export(given.run, given.folder, settings_of(given.settings)))
+        example = as_typed("python src/export.py <run> <folder> with key=value")
+        print(export(given.run, given.folder, settings_after_with(given.settings, example)))
         return 0
 
     return guarded(command)

@@ -26,7 +26,7 @@ from records.run_dir import results_root
 from suites.jobs import next_step
 from suites.reports import contents, make_report, report_folder
 from suites.schedule import Schedule
-from utils.command import guarded
+from utils.command import guarded, settings_after_with
 from utils.errors import UserError
 from utils.interruption import StopSignals
 from utils.invocation import as_typed
@@ -34,13 +34,8 @@ from utils.invocation import as_typed
 
 def settings_of(given: argparse.Namespace, program: str) -> list[str]:
     """The settings on the command line, which come after `with`."""
-    if given.settings and given.settings[0] != "with":
-        command = as_typed(f"python src/{program}.py {given.suite} with key=value")
-        raise UserError(
-            f"'{given.settings[0]}' is not understood. Settings come after `with`: `{command}`."
-        )
-    settings: list[str] = given.settings[1:]
-    return settings
+    example = as_typed(f"python src/{program}.py {given.suite} with key=value")
+    return settings_after_with(given.settings, example)
 
 
 def engine_of(given: argparse.Namespace, jobs: list[Job]) -> OnDemand:

@@ -68,7 +68,7 @@ def read(folder: Path) -> Suite:
 
 
 def in_this_process(command: Command) -> bool:
-    """What a report's command does, without a process of its own, which would take seconds."""
+    """What a report's command does, without a separate process, which would take seconds."""
     program = {"report": report.main, "attention": attention.main}[command.program]
     with redirect_stdout(io.StringIO()) as printed:
         code = program(command.words)

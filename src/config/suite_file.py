@@ -192,7 +192,7 @@ def _check(
 ) -> RunConfig | None:
     """The configuration of a method on a task; None, and further `problems`, if it is wrong.
 
-    Every problem is told with the place that causes it.
+    Every problem names the place that causes it.
     """
     known, job = len(problems), f"{block.place} ({alg} on {env})"
     given = {text.partition("=")[0] for text in settings}

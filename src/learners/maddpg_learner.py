@@ -108,17 +108,18 @@ class MADDPGLearner(SamplingLearner):
         )  # [B, T, N]
         critic_loss = self._mean((q_taken - target).square(), batch)
 
-        policy = self.controller.policy(self.online["agent"](now, None)[0], now.avail)
+        outputs = self.online["agent"](now, None)[0]  # [B, T, N, A], or 2 A
+        policy = self.controller.policy(outputs, now.avail)
         sample = policy.vector_sample(self.noise_of(policy), self.config.gumbel_temperature)
         constant = {name: p.detach() for name, p in critic.named_parameters()}
         q = functional_call(critic, constant, (self._rows(batch, now, sample),))  # [B, T, N]
         policy_loss = -self._mean(q, batch)
         penalty = self._mean(policy.mean_square(), batch)
-        entropies, q_taken = policy.entropy().detach(), q_taken.detach()  # [B, T, N]
+        shown, q_taken = self.controller.policy(outputs.detach(), now.avail), q_taken.detach()
         return critic_loss + policy_loss + self.config.logit_penalty * penalty, {
             "policy_loss": policy_loss.detach().clone,
             "critic_loss": critic_loss.detach().clone,
-            "entropy": lambda: self._mean(entropies, batch),
+            "entropy": lambda: self._mean(shown.entropy(), batch),
             "q_taken_mean": lambda: self._mean(q_taken, batch),
             "target_mean": lambda: self._mean(target, batch),
         }

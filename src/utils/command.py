@@ -18,6 +18,21 @@ def guarded(command: Callable[[StopSignals], int]) -> int:
         return tolerate_closed_pipe(lambda: _in_words(command, signals))
 
 
+def settings_after_with(words: list[str], example: str) -> list[str]:
+    """The settings on a command line.
+
+    Args:
+        words: what follows the other arguments.
+        example: a command with settings, for the message.
+
+    Raises:
+        UserError: if the first word is not `with`.
+    """
+    if words and words[0] != "with":
+        raise UserError(f"'{words[0]}' is not understood. Settings come after `with`: `{example}`.")
+    return words[1:]
+
+
 def _in_words(command: Callable[[StopSignals], int], signals: StopSignals) -> int:
     try:
         return command(signals)
