@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 from docs import generate
-from tests.fake_envs import fake_info
-from tests.runs import TINY
+from tests.helpers.fake_envs import fake_info
+from tests.helpers.runs import TINY
 
 import report
 import suite

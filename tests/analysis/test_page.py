@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests import browser
 from tests.analysis.run_folders import make_run
-from tests.browser import Browser
+from tests.helpers import browser
+from tests.helpers.browser import Browser
 
 import report
 from analysis.attention import FILE, FOLDER, AttentionMaps

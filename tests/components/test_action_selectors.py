@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tests.fake_envs import rng
+from tests.helpers.fake_envs import rng
 
 from components.action_selectors import (
     CategoricalConfig,

@@ -1,5 +1,5 @@
 import torch
-from tests.fake_envs import CPU, RICH, fake_batch, fake_info
+from tests.helpers.fake_envs import CPU, RICH, fake_batch, fake_info
 
 from components.episode_batch import EpisodeBatch
 

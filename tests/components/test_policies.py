@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from tests.fake_envs import normal, rng
+from tests.helpers.fake_envs import normal, rng
 
 from components.policies import entropy, gumbel, log_policy, soft_policy_loss, soft_value
 

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.fake_envs import MIXED, fake_batch, fake_info, pad, rng
+from tests.helpers.fake_envs import MIXED, fake_batch, fake_info, pad, rng
 
 from components.episode_batch import EpisodeBatch
 from components.returns import generalised_advantages, lambda_returns

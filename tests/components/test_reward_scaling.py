@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tests.fake_envs import CPU, fake_batch, fake_info, make_controller
+from tests.helpers.fake_envs import CPU, fake_batch, fake_info, make_controller
 
 from build import build_learner
 from components.reward_scaling import RewardScaler

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from tests.fake_envs import CPU, normal, rng
+from tests.helpers.fake_envs import CPU, normal, rng
 
 from components.squashed_normal import MEAN_RANGE, Bounds, SquashedNormal
 

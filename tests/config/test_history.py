@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.runs import tiny
+from tests.helpers.runs import tiny
 
 from config.history import Change, changes_with, read_changes, record_settings
 from config.schema import RunConfig

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.runs import snapshot
 from tests.records.conftest import fake
-from tests.runs import snapshot
 
 from config.load import load_config
 from config.plain_data import to_dict

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import RICH, fake_batch, fake_info, make_controller, rng
+from tests.helpers.fake_envs import RICH, fake_batch, fake_info, make_controller, rng
 
 from components.settings import AgentSettings
 from controllers.agp_controller import AGPController, AGPControllerConfig

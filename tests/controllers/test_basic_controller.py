@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import RICH, fake_batch, fake_info, make_controller
+from tests.helpers.fake_envs import RICH, fake_batch, fake_info, make_controller
 
 from components.episode_batch import EpisodeBatch
 from components.settings import AgentSettings

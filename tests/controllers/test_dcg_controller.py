@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tests.fake_envs import RICH, fake_batch, fake_info, make_controller
+from tests.helpers.fake_envs import RICH, fake_batch, fake_info, make_controller
 from torch.nn import functional
 
 from controllers.dcg_controller import DCGController, DCGControllerConfig

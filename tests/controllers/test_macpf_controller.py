@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 import torch
-from tests.fake_envs import RICH, fake_batch, fake_info, make_controller, rng
+from tests.helpers.fake_envs import RICH, fake_batch, fake_info, make_controller, rng
 from torch import Tensor
 
 from components.action_selectors import CategoricalConfig, PolicySampler, greedy_actions

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.fake_envs import CPU, RICH, FakeEnv, fake_batch, fake_info, rng
+from tests.helpers.fake_envs import CPU, RICH, FakeEnv, fake_batch, fake_info, rng
 from torch import Tensor
 
 from build import build_controller, build_learner

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.runs import differences, final_state, rows, tiny, train
+from tests.helpers.runs import differences, final_state, rows, tiny, train
 
 from config.load import load_recorded
 from envs.base import make_env

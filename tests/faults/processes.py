@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.envs.fake_envs import HERE
-from tests.runs import differences, final_state, rows
+from tests.helpers.runs import differences, final_state, rows
 
 from records.checkpoint import LATEST, fingerprint, load_checkpoint
 from records.metrics import COLUMNS

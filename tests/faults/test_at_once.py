@@ -9,7 +9,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from tests.runs import TINY, differences, final_state, rows
+from tests.helpers.runs import TINY, differences, final_state, rows
 
 pytestmark = pytest.mark.faults
 N = 16

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.faults.processes import ROOT
-from tests.runs import TINY, rows
+from tests.helpers.runs import TINY, rows
 
 pytestmark = pytest.mark.faults
 COMMAND = [sys.executable, "src/main.py", "--config=agp", "--env-config=topk", "with", *TINY]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, seed, settings
 from tests.faults.processes import new_seed
-from tests.fuzz import UNHURRIED, commands, kinds, outcome
-from tests.runs import TINY
+from tests.helpers.fuzz import UNHURRIED, commands, kinds, outcome
+from tests.helpers.runs import TINY
 
 pytestmark = pytest.mark.faults
 PARTS, EXAMPLES = 4, 500

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.fake_envs import (
+from tests.helpers.fake_envs import (
     CPU,
     MIXED,
     RICH,

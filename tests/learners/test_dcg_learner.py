@@ -5,7 +5,15 @@ from itertools import product
 
 import pytest
 import torch
-from tests.fake_envs import MIXED, RICH, TERMINATED, fake_batch, fake_info, make_controller, pad
+from tests.helpers.fake_envs import (
+    MIXED,
+    RICH,
+    TERMINATED,
+    fake_batch,
+    fake_info,
+    make_controller,
+    pad,
+)
 
 from components.episode_batch import EpisodeBatch
 from components.settings import TrainingSettings

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.fake_envs import (
+from tests.helpers.fake_envs import (
     CPU,
     MIXED,
     RICH,
@@ -20,7 +20,7 @@ from tests.fake_envs import (
     make_controller,
     pad,
 )
-from tests.runs import rows, tiny, train
+from tests.helpers.runs import rows, tiny, train
 
 from build import build_controller, build_learner
 from components.buffers.rollout import Rollout

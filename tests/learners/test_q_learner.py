@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 import torch
-from tests.fake_envs import (
+from tests.helpers.fake_envs import (
     MIXED,
     RICH,
     TERMINATED,

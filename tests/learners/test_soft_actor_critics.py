@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import MIXED, RICH, TERMINATED, fake_batch, fake_info
+from tests.helpers.fake_envs import MIXED, RICH, TERMINATED, fake_batch, fake_info
 from torch import Tensor, nn
 from torch.nn import functional
 

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from tests.fake_envs import MIXED, RICH, TERMINATED, fake_batch, fake_info
+from tests.helpers.fake_envs import MIXED, RICH, TERMINATED, fake_batch, fake_info
 from torch import Tensor, nn
 
 from build import build_controller, build_learner

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from scipy.stats import chisquare
-from tests.runs import train
+from tests.helpers.runs import train
 
 from config.load import load_config
 from policy import load_policy

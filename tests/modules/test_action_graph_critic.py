@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import RICH, fake_batch, fake_info, fake_inputs, fake_sizes, normal
+from tests.helpers.fake_envs import RICH, fake_batch, fake_info, fake_inputs, fake_sizes, normal
 
 from build import build_controller, build_learner
 from config.load import load_config

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import fake_inputs, fake_sizes
+from tests.helpers.fake_envs import fake_inputs, fake_sizes
 
 from config.load import load_config
 from modules.action_graph.layer import ActionGraphConfig

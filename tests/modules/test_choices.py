@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import CPU, fake_inputs, fake_sizes, normal
+from tests.helpers.fake_envs import CPU, fake_inputs, fake_sizes, normal
 
 from components.spaces import ActionSpace, Discrete, Factor, Factored, combinations
 from envs.base import make_env

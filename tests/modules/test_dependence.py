@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import fake_inputs, fake_sizes, normal, rng
+from tests.helpers.fake_envs import fake_inputs, fake_sizes, normal, rng
 from torch import Tensor
 from torch.nn import functional
 

@@ -3,7 +3,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from tests.fake_envs import fake_inputs, fake_sizes, normal
+from tests.helpers.fake_envs import fake_inputs, fake_sizes, normal
 
 from modules.agents.base import AgentInputs
 from modules.agents.dicg_agent import DICGAgent, DICGAgentConfig

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import fake_batch, fake_info, normal
+from tests.helpers.fake_envs import fake_batch, fake_info, normal
 
 from build import build_controller
 from config.load import load_config

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 import torch
-from tests.fake_envs import normal, rng
+from tests.helpers.fake_envs import normal, rng
 from tests.modules.test_qplex_mixer import slow_lambdas
 from torch import Tensor
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tests.fake_envs import fake_inputs, fake_sizes
+from tests.helpers.fake_envs import fake_inputs, fake_sizes
 from torch import nn
 
 from modules.agents.agp_agent import AGPAgent, AGPAgentConfig

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from tests.fake_envs import normal
+from tests.helpers.fake_envs import normal
 from torch import nn
 
 from modules.layers import (

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.fake_envs import fake_inputs, fake_sizes, normal, rng
+from tests.helpers.fake_envs import fake_inputs, fake_sizes, normal, rng
 from torch import Tensor
 
 from modules.agents.base import AgentInputs, AgentSizes

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import normal
+from tests.helpers.fake_envs import normal
 from torch import Tensor
 
 from modules.layers import parameter_count

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 import torch
-from tests.fake_envs import normal, rng
+from tests.helpers.fake_envs import normal, rng
 from torch import Tensor
 
 from modules.mixers._advantage_weights import AdvantageWeights

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.fake_envs import fake_inputs, fake_sizes
+from tests.helpers.fake_envs import fake_inputs, fake_sizes
 
 from modules.agents.base import AgentInputs
 from modules.agents.rnn_agent import RNNAgent, RNNAgentConfig

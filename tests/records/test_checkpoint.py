@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.runs import differences
+from tests.helpers.runs import differences
 from torch import nn
 
 from records.checkpoint import (

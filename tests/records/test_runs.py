@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from tests.helpers.runs import TINY, differences, final_state, rows
 from tests.records.conftest import Fake
-from tests.runs import TINY, differences, final_state, rows
 
 from main import main
 

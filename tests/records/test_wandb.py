@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.helpers.runs import TINY, rows
 from tests.records.conftest import Fake
-from tests.runs import TINY, rows
 
 from main import main
 from records import wandb_record

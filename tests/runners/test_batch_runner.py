@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fake_envs import GARBAGE, MIXED, RICH, FakeEnv, fake_info, make_controller
+from tests.helpers.fake_envs import GARBAGE, MIXED, RICH, FakeEnv, fake_info, make_controller
 
 from components.action_selectors import (
     CategoricalConfig,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from tests.fake_envs import CPU, RICH, Ends, fake_batch, fake_info
+from tests.helpers.fake_envs import CPU, RICH, Ends, fake_batch, fake_info
 
 from components.buffers.base import require_memory
 from components.buffers.replay import Replay

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from tests.fake_envs import CPU, Ends, fake_batch, fake_info
+from tests.helpers.fake_envs import CPU, Ends, fake_batch, fake_info
 
 from components.buffers.rollout import Rollout
 from components.episode_batch import EpisodeBatch

@@ -11,7 +11,7 @@ import pytest
 import torch
 from benchmarks.mpe_random_play import BEFORE, N_BEFORE, mean_and_error, protocols, returns
 from tests.envs.mpe.worlds import CPU, random_actions
-from tests.runs import differences, final_state, rows, tiny, train
+from tests.helpers.runs import differences, final_state, rows, tiny, train
 
 from config.load import load_recorded
 from envs.base import EnvStep

@@ -2,7 +2,7 @@ from itertools import product
 
 import pytest
 import torch
-from tests.fake_envs import normal, rng
+from tests.helpers.fake_envs import normal, rng
 from torch import Tensor
 
 from modules.action_graph.attention import (

@@ -3,7 +3,7 @@ from typing import get_args
 
 import pytest
 import torch
-from tests.fake_envs import fake_sizes
+from tests.helpers.fake_envs import fake_sizes
 
 from modules.action_graph.edges import EdgeSet, allowed_edges, edge_mask
 from modules.action_graph.nodes import NodeLayout

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tests.fake_envs import fake_sizes, normal
+from tests.helpers.fake_envs import fake_sizes, normal
 
 from modules.action_graph.nodes import NodeEncoder, NodeKind, NodeLayout, NodeMap
 from utils.seeding import seeded_initialisation

@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 import torch
-from tests.fake_envs import fake_inputs, fake_sizes
+from tests.helpers.fake_envs import fake_inputs, fake_sizes
 from torch import Tensor
 from torch.nn import functional
 

@@ -5,7 +5,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 import torch
-from tests.fake_envs import normal
+from tests.helpers.fake_envs import normal
 from torch import Tensor
 
 from analysis.topk_bounds import hand_set_factors

@@ -14,6 +14,7 @@ from typing import Any
 import pymongo
 import pytest
 from pymongo.database import Database
+from tests.helpers.runs import TINY
 from tests.records.mongodb.servers import (
     Proxy,
     StandIn,
@@ -22,7 +23,6 @@ from tests.records.mongodb.servers import (
     rows_on_disk,
     until,
 )
-from tests.runs import TINY
 
 from main import main
 from records.follower import remembered_id

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 from pymongo.database import Database
+from tests.helpers.runs import TINY, rows
 from tests.records.mongodb.servers import StandIn, complete, until
-from tests.runs import TINY, rows
 
 from main import main
 from records.mongodb.server import Server, find_server

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from pymongo.errors import DocumentTooLarge, OperationFailure
+from tests.helpers.runs import TINY
 from tests.records.mongodb.servers import free_port
-from tests.runs import TINY
 
 from main import main
 from records.mongodb import server as server_module

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.runs import TINY
+from tests.helpers.runs import TINY
 
 import suite
 from config.suite_file import Job, Suite, read_suite

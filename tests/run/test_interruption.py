@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.runs import TINY, differences, final_state, rows
+from tests.helpers.runs import TINY, differences, final_state, rows
 
 import run as run_module
 from learners.base import Learner

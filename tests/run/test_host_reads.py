@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from tests.host_reads import host_reads
-from tests.runs import tiny
+from tests.helpers.host_reads import host_reads
+from tests.helpers.runs import tiny
 
 from config.schema import RunConfig
 from envs.base import make_env
 from run import Run
 from utils.registry import ENVS as ENVIRONMENTS
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 METHODS = sorted(path.stem for path in (ROOT / "src/config/algs").glob("*.yaml"))
 # Python environments are of other libraries, and compute on the host.
 NATIVE = [p for p in (ROOT / "src/config/envs").glob("*.yaml") if "env: gymma" not in p.read_text()]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from tests.envs.fake_envs import HERE
-from tests.runs import differences, final_state, rows, tiny, train
+from tests.helpers.runs import differences, final_state, rows, tiny, train
 
 from config.history import Change, read_changes
 from config.load import load_recorded

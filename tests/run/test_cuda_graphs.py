@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.runs import differences, tiny
+from tests.helpers.runs import differences, tiny
 
 import run as run_module
 from build import GraphPlan, plan_graphs

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runs import TINY, rows
+from tests.helpers.runs import TINY, rows
 
 import records.disk_record
 from main import main

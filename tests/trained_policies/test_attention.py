@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.runs import tiny, train
+from tests.helpers.runs import tiny, train
 
 import attention
 from analysis.attention import AttentionMaps, between_actions, read_maps, shares, uniform

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FAKE = """#!/usr/bin/env bash
 printf '%s\\0' "$@" >> "$CALLS"
 printf '\\n' >> "$CALLS"

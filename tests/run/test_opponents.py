@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.runs import TINY, rows, snapshot, tiny, train
+from tests.helpers.runs import TINY, rows, snapshot, tiny, train
 
 from analysis.results import find_runs
 from analysis.tables import tables

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tests.runs import TINY, rows, snapshot
+from tests.helpers.runs import TINY, rows, snapshot
 from torch import nn
 
 from envs.matrix_games.topk import TopK
@@ -23,7 +23,7 @@ from records.checkpoint import LATEST, load_checkpoint
 from records.mongodb.documents import read_record
 from utils.registry import LEARNERS, MIXERS, Component, NoSettings
 
-SRC = Path(__file__).resolve().parents[1] / "src"
+SRC = Path(__file__).resolve().parents[2] / "src"
 FLAGS = ["--config=agp", "--env-config=topk"]
 
 

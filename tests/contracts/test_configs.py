@@ -8,7 +8,7 @@ from typing import get_type_hints
 import pytest
 import torch
 import yaml
-from tests.runs import rows, tiny, train
+from tests.helpers.runs import rows, tiny, train
 
 from components.settings import AgentSettings
 from config.combinations import check_combination
@@ -23,7 +23,7 @@ from run import Run
 from utils.errors import UserError
 from utils.registry import LEARNERS, REGISTRIES
 
-SRC = Path(__file__).resolve().parents[1] / "src"
+SRC = Path(__file__).resolve().parents[2] / "src"
 ALGS, ENVS = available("algs"), available("envs")
 EVERYWHERE = ("agp", "qmix")
 DESCRIBED = ("assignment", "capacity", "formation")  # environments with action features

@@ -2,7 +2,7 @@
 
 import pytest
 from hypothesis import given, settings
-from tests.fuzz import UNHURRIED, commands, outcome
+from tests.helpers.fuzz import UNHURRIED, commands, outcome
 
 EXAMPLES = 60
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.fake_envs import MIXED, RICH, FakeEnv, fake_batch, fake_info, pad
+from tests.helpers.fake_envs import MIXED, RICH, FakeEnv, fake_batch, fake_info, pad
 
 import config as config_package
 from build import build_controller, build_learner

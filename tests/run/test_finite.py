@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.runs import tiny
+from tests.helpers.runs import tiny
 
 from envs.base import EnvStep
 from records.checkpoint import LATEST, load_checkpoint

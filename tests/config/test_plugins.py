@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from tests.runs import rows, tiny, train
+from tests.helpers.runs import rows, tiny, train
 
 from config.combinations import check_combination
 from config.describe import list_text

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.runs import tiny, train
+from tests.helpers.runs import tiny, train
 
 import export
 from config.load import load_recorded
@@ -15,7 +15,7 @@ from policy import load_policy
 from records.checkpoint import LATEST, load_checkpoint
 from utils.errors import UserError
 
-PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained"
+PRETRAINED = Path(__file__).resolve().parents[2] / "pretrained"
 ROW = re.compile(r"^\| `([\w/]+)` \|[^|]*\| `(\w+)` ([-\d.]+) \|", re.MULTILINE)
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.runs import final_state, tiny, train
-from tests.test_host_reads import ENVS, FEATURES, METHODS
+from tests.helpers.runs import final_state, tiny, train
+from tests.run.test_host_reads import ENVS, FEATURES, METHODS
 
 from config.load import load_recorded
 from run import Run

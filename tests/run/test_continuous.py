@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.host_reads import host_reads
-from tests.runs import rows, tiny, train
+from tests.helpers.host_reads import host_reads
+from tests.helpers.runs import rows, tiny, train
 
 from components.spaces import Box
 from components.squashed_normal import SquashedNormal

@@ -20,7 +20,7 @@ import torch
 import yaml
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from tests.runs import tiny_settings
+from tests.helpers.runs import tiny_settings
 
 import main
 from config.describe import describe_settings

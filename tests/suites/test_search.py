@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tests.runs import TINY
+from tests.helpers.runs import TINY
 
 import search
 from config.search_space import Range, Search

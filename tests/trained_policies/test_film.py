@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from tests.runs import tiny, train
+from tests.helpers.runs import tiny, train
 
 import film
 from build import build_test_runner, build_trained_controller

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.runs import differences, tiny, train
+from tests.helpers.runs import differences, tiny, train
 
 import policy as policy_module
 from evaluate import evaluate_policy

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.runs import TINY, rows, tiny, train
+from tests.helpers.runs import TINY, rows, tiny, train
 
 from policy import load_policy
 from utils import seeding
 from utils.seeding import numpy_generator, seed_number, torch_generator
 
-SRC = Path(__file__).resolve().parents[1] / "src"
+SRC = Path(__file__).resolve().parents[2] / "src"
 ALG, ENV = "agp", "topk"
 SETTINGS = ("controller_args.common_noise=2", "lr=0.01")
 

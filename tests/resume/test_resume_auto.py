@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.runs import TINY, differences, final_state, rows, snapshot
+from tests.helpers.runs import TINY, differences, final_state, rows, snapshot
 
 from main import main
 from records.checkpoint import LATEST, PREVIOUS, load_checkpoint, save_checkpoint

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.runs import OF_REPLAY, TINY
+from tests.helpers.runs import OF_REPLAY, TINY
 
 import attention
 import report

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = (
     *("t_max=64", "batch_size_run=8", "batch_size=8", "buffer_size=20", "train_every_episodes=8"),
     *("test_interval=32", "test_nepisode=8", "log_interval=16", "show_progress=False"),
