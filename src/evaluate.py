@@ -48,14 +48,13 @@ def evaluate(config: RunConfig) -> str:
     """
     torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
-    controller, state = build_trained_controller(config, path)
+    controller, steps = build_trained_controller(config, path)
     runner = build_test_runner(config, controller, "evaluate")
     with closing(runner.env):
         statistics = play_greedily(runner, config.test_nepisode, 0)
     episodes = statistics.episodes(config.test_nepisode)
     metrics = statistics.means(config.test_nepisode, prefix="test_")
-    n, steps = config.test_nepisode, state["counters"]["env_steps"]
-    folder = run_folder(path)
+    n, folder = config.test_nepisode, run_folder(path)
     changed = " ".join(changes(recorded_settings(folder), config, HARMLESS))
     opponent = opponent_label(to_dict(config)["env_args"])
     append_evaluation(folder, path.name, steps, n, opponent, changed, metrics)

@@ -12,16 +12,8 @@ from typing import Any
 
 import torch
 
-from build import (
-    build_buffer,
-    build_controller,
-    build_env,
-    build_learner,
-    build_loggers,
-    build_runner,
-    build_test_runner,
-    plan_graphs,
-)
+from build import build_controller, build_env, build_runner, build_test_runner
+from build_training import build_buffer, build_learner, build_loggers, plan_graphs
 from components.counters import Counters
 from components.schedules import Progress
 from components.statistics import Statistics

@@ -13,7 +13,8 @@ LONGER: dict[str, str] = {}  # file: why it may be longer
 
 # Room -> rooms it may import besides itself.
 LEARNING = {"utils", "components", "envs", "modules", "controllers"}
-BUILD = LEARNING | {"learners", "runners", "config", "records"}
+PLAY = LEARNING | {"runners", "config", "records"}  # a policy plays without its learner
+TRAIN = PLAY | {"learners"}
 ARROWS = {
     "__init__": set(),  # of the installed package
     "utils": set(),
@@ -27,16 +28,17 @@ ARROWS = {
     "analysis": {"utils", "config", "records"},
     "records": {"utils"},
     "rendering": {"utils", "components", "envs"},
-    "build": BUILD,
-    "film": BUILD | {"build", "rendering"},
-    "evaluate": BUILD | {"build", "film", "rendering"},
-    "run": BUILD | {"build", "evaluate"},
-    "policy": BUILD | {"build"},
-    "attention": BUILD | {"policy", "analysis"},
+    "build": PLAY,
+    "build_training": TRAIN | {"build"},
+    "film": PLAY | {"build", "rendering"},
+    "evaluate": PLAY | {"build", "film", "rendering"},
+    "run": TRAIN | {"build", "build_training", "evaluate"},
+    "policy": PLAY | {"build"},
+    "attention": PLAY | {"policy", "analysis"},
     "export": {"utils", "config", "records"},
     "resume": {"utils", "config", "records"},
     "training": {"utils", "config", "run", "resume", "records"},
-    "main": BUILD | {"build", "evaluate", "training", "policy"},
+    "main": PLAY | {"build", "evaluate", "training", "policy"},
     "engines": {"utils"},
     # They start main.py in separate processes.
     "suites": {"utils", "analysis", "config", "records", "resume", "engines"},
@@ -115,6 +117,8 @@ def test_imports_run_one_way(path: Path) -> None:
         ("envs", "from config.schema import RunConfig", ["config.schema"]),
         ("policy", "import run", ["run"]),
         ("build", "from run import Run", ["run"]),
+        ("policy", "from learners.base import Learner", ["learners.base"]),
+        ("evaluate", "from build_training import build_learner", ["build_training"]),
         ("training", "from run import Run", []),
         ("main", "from run import Run", ["run"]),
         ("analysis", "import numpy, envs.base", ["envs.base"]),

@@ -17,7 +17,8 @@ from tests.helpers.runs import TINY
 
 import report
 import suite
-from build import build_controller, build_learner
+from build import build_controller
+from build_training import build_learner
 from config.cli import parse
 from config.load import load_config
 from config.plain_data import to_dict

@@ -40,7 +40,7 @@ class Learner(ABC):
 
     Args:
         settings: discount, optimiser, target updates.
-        online: the modules that are trained.
+        online: the modules that are trained; `agent`, the controller's network, is what plays.
         t_max: environment steps of the whole run, for the learning rate's schedule.
         clip_groups: names of modules in `online`, grouped; each group's gradient is clipped by
             its norm. None: one norm for all. With the losses of different groups detached from each

@@ -76,8 +76,15 @@ def run_folder(path: str | Path) -> Path:
     return file.parent.parent
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+def load_checkpoint(
+    path: Path, device: torch.device | str = "cpu", mapped: bool = False
+) -> dict[str, Any]:
     """Read a checkpoint; no code in it is run.
+
+    Args:
+        path: the file.
+        device: where its tensors go.
+        mapped: leave the tensors in the file until they are used, for readers of a few of them.
 
     Raises:
         UserError: if the file is missing or damaged.
@@ -89,7 +96,9 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
             damaged = archive.testzip()  # torch itself does not look at the checksums
         if damaged is not None:
             raise ValueError(f"wrong checksum of {damaged}")
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(
+            path, map_location=device, weights_only=True, mmap=mapped
+        )
     except Exception as error:  # torch raises many types for a damaged file
         raise UserError(
             f"The checkpoint {path} is damaged or not a checkpoint ({reason(error)}). "
@@ -121,6 +130,16 @@ def fingerprint(weights: Mapping[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(weight.cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def agent_weights(online: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the controller's network, among all that a learner trains.
+
+    Args:
+        online: `learner.online` of a checkpoint, where that network is called `agent`.
+    """
+    prefix = "agent."
+    return {k.removeprefix(prefix): w for k, w in online.items() if k.startswith(prefix)}
 
 
 def load_into(target: Any, state: dict[str, Any], path: Path, how: str = "load_state_dict") -> None:

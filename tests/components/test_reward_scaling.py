@@ -2,7 +2,7 @@ import pytest
 import torch
 from tests.helpers.fake_envs import CPU, fake_batch, fake_info, make_controller
 
-from build import build_learner
+from build_training import build_learner
 from components.reward_scaling import RewardScaler
 from config.load import load_config
 from modules.agents.rnn_agent import RNNAgentConfig

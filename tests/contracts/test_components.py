@@ -24,7 +24,8 @@ from tests.helpers.fake_envs import (
     rng,
 )
 
-from build import build_controller, build_learner
+from build import build_controller
+from build_training import build_learner
 from components.action_selectors import EpsilonGreedy, EpsilonGreedyConfig
 from components.buffers.base import EpisodeBuffer
 from components.episode_batch import EpisodeBatch
@@ -356,6 +357,7 @@ def test_controller(name: str) -> None:
 def test_learner(name: str) -> None:
     config, controller = build("learner", name)
     learner = build_learner(config, controller)
+    assert learner.online["agent"] is controller.agent  # whose weights a policy is loaded from
     batch = fake_batch(INFO, MIXED)
     before = [p.detach().clone() for p in learner.online.parameters()]
     loss, details = learner.loss(learner.prepare(batch))

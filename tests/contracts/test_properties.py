@@ -8,7 +8,8 @@ import torch
 from tests.helpers.fake_envs import MIXED, RICH, FakeEnv, fake_batch, fake_info, pad
 
 import config as config_package
-from build import build_controller, build_learner
+from build import build_controller
+from build_training import build_learner
 from components.action_selectors import (
     CategoricalConfig,
     EpsilonGreedy,

@@ -5,7 +5,8 @@ import torch
 from tests.helpers.fake_envs import CPU, RICH, FakeEnv, fake_batch, fake_info, rng
 from torch import Tensor
 
-from build import build_controller, build_learner
+from build import build_controller
+from build_training import build_learner
 from components.action_selectors import CategoricalConfig, PolicySampler, greedy_actions
 from components.policies import Categorical, log_policy
 from components.settings import ExplorationSettings

@@ -18,7 +18,8 @@ from tests.helpers.fake_envs import (
 )
 from torch import Tensor, nn
 
-from build import build_controller, build_learner
+from build import build_controller
+from build_training import build_learner
 from components.episode_batch import EpisodeBatch
 from components.policies import straight_through
 from components.settings import AgentSettings, TrainingSettings

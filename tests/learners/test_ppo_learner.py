@@ -22,7 +22,8 @@ from tests.helpers.fake_envs import (
 )
 from tests.helpers.runs import rows, tiny, train
 
-from build import build_controller, build_learner
+from build import build_controller
+from build_training import build_learner
 from components.buffers.rollout import Rollout
 from components.episode_batch import EpisodeBatch
 from components.schedules import Progress

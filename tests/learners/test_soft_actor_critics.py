@@ -10,7 +10,8 @@ from tests.helpers.fake_envs import MIXED, RICH, TERMINATED, fake_batch, fake_in
 from torch import Tensor, nn
 from torch.nn import functional
 
-from build import build_controller, build_learner
+from build import build_controller
+from build_training import build_learner
 from components.episode_batch import EpisodeBatch
 from components.policies import ActionValues, Categorical, JointAction
 from components.schedules import LinearSchedule

@@ -9,7 +9,8 @@ import torch
 from tests.helpers.fake_envs import MIXED, RICH, TERMINATED, fake_batch, fake_info
 from torch import Tensor, nn
 
-from build import build_controller, build_learner
+from build import build_controller
+from build_training import build_learner
 from components.episode_batch import EpisodeBatch
 from components.masking import masked_mean
 from config.combinations import check_combination

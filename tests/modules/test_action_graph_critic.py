@@ -7,7 +7,8 @@ import pytest
 import torch
 from tests.helpers.fake_envs import RICH, fake_batch, fake_info, fake_inputs, fake_sizes, normal
 
-from build import build_controller, build_learner
+from build import build_controller
+from build_training import build_learner
 from config.load import load_config
 from modules.critics.action_graph import ActionGraphCritic, ActionGraphCriticConfig
 from modules.critics.base import CriticInputs, CriticSizes

@@ -11,7 +11,7 @@ import torch
 from tests.helpers.runs import differences, tiny
 
 import run as run_module
-from build import GraphPlan, plan_graphs
+from build_training import GraphPlan, plan_graphs
 from config.load import load_config
 from run import Run
 from utils.errors import UserError
@@ -69,7 +69,7 @@ def test_the_parts_that_are_graphs_are_reported(
     env: str, settings: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = Run(tiny("vdn", env)).runner.env.info
-    monkeypatch.setattr("build.resolve_device", torch.device)
+    monkeypatch.setattr("build_training.resolve_device", torch.device)
     config = load_config("vdn", env, ["device=cuda", *settings])
     plan = plan_graphs(config, info)
     assert plan.text.strip().startswith(said)
@@ -81,7 +81,7 @@ def test_graphs_that_cannot_be_are_errors(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(UserError, match=r"need a GPU, and this run computes on device=cpu"):
         Run(tiny("vdn", "topk", "compile=graphs"))
     info = Run(tiny("vdn", "formation")).runner.env.info
-    monkeypatch.setattr("build.resolve_device", torch.device)
+    monkeypatch.setattr("build_training.resolve_device", torch.device)
     config = load_config("vdn", "formation", ["device=cuda", "compile=graphs"])
     with pytest.raises(UserError, match=r"episodes of env=formation differ in length"):
         plan_graphs(config, info)
