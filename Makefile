@@ -79,8 +79,9 @@ lint: setup  ## check style and formatting, shell scripts and the Dockerfile
 types: setup  ## check types
 	"$(BIN)/mypy"
 
-docs: setup  ## rewrite the generated pages of docs/
+docs: setup  ## rewrite the generated pages and pictures of docs/
 	"$(BIN)/python" docs/generate.py
+	"$(BIN)/python" docs/images/draw_architecture.py
 
 docs-check: setup  ## fail if a generated page of docs/ is out of date
 	"$(BIN)/python" docs/generate.py --check

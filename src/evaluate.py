@@ -12,10 +12,10 @@ from config.plain_data import changes, to_dict
 from config.schema import HARMLESS, RunConfig
 from records.checkpoint import find_checkpoint, run_folder
 from records.console import result_table
+from records.episodes import write_episodes
 from records.evaluations import append_evaluation, opponent_label
 from rendering.video_files import require_packages
 from runners.batch_runner import BatchRunner
-from utils.episodes import write_episodes
 
 
 def evaluate_policy(runner: BatchRunner, n_episodes: int, env_steps: int) -> dict[str, float]:

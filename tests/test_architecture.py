@@ -1,13 +1,13 @@
 """The arrows of architecture.md, section 2, read from the imports, and a few rules of style.md."""
 
 import ast
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import pytest
+from docs.images import draw_architecture
+from tests.helpers.imports import FILES, SRC, arrows, imports, name, room, room_of, without_detours
 
-SRC = Path(__file__).resolve().parents[1] / "src"
-FILES = sorted(SRC.rglob("*.py"))
 LIMIT = 300
 LONGER: dict[str, str] = {}  # file: why it may be longer
 
@@ -50,32 +50,9 @@ ARROWS = {
 EXCEPTIONS = {"modules": {"envs.base"}}  # EnvInfo is the contract
 
 
-def room(module: str) -> str:
-    """The folder or file directly below src that a module belongs to."""
-    return module.split(".")[0]
-
-
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Modules imported anywhere in a file, in functions too, save for types only."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from (module for other in node.orelse for module in imports(other))
-        elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "write the import from src downwards, without leading dots"
-            assert node.module is not None
-            if (SRC / node.module.replace(".", "/")).is_dir():
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
-        else:
-            yield from imports(node)
-
-
 def wrong_arrows(place: str, source: str) -> list[str]:
     """Imports that a file in the room `place` must not have."""
-    rooms = {room(".".join(path.relative_to(SRC).with_suffix("").parts)) for path in FILES}
+    rooms = set(map(room_of, FILES))
     allowed, exceptions = ARROWS[place] | {place}, EXCEPTIONS.get(place, set())
     return [
         module
@@ -84,12 +61,8 @@ def wrong_arrows(place: str, source: str) -> list[str]:
     ]
 
 
-def name(path: Path) -> str:
-    return path.relative_to(SRC).as_posix()
-
-
 def test_every_room_is_known() -> None:
-    assert {room(name(p).removesuffix(".py").replace("/", ".")) for p in FILES} == set(ARROWS)
+    assert set(map(room_of, FILES)) == set(ARROWS)
 
 
 def test_every_room_is_a_regular_package() -> None:
@@ -100,8 +73,7 @@ def test_every_room_is_a_regular_package() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_imports_run_one_way(path: Path) -> None:
-    place = room(name(path).removesuffix(".py").replace("/", "."))
-    assert wrong_arrows(place, path.read_text()) == []
+    assert wrong_arrows(room_of(path), path.read_text()) == []
 
 
 @pytest.mark.parametrize(
@@ -230,3 +202,30 @@ ROOMS = {path.relative_to(SRC).parts[0] for path in FILES if path.parent != SRC}
 @pytest.mark.parametrize("room", sorted(ROOMS))
 def test_no_files_of_a_room_import_each_other(room: str) -> None:
     assert circles(room) == []
+
+
+def test_detours_are_left_out_of_the_picture() -> None:
+    found = {"a": {"b", "c", "d"}, "b": {"c"}, "c": set(), "d": {"c"}}
+    assert without_detours(found) == {"a": {"b", "d"}, "b": {"c"}, "c": set(), "d": {"c"}}
+
+
+def test_the_picture_shows_these_rooms_and_arrows() -> None:
+    assert draw_architecture.ROOMS.keys() == arrows().keys()
+    assert draw_architecture.outdated() == ""
+
+
+PAGE = (SRC.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_paths_that_exist() -> None:
+    paths = re.findall(r"`((?:src|tests)/[\w./]*)`", PAGE)
+    assert [path for path in paths if not (SRC.parent / path).exists()] == []
+    rooms = {path.split("/")[1].removesuffix(".py") for path in paths if path.startswith("src/")}
+    assert rooms == arrows().keys()
+
+
+def test_the_page_counts_the_files_that_values_pass_through() -> None:
+    for part in PAGE.split("\n### ")[1:]:
+        title, *lines = part.splitlines()
+        files = {line.split("`")[1] for line in lines if line[:1].isdigit()}
+        assert f"({len(files)} files)" in title

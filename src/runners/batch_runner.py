@@ -16,9 +16,9 @@ from components.schedules import Number
 from controllers.basic_controller import BasicController
 from envs.base import EnvStep
 from envs.reward_aggregation import RewardAggregation
+from runners.phases import Phases
 from utils.cuda_graphs import Captured
 from utils.errors import NumericalError
-from utils.phases import Phases
 from utils.registry import RUNNERS
 from utils.seeding import generator_state, restore_generator, torch_generator
 

@@ -1,1 +1,1 @@
-"""Helpers for all other parts: registries, checkpoints, seeding, errors."""
+"""Helpers for all other parts: registries, seeding, errors, files, devices, signals."""

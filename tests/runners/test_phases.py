@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from utils.phases import Phases
+from runners.phases import Phases
 
 CPU = torch.device("cpu")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from utils.episodes import write_episodes
+from records.episodes import write_episodes
 from utils.errors import UserError
 
 ABOUT = {"checkpoint": "latest.pt", "changes": ""}
