@@ -36,13 +36,13 @@ EPYMARL_NOTE = (
 
 
 def configuration_page() -> str:
-    """docs/configuration.md: every setting of the run and of each component."""
+    """docs/reference/configuration.md: every setting of the run and of each component."""
     title, _, rest = configuration_markdown().partition("\n")
     return f"{title}\n\n{NOTE}\n{rest}"
 
 
 def metrics_page() -> str:
-    """docs/metrics.md: every key of `metrics.csv` and what it means."""
+    """docs/reference/metrics.md: every key of `metrics.csv` and what it means."""
     parts = ["# Metrics", NOTE, METRICS_INTRO, "## Every run", _table(RUN_METRICS)]
     for registry in (LEARNERS, RUNNERS, SELECTORS):
         parts.append(f"## From the `{registry.slot}`")
@@ -61,15 +61,15 @@ def metrics_page() -> str:
 
 
 def epymarl_page() -> str:
-    """docs/coming_from_epymarl.md: its own introduction, then what their words are called here."""
-    page = (DOCS / "coming_from_epymarl.md").read_text(encoding="utf-8")
+    """docs/coming_from/epymarl.md: its own introduction, then what their words are called here."""
+    page = (DOCS / "coming_from" / "epymarl.md").read_text(encoding="utf-8")
     return f"{page.partition(EPYMARL_NOTE)[0]}{EPYMARL_NOTE}\n\n{epymarl.markdown()}\n"
 
 
 PAGES = {
-    "configuration.md": configuration_page,
-    "metrics.md": metrics_page,
-    "coming_from_epymarl.md": epymarl_page,
+    "reference/configuration.md": configuration_page,
+    "reference/metrics.md": metrics_page,
+    "coming_from/epymarl.md": epymarl_page,
 }
 
 
