@@ -253,6 +253,11 @@ def _value_text(value: Any) -> str:
 def _table(settings: list[Setting]) -> str:
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for s in settings:
-        comment = s.comment.replace("|", "\\|")
-        rows.append(f"| `{s.name}` | {s.type} | `{s.default}` | {comment} |")
+        rows.append(f"| `{s.name}` | {s.type} | `{s.default}` | {table_cell(s.comment)} |")
     return "\n".join(rows)
+
+
+def table_cell(text: str) -> str:
+    """A text that a Markdown table shows as it is; what is in backticks is code already."""
+    parts = text.replace("|", "\\|").split("`")
+    return "`".join(p if i % 2 else p.replace("<", "&lt;") for i, p in enumerate(parts))

@@ -195,13 +195,28 @@ def test_check_reports_which_page_is_out_of_date(tmp_path, monkeypatch, capsys):
     assert generate.main(["--chekc"]) == 2
 
 
-def test_every_method_has_a_paragraph_and_a_row():
-    text = text_of("methods/index.md")
-    names = {path.stem for path in (ROOT / "src" / "config" / "algs").glob("*.yaml")}
-    headings = set(re.findall(r"[\w]+", " ".join(re.findall(r"^## (.*)$", text, re.MULTILINE))))
-    rows = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
-    assert names <= headings
-    assert names <= rows
+PARTS = [
+    "Idea",
+    "Equations",
+    "What an agent knows at execution",
+    "Differences from the paper",
+    "Settings",
+    "Results",
+]
+METHODS = sorted(set((ROOT / "docs" / "methods").glob("*.md")) - {ROOT / "docs/methods/index.md"})
+
+
+@pytest.mark.parametrize("page", METHODS, ids=lambda p: p.stem)
+def test_a_methods_page_has_six_parts(page):
+    assert re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE) == PARTS
+
+
+def test_every_method_has_a_page_and_a_row():
+    names = sorted(path.stem for path in (ROOT / "src" / "config" / "algs").glob("*.yaml"))
+    described = [m[2].split() for p in METHODS for m in generate.SETTINGS.finditer(p.read_text())]
+    assert sorted(name for group in described for name in group) == names
+    rows = re.findall(r"^\| (\[`.*?) \|", text_of("methods/index.md"), re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == names
 
 
 PAPERS_TASKS = [f"mpe_{t}" for t in "reference push world_comm speaker_listener crypto tag".split()]
@@ -216,8 +231,8 @@ def value(config: RunConfig, setting: str) -> str:
 
 
 def test_our_constants_beside_the_papers_are_what_runs():
-    part = text_of("methods/index.md").partition("### Our constants beside the paper's")[2]
-    table = part.partition("## agp_structured")[0]
+    part = text_of("methods/agp.md").partition("### Our constants beside the paper's")[2]
+    table = part.partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w.]+)`[^|]*\| [^|]* \| ([^|]*) \| ([^|]*) \|$", table, re.MULTILINE)
     assert len(rows) == 19
     topk = load_config("agp", "topk", [])
