@@ -1,6 +1,7 @@
-"""Print the numbers of `docs/claims.md` as a markdown table: `python benchmarks/claims_table.py`.
+"""Print the numbers of `docs/results/claims.md` as a markdown table.
 
-Takes about fifteen seconds on one core; the fit of a coordinate graph is the only simulation.
+`python benchmarks/claims_table.py` takes about fifteen seconds on one core; the fit of a
+coordinate graph is the only simulation.
 """
 
 import sys
@@ -15,7 +16,7 @@ from analysis import claims
 from analysis import topk_bounds as topk
 
 N, K = 6, 2  # the paper's Top-K Selection
-Row = tuple[str, str, str]  # section of docs/claims.md, quantity, value
+Row = tuple[str, str, str]  # section of docs/results/claims.md, quantity, value
 
 
 def table_text(table: claims.Array) -> str:

@@ -3,24 +3,29 @@
 python docs/generate.py [--check]
 """
 
+import re
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "src"))
 
 import torch  # noqa: E402  # what follows is found in src
+import yaml  # noqa: E402
 
 from config import epymarl  # noqa: E402
-from config.describe import configuration_markdown  # noqa: E402
+from config.describe import configuration_markdown, table_cell  # noqa: E402
 from config.load import load_config  # noqa: E402
-from config.search_path import available  # noqa: E402
+from config.plain_data import leaves, to_dict  # noqa: E402
+from config.search_path import CONFIG_DIR, available  # noqa: E402
 from envs.base import EnvInfo, make_env  # noqa: E402
 from envs.python_envs.vector_env import VectorEnv  # noqa: E402
 from records.metrics import COLUMNS, RUN_METRICS  # noqa: E402
 from utils.errors import UserError  # noqa: E402
-from utils.registry import ENVS, LEARNERS, RUNNERS, SELECTORS, Registry  # noqa: E402
+from utils.registry import ENVS, LEARNERS, REGISTRIES, RUNNERS, SELECTORS, Registry  # noqa: E402
 
 NOTE = "*Generated from the code by `make docs` (`python docs/generate.py`); do not edit.*"
 METRICS_INTRO = f"""\
@@ -36,13 +41,13 @@ EPYMARL_NOTE = (
 
 
 def configuration_page() -> str:
-    """docs/configuration.md: every setting of the run and of each component."""
+    """docs/reference/configuration.md: every setting of the run and of each component."""
     title, _, rest = configuration_markdown().partition("\n")
     return f"{title}\n\n{NOTE}\n{rest}"
 
 
 def metrics_page() -> str:
-    """docs/metrics.md: every key of `metrics.csv` and what it means."""
+    """docs/reference/metrics.md: every key of `metrics.csv` and what it means."""
     parts = ["# Metrics", NOTE, METRICS_INTRO, "## Every run", _table(RUN_METRICS)]
     for registry in (LEARNERS, RUNNERS, SELECTORS):
         parts.append(f"## From the `{registry.slot}`")
@@ -61,15 +66,55 @@ def metrics_page() -> str:
 
 
 def epymarl_page() -> str:
-    """docs/coming_from_epymarl.md: its own introduction, then what their words are called here."""
-    page = (DOCS / "coming_from_epymarl.md").read_text(encoding="utf-8")
+    """docs/coming_from/epymarl.md: its own introduction, then what their words are called here."""
+    page = (DOCS / "coming_from" / "epymarl.md").read_text(encoding="utf-8")
     return f"{page.partition(EPYMARL_NOTE)[0]}{EPYMARL_NOTE}\n\n{epymarl.markdown()}\n"
 
 
+# In a method's page: between these two comments stands what its YAML files say.
+SETTINGS = re.compile(r"(<!-- settings: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
+REFERENCE = "../reference/configuration.md"
+SETTINGS_NOTE = (
+    "*Generated from the code by `make docs` (`src/config/algs`). "
+    f"[All settings and their defaults]({REFERENCE}).*"
+)
+
+
+def method_page(name: str) -> str:
+    """docs/methods/<name>.md with the settings of its methods."""
+    page = (DOCS / "methods" / name).read_text(encoding="utf-8")
+    return SETTINGS.sub(lambda m: f"{m[1]}\n{_method_settings(m[2].split())}\n\n{m[3]}", page)
+
+
+def _method_settings(methods: list[str]) -> str:
+    """A table with a row for each setting that one of the YAML files gives."""
+    resolved = [dict(leaves(to_dict(load_config(name, None, [])))) for name in methods]
+    files = [(CONFIG_DIR / "algs" / f"{name}.yaml").read_text("utf-8") for name in methods]
+    keys = dict.fromkeys(key for text in files for key, _ in leaves(yaml.safe_load(text)))
+    head = ["setting", *(f"`{name}`" for name in methods)]
+    rows = [head, ["---"] * len(head)]
+    rows += [[f"`{key}`", *(_cell(key, config) for config in resolved)] for key in keys]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{SETTINGS_NOTE}\n\n{table}"
+
+
+def _cell(key: str, config: dict[str, Any]) -> str:
+    """A setting's value; a component's name leads to its settings."""
+    if key not in config:
+        return ""
+    if key in REGISTRIES:
+        return f"[`{config[key]}`]({REFERENCE}#{key}-{config[key]})"
+    return f"`{yaml.safe_dump(config[key]).partition(chr(10))[0]}`"
+
+
 PAGES = {
-    "configuration.md": configuration_page,
-    "metrics.md": metrics_page,
-    "coming_from_epymarl.md": epymarl_page,
+    "reference/configuration.md": configuration_page,
+    "reference/metrics.md": metrics_page,
+    "coming_from/epymarl.md": epymarl_page,
+} | {
+    f"methods/{path.name}": partial(method_page, path.name)
+    for path in sorted((DOCS / "methods").glob("*.md"))
+    if SETTINGS.search(path.read_text(encoding="utf-8"))
 }
 
 
@@ -122,8 +167,7 @@ def _metrics_of_yamls(name: str) -> list[str]:
 def _table(descriptions: dict[str, str]) -> str:
     if not descriptions:
         return "None."
-    escaped = {key: text.replace("|", "\\|") for key, text in descriptions.items()}
-    rows = [f"| `{key}` | {text} |" for key, text in escaped.items()]
+    rows = [f"| `{key}` | {table_cell(text)} |" for key, text in descriptions.items()]
     return "\n".join(["| key | meaning |", "|---|---|", *rows])
 
 

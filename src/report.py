@@ -242,8 +242,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--key",
-        help="metric (docs/metrics.md); by default the success rate where the task has one, else "
-        "the value ratio, else the return",
+        help="metric (docs/reference/metrics.md); by default the success rate where the task has "
+        "one, else the value ratio, else the return",
     )
     parser.add_argument("--level", type=float, help="tell when the metric first reached this level")
     parser.add_argument("--unfinished", action="store_true", help="also runs short of their t_max")

@@ -138,7 +138,7 @@ def run(given: argparse.Namespace, signals: StopSignals) -> int:
     if suite.search is None:
         raise UserError(
             f"{given.suite} does not say what to search. Write `search` with trials, fresh_seeds "
-            f"and space into it (docs/suites.md)."
+            f"and space into it (docs/guide/suites.md)."
         )
     root = results_root(suite.jobs[0].config.results_dir)
     folder = root / "search" / Path(given.suite).stem

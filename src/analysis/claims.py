@@ -1,8 +1,8 @@
 """Numbers behind the theory of Action-Graph Policies, by enumeration or in closed form.
 
 Paper: Gupta, Hare, Milzman, Kannan, Prasanna, *Action-Graph Policies*, arXiv 2602.17009: theorems
-3.1, 3.2, 4.1, 4.2, B.1, C.1 and equation 9. `docs/claims.md` says which statement each number
-belongs to, `tests/theory/test_claims.py` checks every one by a second route,
+3.1, 3.2, 4.1, 4.2, B.1, C.1 and equation 9. `docs/results/claims.md` says which statement each
+number belongs to, `tests/theory/test_claims.py` checks every one by a second route,
 `benchmarks/claims_table.py` prints them.
 
 Departs from the paper: where its witness does not separate the classes of policies, the games here

@@ -1,8 +1,8 @@
 """Top-K selection in closed form: what independent policies and fitted factorisations can reach.
 
 Paper: Gupta, Hare, Milzman, Kannan, Prasanna, *Action-Graph Policies*, arXiv 2602.17009, section
-5.1. Sections 9.6 and 9.7 of `docs/claims.md` use these numbers; `tests/theory/test_claims.py`
-checks every one by a second route.
+5.1. Sections 9.6 and 9.7 of `docs/results/claims.md` use these numbers;
+`tests/theory/test_claims.py` checks every one by a second route.
 
 Letters as in `analysis/claims.py`: N agents, K that should act, M bins of a signal in [0, 1].
 """

@@ -22,11 +22,11 @@ USAGE = """\
 Usage: python src/main.py --config=<algorithm> --env-config=<environment> [with key=value ...]
 
   --config        a method by the name of its YAML file, or the path of any YAML file
-  --env-config    a task, in the same way; docs/settings.md says where names are looked for
+  --env-config    a task, in the same way; docs/guide/settings.md says where names are looked for
   with            settings that replace those of both files; with dots: env_args.n_agents=8
-  --mongo         record to the MongoDB server at this URL, too (docs/mongodb.md)
+  --mongo         record to the MongoDB server at this URL, too (docs/guide/mongodb.md)
   --sync-mongo    complete the record of a run's folder there and stop
-  --sync-wandb    complete the record of a run's folder in W&B and stop (docs/logging.md)
+  --sync-wandb    complete the record of a run's folder in W&B and stop (docs/guide/logging.md)
   --print-config  show the complete configuration and stop
   --check-env     check the environment against its contract and stop
   --list          show all components, algorithms and environments
@@ -39,7 +39,7 @@ Examples:
   python src/main.py --config=agp --env-config=topk with seed=3 resume=auto
 
 Exit codes: 0 finished; 2 a mistake to correct; 143 after SIGTERM, 130 after SIGINT (Ctrl-C). After
-both a run finishes its step and saves. `resume` continues from there (docs/resuming.md).
+both a run finishes its step and saves. `resume` continues from there (docs/guide/resuming.md).
 """
 
 
@@ -87,7 +87,9 @@ def help_text() -> str:
     lines = [as_typed(USAGE)]
     for heading, settings in run_wide():
         lines += [f"{heading}:", *settings_lines(settings), ""]
-    lines.append("`--list` shows what each slot can hold; docs/configuration.md has all settings.")
+    lines.append(
+        "`--list` shows what each slot can hold; docs/reference/configuration.md has all settings."
+    )
     return "\n".join(lines)
 
 
@@ -251,6 +253,11 @@ def _value_text(value: Any) -> str:
 def _table(settings: list[Setting]) -> str:
     rows = ["| setting | type | default | meaning |", "|---|---|---|---|"]
     for s in settings:
-        comment = s.comment.replace("|", "\\|")
-        rows.append(f"| `{s.name}` | {s.type} | `{s.default}` | {comment} |")
+        rows.append(f"| `{s.name}` | {s.type} | `{s.default}` | {table_cell(s.comment)} |")
     return "\n".join(rows)
+
+
+def table_cell(text: str) -> str:
+    """A text that a Markdown table shows as it is; what is in backticks is code already."""
+    parts = text.replace("|", "\\|").split("`")
+    return "`".join(p if i % 2 else p.replace("<", "&lt;") for i, p in enumerate(parts))

@@ -18,7 +18,9 @@ class Counterpart(NamedTuple):
 ALWAYS_SAVED = "Checkpoints are always written: `latest.pt`, `previous.pt`, `best.pt`."
 GREEDY = "Tests always play greedily."
 LOGGERS = "True and False are understood here, too, for now."
-WANDB = "It belongs to the logger `wandb`, which records offline by default (docs/logging.md)."
+WANDB = (
+    "It belongs to the logger `wandb`, which records offline by default (docs/guide/logging.md)."
+)
 ABSENT = "PAC is not here."
 CRITIC = f"{ABSENT} The critics that are here have no such setting."
 MADDPG = "It belongs to `--config=maddpg`."
@@ -26,7 +28,7 @@ PPO = "It belongs to `ppo_learner`: `ippo`, `mappo`, `ia2c`, `maa2c`."
 QTRAN = "It belongs to `--config=qtran`."
 LABEL = "`name` is the label of the run's folder. Runs of one name and seed are numbered."
 NOT_SHARED = "Separate networks are a setting of the agent, not separate files."
-SMAC = "StarCraft II is not supported. For SMAClite, see docs/other_environments.md."
+SMAC = "StarCraft II is not supported. For SMAClite, see docs/guide/other_environments.md."
 ONE_RUNNER = "One runner steps `batch_size_run` environments in lockstep; 1 is `episode`."
 CRITICS_ONLY = (
     "obs_individual_obs state_value_type critic_q_fn critic_baseline_fn critic_train_mode "
@@ -98,7 +100,7 @@ SETTINGS = {
     "add_value_last_step": Counterpart(
         "",
         "The value after the last step always counts where an episode was truncated, and never "
-        "where it was terminated (docs/terminated_and_truncated.md).",
+        "where it was terminated (docs/guide/terminated_and_truncated.md).",
     ),
     "critic_type": Counterpart(
         "critic=state_value",
@@ -234,7 +236,7 @@ KEYS = {
         "PettingZoo has a separate adapter; the task is a module, such as "
         "`pettingzoo.butterfly.cooperative_pong_v5`.",
     ),
-    "vmas-": Counterpart("--env-config=vmas", "See docs/other_environments.md."),
+    "vmas-": Counterpart("--env-config=vmas", "See docs/guide/other_environments.md."),
 }
 
 SAME_WORD = {
@@ -277,7 +279,7 @@ def _sentence(name: str, found: Counterpart) -> str:
 
 
 def markdown() -> str:
-    """All tables, for docs/coming_from_epymarl.md."""
+    """All tables, for docs/coming_from/epymarl.md."""
     parts = ["## Settings", *_table("setting", SETTINGS), "## Settings of environments"]
     parts += _table("`env_args`", ENV_ARGS)
     parts += ["## Same word, another meaning", "| setting | here |", "|---|---|"]

@@ -164,7 +164,7 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     loggers: tuple[str, ...] = (
         "csv",
         "sacred",
-    )  # where metrics are recorded: csv, always, and any of the others (docs/logging.md)
+    )  # where metrics are recorded: csv, always, and any of the others (docs/guide/logging.md)
     logger_args: dict[str, Any] = field(default_factory=dict)  # {logger: its settings}
     show_progress: bool = True  # progress bar when the console is a terminal
 

@@ -3,8 +3,8 @@
 Source: Gupta et al., arXiv 2602.17009, algorithm 1. The graph itself is `modules/action_graph`, the
 heads `modules/agents/agp_agent.py`. Beyond the paper: `common_noise`, an input shared by the team
 at each step. Given the joint observation, AGP's greedy play is one fixed joint action; the paper's
-proofs (theorem C.1) need a shared random variable, and this is it (docs/claims.md, 9.4). Noise is
-stored with the episode, because values are learnt for the noise acted on.
+proofs (theorem C.1) need a shared random variable, and this is it (docs/results/claims.md, 9.4).
+Noise is stored with the episode, because values are learnt for the noise acted on.
 """
 
 from dataclasses import dataclass

@@ -20,7 +20,7 @@ OLDEST = (2, 57)
 PROBE_SECONDS = 120
 TOKEN = (
     "From version 2.59 on, clusters want a token: set RAY_AUTH_MODE=token and the same token on "
-    "every machine and here (docs/suites.md, section Ray)."
+    "every machine and here (docs/guide/suites.md, section Ray)."
 )
 
 

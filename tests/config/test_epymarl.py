@@ -18,7 +18,7 @@ from main import resolve
 from utils.errors import ConfigError
 from utils.registry import LOGGERS, REGISTRIES
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "coming_from_epymarl.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "coming_from" / "epymarl.md"
 
 # Every key of default.yaml and algs/*.yaml of uoe-agents/epymarl and oxwhirl/pymarl.
 THEIR_KEYS = """
@@ -108,10 +108,10 @@ def test_every_file_is_here_or_has_an_answer(flag: str) -> None:
         (["learner=pac_learner"], ["PAC is not here"]),
         (["runner=parallel"], ["`batch_size_run=8`"]),
         (["agent=rnn"], ["`agent=rnn_agent`"]),
-        (["env=sc2"], ["no counterpart", "docs/other_environments.md"]),
+        (["env=sc2"], ["no counterpart", "docs/guide/other_environments.md"]),
         (["env=gymma", "env_args.key=pz-mpe-simple-tag-v3"], ["`--env-config=mpe_tag`"]),
         (["env=gymma", "env_args.key=pz-sisl-pursuit_v4"], ["`--env-config=pettingzoo with"]),
-        (["env=gymma", "env_args.key=vmas-balance"], ["docs/other_environments.md"]),
+        (["env=gymma", "env_args.key=vmas-balance"], ["docs/guide/other_environments.md"]),
         (["env=gymma", "env_args.pretrained_wrapper=PretrainedTag"], ["`--env-config=mpe_tag`"]),
     ],
 )

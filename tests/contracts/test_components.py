@@ -1,6 +1,6 @@
 """Every component that the registries find keeps its kind's promises; a new file is covered too.
 
-Those of a project outside the tree are found from its folder: docs/add_a_component.md.
+Those of a project outside the tree are found from its folder: docs/extending/index.md.
 """
 
 import copy

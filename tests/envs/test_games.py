@@ -133,7 +133,7 @@ def test_greatest_expected_return_of_anticoordination(mode):
     step = env.step(best)
     returns = step.reward.double().mean(1)
     standard_error = returns.std().item() / 200_000**0.5
-    exact = 1 - 0.5 * (1 - 0.9**6)  # docs/claims.md, 9.7
+    exact = 1 - 0.5 * (1 - 0.9**6)  # docs/results/claims.md, 9.7
     assert exact == pytest.approx(0.7657, abs=5e-5)
     assert returns.mean().item() == pytest.approx(exact, abs=4 * standard_error)
     assert step.metrics["success"].mean() == 1

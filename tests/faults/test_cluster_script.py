@@ -1,4 +1,4 @@
-"""The job script of docs/resuming.md, on a cluster of one machine without a scheduler."""
+"""The job script of docs/guide/resuming.md, on a cluster of one machine without a scheduler."""
 
 import os
 import re
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.faults
 
 
 def test_the_script_of_the_documentation_requeues_a_job_that_was_stopped(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "resuming.md").read_text()
+    text = (ROOT / "docs" / "guide" / "resuming.md").read_text()
     (script,) = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     settings = "name=job log_interval=256 t_max=8192 test_nepisode=8 hidden_dim=8"
     command = 'with seed="$SLURM_ARRAY_TASK_ID"'

@@ -42,7 +42,7 @@ def test_swap_is_solved_by_who_sees_both_bits(tmp_path, alg, seed):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_swap_is_a_matter_of_luck_for_who_sees_one_bit(tmp_path, seed):
     success = train(tmp_path, "vdn", "swap", seed, "t_max=20000")["test_success_mean"]
-    assert success <= 0.55  # 0.5 is the bound, docs/claims.md 9.1; standard error 0.008
+    assert success <= 0.55  # 0.5 is the bound, docs/results/claims.md 9.1; standard error 0.008
 
 
 # The optimum of neither game is found: around (0, 0) exploration is punished, so that the safe

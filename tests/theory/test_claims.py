@@ -1,4 +1,4 @@
-"""Every number of `docs/claims.md`, found again by enumeration, optimisation or simulation.
+"""Every number of `docs/results/claims.md`, found again by enumeration, optimisation or simulation.
 
 The section in a test's name is the section of the document: `pytest tests/theory -k 9_6`.
 """

@@ -2,8 +2,8 @@
 
 Source: the witness of Gupta et al., arXiv 2602.17009, appendix C. The reward is 1 if exactly one of
 the N binary actions is 1, else 0. Agents that share parameters and have no ids cannot break the tie
-(docs/claims.md, 9.4 and 9.5). The metric `acting_agent` is the agent that acted alone, -1 if none
-did.
+(docs/results/claims.md, 9.4 and 9.5). The metric `acting_agent` is the agent that acted
+alone, -1 if none did.
 """
 
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 Source: Gupta et al., arXiv 2602.17009, appendix B. Observations carry no information; the reward is
 1 if the sum of the binary actions is even, else 0. No sum of unary and pairwise terms represents
-this reward (docs/claims.md, 9.3), yet always playing 0 maximises it.
+this reward (docs/results/claims.md, 9.3), yet always playing 0 maximises it.
 """
 
 from dataclasses import dataclass

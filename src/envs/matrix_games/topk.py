@@ -3,7 +3,7 @@
 Source: Gupta et al., arXiv 2602.17009, section 5.1, Eq. 18. Signals u_i ~ U[0, 1] are independent,
 o_i = (u_i), the state is (u_1..u_N), actions are 0 and 1. The team's reward is +1 if {i: a_i = 1}
 is the set of the K largest signals, else -1. Reference values for N=6, K=2: claims 9.6 in
-docs/claims.md.
+docs/results/claims.md.
 """
 
 from dataclasses import dataclass

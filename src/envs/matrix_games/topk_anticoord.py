@@ -3,7 +3,7 @@
 Source: Gupta et al., arXiv 2602.17009, section 5.1. As `topk`, and the reward falls by `penalty`
 (lambda) for every pair of acting agents whose signals are closer than `epsilon`. The paper does not
 say whether the penalty is paid per pair or once; `penalty_mode` offers both. For N=6, K=2 the best
-possible expected return is 0.7657 (docs/claims.md, 9.7).
+possible expected return is 0.7657 (docs/results/claims.md, 9.7).
 """
 
 from dataclasses import dataclass

@@ -158,8 +158,9 @@ class AgentSpaces:
         if not wrong.startswith("has") and ended == "truncated" and not flags.any():
             raise UserError(
                 f"{name} allows no action where the episode is truncated. What could follow still "
-                f"counts there (docs/terminated_and_truncated.md), so the agent needs an action: "
-                f"give the mask of any other step. If nothing can follow, return terminated."
+                f"counts there (docs/guide/terminated_and_truncated.md), so the agent needs an "
+                "action: give the mask of any other step. If nothing can follow, return "
+                "terminated."
             )
         if wrong:
             raise ValueError(f"{name} {wrong}; it must be {count} flags, at least one of them true")

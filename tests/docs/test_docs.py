@@ -23,10 +23,11 @@ from config.cli import parse
 from config.load import load_config
 from config.plain_data import to_dict
 from config.schema import RunConfig
+from docs import generate
 from main import main, resolve
 from utils import plugins
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -71,14 +72,14 @@ def tutorial(tmp_path_factory):
     (place / "action-graph-policies").symlink_to(ROOT, target_is_directory=True)
     project = place / "my_project"
     project.mkdir()
-    text = text_of("add_a_component.md")
+    text = text_of("extending/index.md")
     for name, code in FILE.findall(text):
         (place / name).write_text(code, encoding="utf-8")
     return project, {command: run(command, project) for command in commands(text, "bash")}
 
 
 def test_tutorial_prints_every_step():
-    text = text_of("add_a_component.md")
+    text = text_of("extending/index.md")
     names = [name for name, _ in FILE.findall(text)]
     assert names == [
         "my_project/weighted_sum.py",
@@ -121,7 +122,7 @@ def test_tutorial_code_is_in_our_style(tutorial):
     project, _ = tutorial
     files = [
         Path(name).name
-        for name, _ in FILE.findall(text_of("add_a_component.md"))
+        for name, _ in FILE.findall(text_of("extending/index.md"))
         if name.endswith(".py")
     ]
     ruff = [PYTHON, "-m", "ruff"]
@@ -147,7 +148,7 @@ def test_the_learner_of_the_tutorial_weighs_errors_by_their_sign(tutorial):
 
 
 def test_the_logger_of_the_page_records_a_run(tmp_path):
-    for name, code in FILE.findall(text_of("logging.md")):
+    for name, code in FILE.findall(text_of("guide/logging.md")):
         (tmp_path / Path(name).name).write_text(code, encoding="utf-8")
     flags = ["--config=vdn", "--env-config=topk", "with", *TINY, f"results_dir={tmp_path}"]
     try:
@@ -163,7 +164,7 @@ def test_the_logger_of_the_page_records_a_run(tmp_path):
 
 
 def test_targets_of_the_worked_example(capsys):
-    (code,) = blocks(text_of("terminated_and_truncated.md"), "python")
+    (code,) = blocks(text_of("guide/terminated_and_truncated.md"), "python")
     exec(compile(code, "terminated_and_truncated.md", "exec"), {})
     expected = code.rstrip().rpartition("# ")[2]
     assert capsys.readouterr().out.strip() == expected
@@ -174,7 +175,7 @@ def test_targets_of_the_worked_example(capsys):
     by_hand = [first, second, last, 1 + 0.5 * (0.5 * 8 + 0.5 * 4), 4.0, 1 + 0.5 * 8]
     assert str(by_hand) == expected
     for target in set(by_hand):
-        assert f"**{target:g}**" in text_of("terminated_and_truncated.md")
+        assert f"**{target:g}**" in text_of("guide/terminated_and_truncated.md")
 
 
 @pytest.mark.parametrize("name", generate.PAGES)
@@ -196,13 +197,28 @@ def test_check_reports_which_page_is_out_of_date(tmp_path, monkeypatch, capsys):
     assert generate.main(["--chekc"]) == 2
 
 
-def test_every_method_has_a_paragraph_and_a_row():
-    text = text_of("methods.md")
-    names = {path.stem for path in (ROOT / "src" / "config" / "algs").glob("*.yaml")}
-    headings = set(re.findall(r"[\w]+", " ".join(re.findall(r"^## (.*)$", text, re.MULTILINE))))
-    rows = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", text, re.MULTILINE))))
-    assert names <= headings
-    assert names <= rows
+PARTS = [
+    "Idea",
+    "Equations",
+    "What an agent knows at execution",
+    "Differences from the paper",
+    "Settings",
+    "Results",
+]
+METHODS = sorted(set((ROOT / "docs" / "methods").glob("*.md")) - {ROOT / "docs/methods/index.md"})
+
+
+@pytest.mark.parametrize("page", METHODS, ids=lambda p: p.stem)
+def test_a_methods_page_has_six_parts(page):
+    assert re.findall(r"^## (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE) == PARTS
+
+
+def test_every_method_has_a_page_and_a_row():
+    names = sorted(path.stem for path in (ROOT / "src" / "config" / "algs").glob("*.yaml"))
+    described = [m[2].split() for p in METHODS for m in generate.SETTINGS.finditer(p.read_text())]
+    assert sorted(name for group in described for name in group) == names
+    rows = re.findall(r"^\| (\[`.*?) \|", text_of("methods/index.md"), re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == names
 
 
 PAPERS_TASKS = [f"mpe_{t}" for t in "reference push world_comm speaker_listener crypto tag".split()]
@@ -217,8 +233,8 @@ def value(config: RunConfig, setting: str) -> str:
 
 
 def test_our_constants_beside_the_papers_are_what_runs():
-    part = text_of("methods.md").partition("### Our constants beside the paper's")[2]
-    table = part.partition("## agp_structured")[0]
+    part = text_of("methods/agp.md").partition("### Our constants beside the paper's")[2]
+    table = part.partition("\n## ")[0]
     rows = re.findall(r"^\| `([\w.]+)`[^|]*\| [^|]* \| ([^|]*) \| ([^|]*) \|$", table, re.MULTILINE)
     assert len(rows) == 19
     topk = load_config("agp", "topk", [])
