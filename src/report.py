@@ -5,6 +5,7 @@ python src/report.py results/topk --key test_success_mean --figure curves.svg --
 python src/report.py results/assignment --costs costs.svg --dots dots.svg
 python src/report.py results --html report --export marl-eval
 python src/report.py results --paper-figure 4
+python src/report.py results --difference "graph=agp - vdn_joint"
 python src/report.py @results/paper_tiny_report/runs.txt --groups --banner "Very short runs"
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 
 from analysis.aggregate import Aggregate, aggregate, aggregate_markdown, read_bounds
 from analysis.best import best_of
+from analysis.differences import differences, differences_markdown, parse_differences
 from analysis.export import marl_eval
 from analysis.groups import grouped
 from analysis.results import (
@@ -169,6 +171,10 @@ def compare(given: argparse.Namespace, shown: list[Table], warnings: list[str]) 
         print(aggregate_markdown(compared) + "\n")
     if len(shown) > 1:
         print("\n".join(compared.notes))
+    if given.difference:
+        found, notes = differences(shown, parse_differences(given.difference))
+        print(f"\n## Differences\n\n{differences_markdown(found)}\n")
+        print("\n".join(notes))
     if given.profiles is not None:
         _draw_profiles(compared, given.profiles, given.banner)
     if given.export is not None:
@@ -257,6 +263,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--costs", type=Path, help="file for the metric against weights and time")
     parser.add_argument("--dots", type=Path, help="file for every seed as a dot, with intervals")
+    parser.add_argument(
+        "--difference",
+        action="append",
+        default=[],
+        metavar="'NAME=METHOD - METHOD'",
+        help="also the difference of two rows on each task, with Welch's interval",
+    )
     parser.add_argument("--profiles", type=Path, help="file for performance profiles over tasks")
     parser.add_argument("--bounds", type=Path, help="YAML with the bounds of normalised scores")
     parser.add_argument("--html", type=Path, metavar="FOLDER", help="write a page to look at")
