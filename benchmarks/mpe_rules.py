@@ -9,7 +9,8 @@ their mean). No symbols are used.
 
 Teams against the scripted opponent: in Push the agent goes to its goal. In Tag and World-Comm every
 predator goes straight to the nearest prey, wherever that is. In Crypto alice says message and key
-combined, and bob, who has the key, takes it off again.
+combined, and bob, who has the key, takes it off again; *without the key* they use a code whose
+words change half-way through the episode instead.
 
 Mean return, summed over the learners, and its standard error. Rules bound nothing strictly: they
 steer greedily, and predators that only chase do not encircle.
@@ -71,13 +72,15 @@ def nearest(env: Mpe, targets: Tensor) -> Tensor:
     return torch.hypot(away[0], away[1]).amin(dim=2).argmin(dim=0)
 
 
-def team_actions(env: Mpe) -> Tensor:
-    """What the team does by its rule, [n, B]."""
+def team_actions(env: Mpe, t: int, with_key: bool) -> Tensor:
+    """What the team does by its rule in step t, [n, B]."""
     world, scenario = env.world, env.scenario
     if env.config.scenario == "crypto":
         message, key = (world.signal(name)[:2].argmax(dim=0) for name in ("message", "key"))
         word = world.symbol(2)[:2].argmax(dim=0)  # of alice, one step ago
-        return torch.stack(((word + key) % 2, (message + key) % 2))  # bob, alice
+        half = env.info.episode_limit // 2
+        now, before = (key, key) if with_key else (t >= half, t - 1 >= half)
+        return torch.stack(((word + before) % 2, (message + now) % 2))  # bob, alice
     if env.config.scenario == "push":
         goal = world.signal("own_colour")[1:3].argmax(dim=0)  # green: landmark 0
         landmarks = world.position[:, scenario.landmark(0) : scenario.landmark(0) + 2]
@@ -85,14 +88,14 @@ def team_actions(env: Mpe) -> Tensor:
     return nearest(env, world.position[:, scenario.team(GOOD)])
 
 
-def play_team(scenario: str) -> Tensor:
+def play_team(scenario: str, with_key: bool = True) -> Tensor:
     """Returns of all episodes of a team against the scripted opponent, [EPISODES]."""
     config = MpeConfig(scenario=scenario, protocol="team_vs_fixed", opponent="scripted")
     env = Mpe(config, EPISODES, torch.device("cpu"), 0, "rules")
     env.reset()
     total = torch.zeros(EPISODES)
-    for _ in range(env.info.episode_limit):
-        total += env.step(team_actions(env).t()).reward.sum(dim=1)
+    for t in range(env.info.episode_limit):
+        total += env.step(team_actions(env, t, with_key).t()).reward.sum(dim=1)
     return total
 
 
@@ -106,10 +109,11 @@ def main() -> None:
             row.append(f"{returns.mean():.1f} ± {returns.std() / EPISODES**0.5:.1f}")
         print(f"| {scenario.replace('_', '-')} | {' | '.join(row)} |")
     print("\n| task, scripted opponent | rule |\n|---|---|")
-    for scenario in ("push", "tag", "world_comm", "crypto"):
-        returns = play_team(scenario)
-        error = returns.std() / EPISODES**0.5
-        print(f"| {scenario.replace('_', '-')} | {returns.mean():.1f} ± {error:.1f} |")
+    teams = {name.replace("_", "-"): play_team(name) for name in ("push", "tag", "world_comm")}
+    teams["crypto"] = play_team("crypto")
+    teams["crypto, without the key"] = play_team("crypto", with_key=False)
+    for name, returns in teams.items():
+        print(f"| {name} | {returns.mean():.1f} ± {returns.std() / EPISODES**0.5:.1f} |")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ python src/report.py results/topk --key test_success_mean --figure curves.svg --
 python src/report.py results/assignment --costs costs.svg --dots dots.svg
 python src/report.py results --html report --export marl-eval
 python src/report.py results --paper-figure 4
+python src/report.py results --difference "graph=agp - vdn_joint"
+python src/report.py results/topk --archive topk.tar.xz
 python src/report.py @results/paper_tiny_report/runs.txt --groups --banner "Very short runs"
 """
 
@@ -14,23 +16,19 @@ import math
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from analysis.aggregate import Aggregate, aggregate, aggregate_markdown, read_bounds
+from analysis.archive import unpacked, write_archive
 from analysis.best import best_of
+from analysis.differences import differences, differences_markdown, parse_differences
 from analysis.export import marl_eval
 from analysis.groups import grouped
+from analysis.markdown import markdown
 from analysis.results import (
     CLOCKS,
     RunRecord,
-    cpu_seconds,
     find_runs,
-    last_values,
-    n_weights,
-    reached,
 )
-from analysis.statistics import t_interval
-from analysis.tables import LEVELS, Row, Table, tables
+from analysis.tables import LEVELS, Table, tables
 from utils.command import guarded
 from utils.errors import UserError
 from utils.files import reason
@@ -40,58 +38,6 @@ ENDINGS = (".svg", ".png", ".pdf")
 FIGURES = ("figure", "costs", "dots", "profiles")  # options that name a file for a figure
 MARL_EVAL = Path("marl_eval.json")
 MOST_ROOTS = 5  # folders that a page's title names
-
-
-def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool = False) -> str:
-    """A markdown table, best row first; each opponent has rows of its own.
-
-    Args:
-        rows: rows of one task.
-        key: the metric; its value is that of the last `evaluate=True`, else of the last greedy
-            test.
-        level: the row tells when the metric first reached this level during training; None: no
-            such column.
-        with_weights: also tell how many weights a method trains, from its checkpoints.
-    """
-    lines = []
-    has_opponents, with_return = any(row.opponent for row in rows), key != "test_return_mean"
-    for row in rows:
-        final, runs = last_values(row.runs, key), row.runs
-        cells = [row.label]
-        if has_opponents:
-            cells.append(row.opponent or "-")
-        cells += [str(len(runs)), _text(final.mean()), _span(*t_interval(final))]
-        cells.append(_span(final.min(), final.max()))
-        if with_return:
-            measured = all("test_return_mean" in run.metrics for run in runs)
-            cells.append(_text(last_values(runs, "test_return_mean").mean()) if measured else "-")
-        if with_weights:
-            cells.append(f"{n_weights(runs[0]):,}")
-        cells.append(_seconds(cpu_seconds(runs)))
-        if level is not None:
-            cells.append(_seconds(float(np.median([reached(r, key, level) for r in runs]))))
-        score = -math.inf if math.isnan(final.mean()) else final.mean()
-        lines.append((score, f"| {' | '.join(cells)} |"))
-    head = ["method", *["opponent"] * has_opponents, "seeds", key, "95 % interval", "range"]
-    head += [*["return"] * with_return, *["weights"] * with_weights, "CPU s"]
-    head += [] if level is None else [f"CPU s to {level:g}"]
-    top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    return "\n".join([*top, *(line for _, line in sorted(lines, reverse=True))])
-
-
-def _text(x: float) -> str:
-    """A rate with four decimals, a return with one."""
-    return f"{x:.4f}" if abs(x) < 2 else f"{x:.1f}"
-
-
-def _span(low: float, high: float) -> str:
-    """An interval; a dash where one seed gives none."""
-    return "-" if math.isnan(low) else f"{_text(low)} to {_text(high)}"
-
-
-def _seconds(x: float) -> str:
-    """Whole seconds; a dash for what never happened or was not measured."""
-    return f"{x:.0f}" if math.isfinite(x) else "-"
 
 
 def reference_lines(texts: list[str]) -> dict[str, float]:
@@ -169,6 +115,10 @@ def compare(given: argparse.Namespace, shown: list[Table], warnings: list[str]) 
         print(aggregate_markdown(compared) + "\n")
     if len(shown) > 1:
         print("\n".join(compared.notes))
+    if given.difference:
+        found, notes = differences(shown, parse_differences(given.difference))
+        print(f"\n## Differences\n\n{differences_markdown(found)}\n")
+        print("\n".join(notes))
     if given.profiles is not None:
         _draw_profiles(compared, given.profiles, given.banner)
     if given.export is not None:
@@ -212,7 +162,12 @@ def report(given: argparse.Namespace) -> int:
     lines = reference_lines(given.line)
     for name in FIGURES:
         writable_figure(getattr(given, name), f"--{name}")
-    runs, notes = find_runs(*given.roots)
+    with unpacked(given.roots) as roots:
+        runs, notes = find_runs(*roots)
+    if given.archive is not None:
+        write_archive(given.archive, runs)
+        print(f"{len(runs)} runs: {given.archive}")
+        return 0
     if given.paper_figure is not None:
         return draw_paper_figure(given, runs)
     shown = tables(runs, given.key, given.unfinished)
@@ -238,7 +193,9 @@ def main(argv: list[str] | None = None) -> int:
         fromfile_prefix_chars="@",
     )
     parser.add_argument(
-        "roots", nargs="+", help="folders that contain runs; @FILE: those in a file, one a line"
+        "roots",
+        nargs="+",
+        help="folders that contain runs, archives of runs; @FILE: those in a file, one a line",
     )
     parser.add_argument(
         "--key",
@@ -257,7 +214,17 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--costs", type=Path, help="file for the metric against weights and time")
     parser.add_argument("--dots", type=Path, help="file for every seed as a dot, with intervals")
+    parser.add_argument(
+        "--difference",
+        action="append",
+        default=[],
+        metavar="'NAME=METHOD - METHOD'",
+        help="also the difference of two rows on each task, with Welch's interval",
+    )
     parser.add_argument("--profiles", type=Path, help="file for performance profiles over tasks")
+    parser.add_argument(
+        "--archive", type=Path, help="only write these runs, without checkpoints, to a .tar.xz file"
+    )
     parser.add_argument("--bounds", type=Path, help="YAML with the bounds of normalised scores")
     parser.add_argument("--html", type=Path, metavar="FOLDER", help="write a page to look at")
     parser.add_argument("--export", choices=["marl-eval"], help=f"write {MARL_EVAL}")

@@ -41,6 +41,24 @@ def t_interval(values: Array, level: float = LEVEL) -> Interval:
     return Interval(float(values.mean() - half), float(values.mean() + half))
 
 
+def welch_interval(ours: Array, theirs: Array, level: float = LEVEL) -> Interval:
+    """Welch's t-interval of the difference of two means; NaN if one has fewer than two values.
+
+    Variances may differ (Welch, Biometrika 34, 1947). It assumes normal values.
+    """
+    if min(len(ours), len(theirs)) < 2:
+        return Interval(np.nan, np.nan)
+    squares = [values.var(ddof=1) / len(values) for values in (ours, theirs)]
+    total = sum(squares)
+    mean = float(ours.mean() - theirs.mean())
+    if total == 0:
+        return Interval(mean, mean)
+    sizes = (len(ours), len(theirs))
+    freedom = total**2 / sum(s**2 / (n - 1) for s, n in zip(squares, sizes, strict=True))
+    half = float(t.ppf((1 + level) / 2, freedom) * np.sqrt(total))
+    return Interval(mean - half, mean + half)
+
+
 def interquartile_mean(scores: Scores) -> float:
     """Mean of the middle half of all scores; each run of each task counts once."""
     return float(trim_mean(np.concatenate(list(scores)), 0.25))

@@ -7,7 +7,7 @@ from config.coerce import BAD, Problem, coerce
 from config.hints import did_you_mean, shown
 from config.suite_blocks import read_list, unknown
 
-REPORT_KEYS = ("figures", "paper_figures", "attention", "page", "groups", "format")
+REPORT_KEYS = ("figures", "paper_figures", "attention", "differences", "page", "groups", "format")
 FIGURES = ("curves", "dots", "costs", "profiles")
 PAPER_FIGURES = ("2", "3", "4")
 FORMATS = ("svg", "png", "pdf")
@@ -21,6 +21,7 @@ class Report:
         figures: some of `FIGURES`, each with a file for each task.
         paper_figures: some of `PAPER_FIGURES`.
         attention: methods and tasks whose first run's attention is drawn.
+        differences: names, each with the two rows whose difference a table shows.
         page: whether to write a page.
         groups: whether to split each table by what the methods act on.
         format: of the figures; empty: the first of `FORMATS`.
@@ -29,6 +30,7 @@ class Report:
     figures: tuple[str, ...] = ()
     paper_figures: tuple[str, ...] = ()
     attention: tuple[tuple[str, str], ...] = ()
+    differences: tuple[tuple[str, str, str], ...] = ()
     page: bool = False
     groups: bool = False
     format: str = ""
@@ -49,6 +51,7 @@ def read_report(data: Any, place: str, problems: list[str]) -> Report:
         _names(data, "figures", FIGURES, place, problems),
         _names(data, "paper_figures", PAPER_FIGURES, place, problems),
         _attention(data.get("attention"), f"{place}: attention", problems),
+        _differences(data.get("differences"), f"{place}: differences", problems),
         _flag(data, "page", place, problems),
         _flag(data, "groups", place, problems),
         str(form),
@@ -61,6 +64,7 @@ def merged(reports: list[Report]) -> Report:
         tuple(dict.fromkeys(name for report in reports for name in report.figures)),
         tuple(dict.fromkeys(name for report in reports for name in report.paper_figures)),
         tuple(dict.fromkeys(pair for report in reports for pair in report.attention)),
+        tuple(dict.fromkeys(triple for report in reports for triple in report.differences)),
         any(report.page for report in reports),
         any(report.groups for report in reports),
         next((report.format for report in reversed(reports) if report.format), ""),
@@ -97,6 +101,27 @@ def _attention(data: Any, place: str, problems: list[str]) -> tuple[tuple[str, s
     problems += unknown(data, ("algs", "envs"), place)
     algs, envs = (read_list(data.get(k), str, f"{place}: {k}", problems) for k in ("algs", "envs"))
     return tuple((alg, env) for alg in algs for env in envs)
+
+
+def _differences(data: Any, place: str, problems: list[str]) -> tuple[tuple[str, str, str], ...]:
+    """Names, each with two rows."""
+    if data is None:
+        return ()
+    if not isinstance(data, dict):
+        problems.append(
+            f"{place}: {shown(data)} is not a mapping. Write {{graph: [agp, vdn_joint]}}."
+        )
+        return ()
+    found = []
+    for name, pair in data.items():
+        if not (isinstance(pair, list) and len(pair) == 2):
+            problems.append(
+                f"{place}: {name}: {shown(pair)} is not a list of two methods. "
+                f"Write [agp, vdn_joint]."
+            )
+            continue
+        found.append((str(name), str(pair[0]), str(pair[1])))
+    return tuple(found)
 
 
 def _flag(data: dict[str, Any], key: str, place: str, problems: list[str]) -> bool:

@@ -83,6 +83,8 @@ def commands(
     words = [*where, *["--groups"] * report.groups]
     for name in report.figures:
         words += [f"--{OPTIONS.get(name, name)}", str(folder / f"{name}.{form}")]
+    for name, first, second in report.differences:
+        words += ["--difference", f"{name}={first} - {second}"]
     words += ["--html", str(folder / "page")] if report.page else []
     yield Command("report", words, folder / TABLES)
     for number in report.paper_figures:

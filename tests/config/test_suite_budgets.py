@@ -187,12 +187,24 @@ def test_a_report_is_what_all_files_ask_for(folder) -> None:
     write(
         "second",
         OTHER,
-        report={"figures": ["dots"], "attention": {"algs": ["vdn"], "envs": ["swap"]}},
+        report={
+            "figures": ["dots"],
+            "attention": {"algs": ["vdn"], "envs": ["swap"]},
+            "differences": {"sum": ["vdn", "iql"]},
+        },
     )
     assert read(
         include=["first", "second"], report={"page": True, "paper_figures": [3, 2]}
     ).report == (
-        Report(("dots",), ("2", "3"), (("vdn", "swap"),), page=True, groups=True, format="png")
+        Report(
+            ("dots",),
+            ("2", "3"),
+            (("vdn", "swap"),),
+            (("sum", "vdn", "iql"),),
+            page=True,
+            groups=True,
+            format="png",
+        )
     )
     assert read(ONE).report is None
     assert read(ONE, report=None).report == Report()
@@ -208,6 +220,8 @@ def test_a_report_is_what_all_files_ask_for(folder) -> None:
         ({"paper_figures": [5]}, "report: paper_figures: there is no '5'."),
         ({"page": "x"}, "report: page: 'x' is not"),
         ({"format": "gif"}, "report: format: 'gif' is none of svg, png, pdf."),
+        ({"differences": ["x"]}, "report: differences: ['x'] is not a mapping."),
+        ({"differences": {"x": ["agp"]}}, "report: differences: x: ['agp'] is not a list of two"),
         ({"attention": ["agp"]}, "report: attention: ['agp'] is not a mapping."),
         ({"attention": {"algs": ["iql"]}}, "report: attention: envs: null is not a list."),
         (

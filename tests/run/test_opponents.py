@@ -9,6 +9,7 @@ import pytest
 import torch
 from tests.helpers.runs import TINY, rows, snapshot, tiny, train
 
+from analysis.markdown import markdown
 from analysis.results import find_runs
 from analysis.tables import tables
 from build import build_env
@@ -20,7 +21,6 @@ from evaluate import evaluate
 from main import main
 from policy import load_policy
 from records.checkpoint import LATEST, find_checkpoint, load_checkpoint
-from report import markdown
 from utils.errors import ConfigError
 
 SHORT = (

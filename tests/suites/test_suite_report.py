@@ -43,6 +43,7 @@ def whole(folder: Path) -> str:
             "paper_figures": [2, 3],
             "attention": {"algs": ["agp"], "envs": ["topk"]},
             "groups": True,
+            "differences": {"graph": ["agp", "iql"]},
         },
     )
     particles = write(
@@ -103,6 +104,7 @@ def test_one_command_makes_every_figure(
     assert "### Methods that act on their own history" in own
     assert "| iql | 1 |" in own
     assert "| agp | 1 |" in shared
+    assert "## Differences\n\n| task | graph |" in said
     page = (folder / "page/index.html").read_text()
     assert f'<p class="banner">{BANNER}</p>' in page
     assert "Attention" in page

@@ -24,7 +24,7 @@ from envs.mpe._world import World, out_of_bounds
 
 FEAR_OF_BOUNDS = 10.0  # metres of distance that a unit of the penalty for leaving is worth
 TIE = 1e-6  # scores closer than this are decided by chance
-MEMORY = 25_000  # received symbols after which a count has decayed to 1/e
+MEMORY = 300  # episodes after which a count has decayed to 1/e
 
 
 class Opponent(ABC):
@@ -62,17 +62,19 @@ class RuleOpponent(Opponent):
         return self.rule(self.world, generator)
 
 
-class MajorityDecoder(Opponent):
-    """Guesses the secret that went most often with the speaker's symbol in the past.
+class FrequencyDecoder(Opponent):
+    """Guesses a secret as often as it went with the speaker's symbol at this step of an episode.
 
-    It decodes every code in which each secret has separate symbols. With a key that it does not see
-    it can only guess, because the same symbol then goes with every secret.
+    It decodes every code in which each secret has separate symbols, codes that change from step to
+    step included. With a key that it does not see it can only guess, because the same symbol then
+    goes with every secret. Guesses are drawn in proportion to the counts: a decoder that always
+    said the most frequent secret could be led to be wrong (benchmarks/mpe_rules.py).
 
-    The past is all episodes before, and the steps so far of the *other* worlds of the batch. It
-    never sees the secret of the world in which it guesses. So it knows a code from the second step
-    of a large batch on. Old counts decay with every symbol received, because codes change while
-    they are learnt. Ties are broken at random. With continuous actions a symbol of half the
-    strength counts half; a code that differs in strengths alone cannot be decoded.
+    The past is all episodes before, and the *other* worlds of the batch. It never sees the secret
+    of the world in which it guesses. So it knows a code from the second step of a large batch on.
+    Old counts decay with every symbol received, because codes change while they are learnt. With
+    continuous actions a symbol of half the strength counts half; a code that differs in strengths
+    alone cannot be decoded.
 
     Args:
         world: B worlds.
@@ -83,11 +85,11 @@ class MajorityDecoder(Opponent):
 
     def __init__(self, world: World, speaker: int, secret: str, n_secrets: int):
         self.world, self.speaker, self.secret, self.n_secrets = world, speaker, secret, n_secrets
-        shape = (len(world.symbol(speaker)), n_secrets, world.batch_size)
-        # How often each word and secret went together in the present episodes, and in those before.
-        with torch.inference_mode(False):  # written to in either mode
-            self._now = torch.zeros(shape, device=world.device, dtype=world.dtype)
-            self._past = self._now.sum(dim=2)  # [symbols, secrets]
+        # How often each word and secret went together, for each step of an episode: in the present
+        # episodes [symbols, secrets, B], and in those before [symbols, secrets].
+        self._now: list[Tensor] = []
+        self._past: list[Tensor] = []
+        self._t = 0
 
     @override
     def act(self, last_actions: Tensor | None, generator: torch.Generator) -> Tensor:
@@ -95,31 +97,49 @@ class MajorityDecoder(Opponent):
             self._begin(self._all())
         received = self.world.symbol(self.speaker)  # [symbols, B], zero in the first step
         true = self.world.signal(self.secret)[: self.n_secrets]  # [secrets, B]
-        self._now.add_(received.unsqueeze(1) * true)  # in place: a CUDA graph finds it there again
-        others = self._now.sum(dim=2, keepdim=True) - self._now  # [symbols, secrets, B]
-        votes = (self._past.unsqueeze(2) + others) * received.unsqueeze(1)
-        said = _best(votes.sum(dim=0), generator).unsqueeze(0)  # [1, B]
+        if self._t == len(self._now):
+            self._add_step(received)
+        now = self._now[self._t].copy_(received.unsqueeze(1) * true)  # a CUDA graph finds it there
+        others = now.sum(dim=2, keepdim=True) - now  # [symbols, secrets, B]
+        votes = (self._past[self._t].unsqueeze(2) + others) * received.unsqueeze(1)
+        said = _drawn(votes.sum(dim=0), generator).unsqueeze(0)  # [1, B]
+        self._t += 1
         world = self.world
         return world.actions.from_discrete(said, world.scenario.team(ADVERSARIES))
 
-    def _all(self) -> Tensor:
-        """The past with the present episodes added to it: [symbols, secrets]."""
-        kept = torch.exp(-self._now.sum() / MEMORY)
-        return self._past * kept + self._now.sum(dim=2)
+    def _add_step(self, received: Tensor) -> None:
+        """Counts for a step of an episode that was not reached before."""
+        shape = (len(received), self.n_secrets, self.world.batch_size)
+        with torch.inference_mode(False):  # written to in either mode
+            now = torch.zeros(shape, device=self.world.device, dtype=self.world.dtype)
+            self._now.append(now)
+            self._past.append(now.sum(dim=2))
 
-    def _begin(self, past: Tensor) -> None:
+    def _all(self) -> list[Tensor]:
+        """The past of each step with the present episodes added to it, [symbols, secrets]."""
+        return [
+            past * torch.exp(-now.sum() / MEMORY) + now.sum(dim=2)
+            for past, now in zip(self._past, self._now, strict=True)
+        ]
+
+    def _begin(self, past: list[Tensor]) -> None:
         """New episodes after the given past."""
-        self._past.copy_(past)
-        self._now.zero_()
+        for old, new in zip(self._past, past, strict=True):
+            old.copy_(new)
+        for now in self._now:
+            now.zero_()
+        self._t = 0
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"past": self._all().cpu()}
+        return {"past": [counts.cpu() for counts in self._all()]}
 
     @override
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if "past" in state:
-            self._begin(state["past"])
+        past = state.get("past", [])
+        while len(self._past) < len(past):
+            self._add_step(self.world.symbol(self.speaker))
+        self._begin([*past, *(torch.zeros_like(x) for x in self._past[len(past) :])])
 
 
 def flee(world: World, generator: torch.Generator) -> Tensor:
@@ -160,6 +180,16 @@ def guard(world: World, generator: torch.Generator) -> Tensor:
 def act_at_random(world: World, generator: torch.Generator, team: slice) -> Tensor:
     """Every agent of the team draws uniformly from its own actions."""
     return world.actions.sample(team, world.batch_size, generator)
+
+
+def _drawn(votes: Tensor, generator: torch.Generator) -> Tensor:
+    """Choices in proportion to their votes, of equal chance where there are none.
+
+    Shapes:
+        votes: [choices, B], at least 0;  out: [B]
+    """
+    uniform = torch.rand(votes.shape, generator=generator, device=votes.device, dtype=votes.dtype)
+    return ((votes + TIE) / -torch.log(uniform.clamp(min=1e-20))).argmax(dim=0)
 
 
 def _best(score: Tensor, generator: torch.Generator) -> Tensor:

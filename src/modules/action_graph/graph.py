@@ -18,7 +18,7 @@ from torch.nn import functional
 from modules.action_graph.axial import AxialEdges, AxialLayer
 from modules.action_graph.edges import allowed_edges, edge_mask, relations
 from modules.action_graph.layer import ActionGraphConfig, GraphLayer, node_norm
-from modules.action_graph.nodes import NodeEncoder, NodeLayout, NodeMap
+from modules.action_graph.nodes import NodeEncoder, NodeLayout, NodeMap, bound_features
 from modules.agents.base import AgentSizes
 from modules.layers import CustomInitialisation
 from utils.errors import UserError
@@ -75,6 +75,7 @@ class ActionGraph(CustomInitialisation, nn.Module):
             sizes.action_feature_dim,
             config.embed_dim,
             config.encoder_dim or config.embed_dim,
+            bound_features(sizes) if config.nodes != "agents" else None,
         )
         axial = config.edges == "axial"
         kinds = relations(self.layout) if config.relation_bias else None

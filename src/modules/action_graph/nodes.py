@@ -2,7 +2,8 @@
 
 Source: Gupta et al., arXiv 2602.17009, Eq. 10 and 13. Every agent i and action a that i can ever
 take make one node (i, a). Actions that an agent can never take make none: in simple_world_comm that
-leaves 45 of 120. With `nodes: factors` there is one node per choice instead: an agent that says one
+leaves 45 of 120. Where actions are vectors of numbers, every (agent, number) pair makes one. With
+`nodes: factors` there is one node per choice instead: an agent that says one
 of 10 symbols and makes one of 5 moves has 15 nodes and not 50. With `nodes: agents` there is one
 node per agent, the control that isolates what *action* nodes are for.
 """
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from components.spaces import Box
 from modules.agents.base import AgentSizes
 from modules.choices import Choices
 from modules.layers import orthogonal_linear
@@ -136,11 +138,33 @@ class NodeMap(nn.Module):
         return x.unflatten(1, (n, a))
 
 
+def bound_features(sizes: AgentSizes) -> Tensor | None:
+    """Bounds of the agents' numbers as node features.
+
+    Args:
+        sizes: of the task.
+
+    Returns:
+        [N, A, 2], lower and upper bounds x as sign(x) log(1 + |x|), zeros behind an agent's last
+        number. None where actions are no vectors of numbers, and where the bounds of a number are
+        the same for all agents that have it: its embedding then says as much.
+    """
+    boxes = [space for space in sizes.spaces if isinstance(space, Box)]
+    pairs = [set(enumerate(zip(box.low, box.high, strict=True))) for box in boxes]
+    if len(set().union(*pairs)) == max(map(len, pairs), default=0):
+        return None
+    bounds = torch.zeros(sizes.n_agents, sizes.n_actions, 2)
+    for i, box in enumerate(boxes):
+        bounds[i, : box.size] = torch.tensor([box.low, box.high]).T
+    return bounds.sign() * bounds.abs().log1p()
+
+
 class NodeEncoder(nn.Module):
     """phi and the first projection: z_(i,a) = W_z ReLU(W_2 ReLU(W_o x_i + W_a[a] + W_f f_(i,a))).
 
     The first layer of an MLP on concat(x_i, onehot(a), f_(i,a)) is a sum of three terms; the first
-    is computed once per agent instead of once per node.
+    is computed once per agent instead of once per node. A fourth term, of the bounds of a node's
+    number, is there where agents' numbers have different bounds.
 
     Args:
         node_map: which nodes there are.
@@ -149,6 +173,7 @@ class NodeEncoder(nn.Module):
         action_feature_dim: F' of the action features, 0 without.
         embed_dim: d, features of a node.
         encoder_dim: H, units of the first layer, whose terms are summed before the first ReLU.
+        bounds: of the agents' numbers as `bound_features` gives them, None: no term for them.
 
     Shapes:
         x: [R, N, F];  action_features: [R, N, A, F'] or None;  out: [R, P, d]
@@ -161,6 +186,7 @@ class NodeEncoder(nn.Module):
         action_feature_dim: int,
         embed_dim: int,
         encoder_dim: int,
+        bounds: Tensor | None = None,
     ):
         super().__init__()
         layout = node_map.layout
@@ -181,6 +207,9 @@ class NodeEncoder(nn.Module):
             if action_feature_dim and layout.slots > 1
             else None
         )
+        self.register_buffer("bounds", bounds, persistent=False)
+        self.bounds: Tensor | None
+        self.from_bounds = None if bounds is None else nn.Linear(2, encoder_dim, bias=False)
         self.second = orthogonal_linear(encoder_dim, embed_dim, gain)
         self.project = orthogonal_linear(embed_dim, embed_dim, gain)
 
@@ -194,5 +223,7 @@ class NodeEncoder(nn.Module):
             terms.append(embedded if self.kinds is None else embedded[self.kinds])
         if self.from_features is not None and action_features is not None:
             terms.append(self.from_features(action_features))  # [R, N, A, H]
+        if self.from_bounds is not None:
+            terms.append(self.from_bounds(self.bounds))  # [N, A, H]
         e = functional.relu(self.node_map.gather(sum(terms[1:], terms[0])))  # [R, P, H]
         return self.project(functional.relu(self.second(e)))

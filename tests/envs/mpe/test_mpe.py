@@ -161,6 +161,32 @@ def test_the_decoder_breaks_a_code_without_a_key_and_no_other(
     assert found[True] == pytest.approx(0.5, abs=0.15)
 
 
+@pytest.mark.parametrize("period", [1, 12])
+def test_the_decoder_breaks_a_code_that_changes_with_the_step(period: int) -> None:
+    """Alice says the message and its opposite in turns, which both she and bob can know."""
+    env = build("crypto", 500, protocol="team_vs_fixed", opponent="scripted")
+    message = env.world.signal("message").argmax(dim=0)
+    for t in range(25):
+        alice = (message + t // period) % 2
+        step = env.step(torch.stack((message, alice), dim=1))
+    assert step.metrics["eve_correct"].mean() == pytest.approx(0.98, abs=0.01)
+
+
+def test_guesses_in_worlds_of_a_batch_are_independent() -> None:
+    """With a key, the mean of 32 worlds is near one half in every batch."""
+    env = build("crypto", 32, protocol="team_vs_fixed", opponent="scripted")
+    right = [crypto_episode(env, has_key=True)["eve_correct"] for _ in range(40)]
+    assert torch.tensor(right).std() < 0.05
+
+
+def test_a_decoder_goes_on_from_its_state() -> None:
+    envs = [build("crypto", 8, protocol="team_vs_fixed", opponent="scripted") for _ in range(2)]
+    for _ in range(3):
+        crypto_episode(envs[0], has_key=False)
+    envs[1].load_state_dict(envs[0].state_dict())
+    assert crypto_episode(envs[0], has_key=False) == crypto_episode(envs[1], has_key=False)
+
+
 def test_the_decoder_never_uses_the_secret_of_its_own_episode() -> None:
     """In its first episode, alone, it knows nothing, however long alice repeats the message."""
     right = []

@@ -1,8 +1,20 @@
+import math
+
 import pytest
 import torch
 from tests.helpers.fake_envs import fake_sizes, normal
 
-from modules.action_graph.nodes import NodeEncoder, NodeKind, NodeLayout, NodeMap
+from components.spaces import Box
+from modules.action_graph.graph import ActionGraph
+from modules.action_graph.layer import ActionGraphConfig
+from modules.action_graph.nodes import (
+    NodeEncoder,
+    NodeKind,
+    NodeLayout,
+    NodeMap,
+    bound_features,
+)
+from modules.agents.base import AgentSizes
 from utils.seeding import seeded_initialisation
 
 RAGGED = (4, 2, 3)
@@ -102,3 +114,33 @@ def test_initial_size_of_the_action_embedding() -> None:
     weight = make_encoder().action_embedding.weight
     assert weight.shape == (A, D)
     assert 0.3 < weight.abs().max() <= A**-0.5
+
+
+def sizes_of(*boxes: Box) -> AgentSizes:
+    counts = tuple(box.size for box in boxes)
+    n, a = len(boxes), max(counts)
+    return fake_sizes(n_agents=n, n_actions=a, action_counts=counts, spaces=boxes)
+
+
+def test_bounds_that_agents_share_make_no_features() -> None:
+    speaker, mover = Box((0.0,) * 3, (1.0,) * 3), Box((0.0,) * 5, (1.0,) * 5)
+    assert bound_features(sizes_of(speaker, mover)) is None
+    assert bound_features(sizes_of(Box((0.0, -2.0), (1.0, 2.0)), Box((0.0,), (1.0,)))) is None
+    assert bound_features(SIZES) is None
+
+
+def test_features_of_bounds_that_differ() -> None:
+    sizes = sizes_of(Box((0.0, -3.0), (1.0, 7.0)), Box((-1.0,), (1.0,)))
+    bounds = bound_features(sizes)
+    assert bounds is not None
+    expected = [[[0, 1], [-2, 3]], [[-1, 1], [0, 0]]]  # log2(1 + |x|) with the sign of x
+    torch.testing.assert_close(bounds / math.log(2), torch.tensor(expected, dtype=torch.float32))
+
+
+def test_agents_that_see_the_same_differ_by_their_bounds() -> None:
+    sizes = sizes_of(Box((0.0,), (1.0,)), Box((0.0,), (5.0,)), Box((0.0,), (1.0,)))
+    graph = ActionGraph(ActionGraphConfig(embed_dim=8, heads=2), sizes, 4, keep_nodes=False)
+    x = normal(2, 1, 4).expand(2, 3, 4)
+    context = graph(x, torch.ones(2, 3, 1, dtype=torch.bool)).context
+    torch.testing.assert_close(context[:, 0], context[:, 2])
+    assert not torch.allclose(context[:, 0], context[:, 1])

@@ -21,7 +21,7 @@ from typing_extensions import override
 
 from envs.mpe._entities import ADVERSARIES, GOOD, Agent, Landmark
 from envs.mpe._observation_layout import ObservationLayout, Rows
-from envs.mpe._opponents import MajorityDecoder
+from envs.mpe._opponents import FrequencyDecoder
 from envs.mpe._scenario import SCENARIOS, Scenario
 from envs.mpe._world import World
 
@@ -45,7 +45,7 @@ class Crypto(Scenario):
     }
     learners = GOOD
     scripted = staticmethod(
-        partial(MajorityDecoder, speaker=ALICE, secret="message", n_secrets=N_MESSAGES)
+        partial(FrequencyDecoder, speaker=ALICE, secret="message", n_secrets=N_MESSAGES)
     )
 
     @override
