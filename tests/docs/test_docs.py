@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from docs import generate
 from tests.helpers.fake_envs import fake_info
 from tests.helpers.runs import TINY
 
