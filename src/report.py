@@ -43,15 +43,15 @@ MOST_ROOTS = 5  # folders that a page's title names
 
 
 def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool = False) -> str:
-    """A markdown table, best row first; each opponent has rows of its own.
+    """A markdown table, best row first; each opponent has separate rows.
 
     Args:
         rows: rows of one task.
         key: the metric; its value is that of the last `evaluate=True`, else of the last greedy
             test.
-        level: the row tells when the metric first reached this level during training; None: no
+        level: the row says when the metric first reached this level during training; None: no
             such column.
-        with_weights: also tell how many weights a method trains, from its checkpoints.
+        with_weights: also say how many weights a method trains, from its checkpoints.
     """
     lines = []
     has_opponents, with_return = any(row.opponent for row in rows), key != "test_return_mean"
@@ -245,7 +245,7 @@ def main(argv: list[str] | None = None) -> int:
         help="metric (docs/metrics.md); by default the success rate where the task has one, else "
         "the value ratio, else the return",
     )
-    parser.add_argument("--level", type=float, help="tell when the metric first reached this level")
+    parser.add_argument("--level", type=float, help="say when the metric first reached this level")
     parser.add_argument("--unfinished", action="store_true", help="also runs short of their t_max")
     parser.add_argument("--best", action="store_true", help="also the best row of each method")
     parser.add_argument("--figure", type=Path, help="file for learning curves, .svg, .png or .pdf")

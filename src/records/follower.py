@@ -127,7 +127,7 @@ def remembered_id(run_dir: Path, file: str, label: str) -> str:
         return uuid.UUID(path.read_text(encoding="utf-8")).hex
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}, which tells the run's record in {label} from others, cannot be used "
+            f"{path}, which names the run's record in {label}, cannot be used "
             f"({error}). Make the folder writable, or delete a damaged file; a new record is made "
             f"then."
         ) from error

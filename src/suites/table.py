@@ -1,4 +1,4 @@
-"""What a suite shows: a table that is redrawn on a terminal, lines elsewhere."""
+"""What a suite shows: a table that is updated on a terminal, lines elsewhere."""
 
 import sys
 import time

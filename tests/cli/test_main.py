@@ -407,7 +407,7 @@ BAD_SETTINGS = {
     "no such device": (bad("device=gpu"), ["gpu", "cpu, cuda"]),
     "unsupported device": (bad("device=meta"), ["meta", "cpu, cuda"]),
     "buffer beyond memory": (bad("buffer_size=1e12"), ["1000000000000", "GiB", "Lower buffer"]),
-    "copies beyond memory": (
+    "environments beyond memory": (
         bad("batch_size_run=1e13", "buffer_size=1e13"),
         ["not enough memory", "Lower batch_size_run"],
     ),
@@ -582,7 +582,7 @@ def test_resume_without_metrics(copied: Path, capsys: pytest.CaptureFixture[str]
 
 
 def spoil_reward(monkeypatch: pytest.MonkeyPatch, value: float, calls: int) -> None:
-    """From its `calls`-th game on, one copy of Top-K pays `value`."""
+    """From its `calls`-th game on, one environment of Top-K pays `value`."""
     play, seen = TopK.play, []
 
     def spoilt(self: TopK, actions: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:

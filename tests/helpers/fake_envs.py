@@ -1,4 +1,4 @@
-"""A scripted world whose every number is a function of (copy, step), and episodes drawn from it."""
+"""A scripted world whose every number is a function of (env slot, step), and episodes drawn from it."""
 
 from dataclasses import replace
 from typing import Any
@@ -158,7 +158,7 @@ class FakeEnv:
             missing = (t + b.unsqueeze(1) + torch.arange(n)) % counts  # [B, N]
             avail.scatter_(2, missing.unsqueeze(2), False)
         reward = 10.0 * (b + 1) + t if t else torch.zeros(self.batch_size)
-        metrics = {"score": where.clone(), "copy": b.float()} if t else {}
+        metrics = {"score": where.clone(), "slot": b.float()} if t else {}
         ended = t >= self.lengths
         is_end = {e: torch.tensor([end == e for _, end in self.ends]) for e in KINDS}
         if self.nan_at is not None and self.nan_at[1] + 1 == t:
