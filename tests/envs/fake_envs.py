@@ -232,7 +232,7 @@ class Field(gymnasium.Env[Any, Any]):
 
     Args:
         length: last step; 0: never ends by itself.
-        flags: how the end is reported: `single`, `list`, or `one_by_one` (agent i ends at length + i).
+        flags: how the end is shown: `single`, `list`, or `one_by_one` (agent i ends at length + i).
         ends: `terminated` or `truncated`.
         shared: one reward for both.
         masks: where action masks are: `no`, `info` or `obs`.

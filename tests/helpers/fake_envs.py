@@ -1,4 +1,4 @@
-"""A scripted world whose every number is a function of (env slot, step), and episodes drawn from it."""
+"""A scripted world whose numbers are functions of (env slot, step), and episodes drawn from it."""
 
 from dataclasses import replace
 from typing import Any
@@ -120,7 +120,7 @@ def pad(batch: EpisodeBatch, n_steps: int) -> EpisodeBatch:
 
 
 class FakeEnv:
-    """Copy b ends after `ends[b][0]` steps; what it shows after its end is garbage, on purpose.
+    """Env slot b ends after `ends[b][0]` steps; what it shows after its end is garbage, on purpose.
 
     Rewards are [B, 1], as if aggregated: 10 (b + 1) + t + 1 for step t.
     """
@@ -194,3 +194,12 @@ class FakeEnv:
 
 
 KINDS = ("terminated", "truncated")
+
+
+def with_noisy_absent(batch: EpisodeBatch) -> EpisodeBatch:
+    """The batch with other observations and actions of agents that are absent."""
+    assert batch.is_active is not None
+    absent = ~batch.is_active
+    batch.obs[absent] = 5.0
+    batch.actions[absent[:, :-1]] = batch.avail.shape[3] - 1  # one that is not available, too
+    return batch

@@ -226,9 +226,9 @@ class Rules:
             self.fail(
                 "episode_limit",
                 f"env slot {_first(~ended, ended)[0]} continues {self.where}, but "
-                f"info.episode_limit is {info.episode_limit}. Set `truncated` there if a time limit "
-                f"ends the episode, `terminated` if the limit is part of the task, or raise "
-                f"episode_limit.",
+                f"info.episode_limit is {info.episode_limit}. Set `truncated` there if a time "
+                f"limit ends the episode, `terminated` if the limit is part of the task, or "
+                f"raise episode_limit.",
             )
         if info.fixed_length and t < info.episode_limit and ended.any():
             self.fail(
