@@ -499,8 +499,9 @@ def test_a_checkpoint_of_another_architecture(
     if change not in ONLY_RESUME:
         result = f"results_dir={copied.parent}"
         fails_with(capsys, bad(f"checkpoint_path={copied}", result, change), str(copied), *said)
-        argv = ["with", "evaluate=True", f"checkpoint_path={copied}", change]
-        fails_with(capsys, argv, str(copied), *said)
+        if change != "mixer=qmix":  # evaluations build no mixer
+            argv = ["with", "evaluate=True", f"checkpoint_path={copied}", change]
+            fails_with(capsys, argv, str(copied), *said)
     assert snapshot(copied.parent) == before
 
 
