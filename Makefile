@@ -59,7 +59,7 @@ test-slow: setup  ## run the tests that train for minutes
 test-faults: setup  ## kill, stop and fuzz runs; FAULT_SEED=<number> repeats the moments of a failure
 	"$(BIN)/python" -m pytest -n 2 --dist loadgroup -m faults tests/faults $(ARGS)
 
-# The server is a stand-in that speaks MongoDB's protocol, in an environment of its own (Python 3.13 or newer), or,
+# The server is a stand-in that speaks MongoDB's protocol, in a separate environment (Python 3.13 or newer), or,
 # with TEST_MONGO_URL=mongodb://..., a real one; the tests drop the databases that they make there.
 test-mongo: setup  ## run the tests of MongoDB over a real socket; MONGO_PYTHON=python3.13
 	@[ -n "$$TEST_MONGO_URL" ] || [ -x "$(MONGO_VENV)/bin/python" ] || "$(MONGO_PYTHON)" -m venv "$(MONGO_VENV)" || { \

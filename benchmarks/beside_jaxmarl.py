@@ -2,7 +2,7 @@
 
     python benchmarks/beside_jaxmarl.py <checkout of FLAIROX/JaxMARL> --python <its interpreter>
 
-JaxMARL needs an interpreter of its own with jax[cpu], flax, optax, distrax, gymnax, jaxtyping,
+JaxMARL needs a separate interpreter with jax[cpu], flax, optax, distrax, gymnax, jaxtyping,
 matplotlib, hydra-core, omegaconf and wandb (JaxMARL c793d09 with JAX 0.10.2 was measured). It is
 not installed: `baselines/IPPO/ippo_rnn_mpe.py` is read from the checkout. Both learn from episodes
 of 25 steps in lockstep, each batch in 4 passes without minibatches, GRU and hidden layers of 128

@@ -5,7 +5,7 @@
 
 N agents with N actions each: 64 to 4,096 nodes, one graph at a time, two rounds of messages, 64
 features, 4 heads, one thread. A *step* is forward and backward. CPU milliseconds, medians over
-blocks; memory is by how much one step raises the peak of a process of its own.
+blocks; memory is by how much one step raises the peak of a separate process.
 
 * `full`: every pair of nodes, the fused kernel (memory does not grow with the number of pairs).
 * `full, relation bias`: the same with a learnt bias for each kind of edge.
@@ -49,7 +49,7 @@ def peak_mib() -> float:
 
 
 def measure(form: str, side: int) -> list[float]:
-    """The columns of one form and size; for a process of its own."""
+    """The columns of one form and size; for a separate process."""
     torch.set_num_threads(1)
     sizes = AgentSizes.of(uniform_info(side, side, 16, 16, 1), 16, AgentSettings())
     torch.manual_seed(0)

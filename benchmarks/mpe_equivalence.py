@@ -192,7 +192,7 @@ def compare(scenario: str, record: Record, way: str) -> Deviation:
     continuous = record.actions.ndim == 4
     actions = torch.as_tensor(record.actions)
     precision: Any = "float64" if "float64" in way else "float32"
-    if "steps" in way:  # all steps of all episodes at once, each in a world of its own
+    if "steps" in way:  # all steps of all episodes at once, each in a separate world
         env = build(scenario, STEPS * episodes, precision=precision, continuous_actions=continuous)
         put(env.world, np.concatenate(record.states[:-1]))
         step = env.step(actions.flatten(0, 1))

@@ -32,7 +32,7 @@ DT, DAMPING, FORCE = 0.1, 0.25, 5.0
 
 
 def goal_of(scenario: str, obs: Tensor, agent: int) -> Tensor:
-    """Number of the landmark that `agent` is to go to, [B]; others are told its colour."""
+    """Number of the landmark that `agent` is to go to, [B]; others observe its colour."""
     colour = obs[:, 0, :3] if scenario == "speaker_listener" else obs[:, 1 - agent, 8:11]
     return colour.argmax(dim=1)
 

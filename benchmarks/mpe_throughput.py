@@ -82,7 +82,7 @@ def vmas(scenario: str, batch_size: int, continuous: bool = False) -> Callable[[
         make = importlib.import_module("vmas").make_env
         settings = {"num_envs": batch_size, "device": "cpu", "continuous_actions": continuous}
         env = make(scenario=VMAS[scenario], max_steps=None, **settings)
-    except Exception:  # whatever keeps it from running, there is no number
+    except Exception:  # any reason why it does not run: there is no number
         return None
     actions = [env.get_random_actions() for _ in range(STEPS)]
 

@@ -8,7 +8,7 @@
 Equal work: 8 environments, one gradient step on 32 episodes for each 8 collected, and for on-policy
 methods 32 environments whose episodes are one batch, unless a setting says otherwise; one thread;
 agents of 64 units, as the environment's YAML makes them. The framework
-and the yardstick run in turns, each in a process of its own; a row gives medians and the median of
+and the yardstick run in turns, each in a separate process; a row gives medians and the median of
 the ratios of neighbouring runs, because machines drift. The default yardstick, `bare_loop.py`,
 knows Top-K and no graphs. Any command is one that prints a last line of JSON with
 `env_steps_per_cpu_s`.

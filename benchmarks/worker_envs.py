@@ -5,7 +5,7 @@
 
 Random actions. `bare` is the library's own loop over the same number of copies without any adapter.
 CPU time is that of all processes, user and system, from the first step on (imports and start-up
-apart); the time on the clock stands beside it. Every row is measured in a process of its own, in
+apart); the time on the clock stands beside it. Every row is measured in a separate process, in
 turns, and shows medians.
 """
 

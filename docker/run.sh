@@ -4,7 +4,7 @@
 #   docker/run.sh cpu python src/main.py --config=agp --env-config=topk
 #   docker/run.sh 0 python src/main.py --config=agp --env-config=topk with device=cuda
 #
-# The first word is cpu, all, or GPUs: 0, or 0,1, or an id as `nvidia-smi -L` prints it. Variables that are heeded:
+# The first word is cpu, all, or GPUs: 0, or 0,1, or an id as `nvidia-smi -L` prints it. Variables that are read:
 #   SACRED_MONGO_URL   reaches the run through the environment, never through a command line
 #   RESULTS            the results folder, if it is not results/
 #   DOCKER_NETWORK     host, if not set: addresses such as 127.0.0.1 mean the same as outside
@@ -30,7 +30,7 @@ esac
 image="${DOCKER_IMAGE:-$image}"
 
 command -v docker >/dev/null || fail "there is no docker here. Install Docker, or run the command without it."
-docker image inspect "$image" >/dev/null || fail "the image $image is not to be had. Build it: docker/build.sh $build"
+docker image inspect "$image" >/dev/null || fail "there is no image $image. Build it: docker/build.sh $build"
 
 results="${RESULTS:-$root/results}"
 mkdir -p "$results"

@@ -1,4 +1,4 @@
-"""A trained policy on its own: configuration and weights, without optimiser, replay and curves.
+"""A trained policy alone: configuration and weights, without optimiser, replay and curves.
 
     python src/export.py results/topk/agp/agp_seed1_1 pretrained/topk/agp
 

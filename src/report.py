@@ -202,7 +202,7 @@ def main(argv: list[str] | None = None) -> int:
         help="metric (docs/reference/metrics.md); by default the success rate where the task has "
         "one, else the value ratio, else the return",
     )
-    parser.add_argument("--level", type=float, help="tell when the metric first reached this level")
+    parser.add_argument("--level", type=float, help="say when the metric first reached this level")
     parser.add_argument("--unfinished", action="store_true", help="also runs short of their t_max")
     parser.add_argument("--best", action="store_true", help="also the best row of each method")
     parser.add_argument("--figure", type=Path, help="file for learning curves, .svg, .png or .pdf")

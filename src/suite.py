@@ -9,7 +9,7 @@ python src/suite.py topk --engine ray --address auto with results_dir=/shared/re
 
 A suite is a file in `config/suites`, or any YAML file of that form; all of it is checked before the
 first run starts. A run that is finished under the same settings is not repeated, one that was
-stopped goes on, and one that lacks its evaluation is evaluated. So a suite can be started again.
+stopped continues, and one that lacks its evaluation is evaluated. So a suite can be started again.
 At the end, the report that its file asks for is made of the finished runs.
 """
 

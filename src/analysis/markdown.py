@@ -10,15 +10,15 @@ from analysis.tables import Row
 
 
 def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool = False) -> str:
-    """A markdown table, best row first; each opponent has rows of its own.
+    """A markdown table, best row first; each opponent has separate rows.
 
     Args:
         rows: rows of one task.
         key: the metric; its value is that of the last `evaluate=True`, else of the last greedy
             test.
-        level: the row tells when the metric first reached this level during training; None: no
+        level: the row says when the metric first reached this level during training; None: no
             such column.
-        with_weights: also tell how many weights a method trains, from its checkpoints.
+        with_weights: also say how many weights a method trains, from its checkpoints.
     """
     lines = []
     has_opponents, with_return = any(row.opponent for row in rows), key != "test_return_mean"

@@ -20,7 +20,7 @@ PROTOCOL = ("t_max", "reward_aggregation", "env_args")
 OPPONENT = tuple(f"env_args.{x}" for x in ("opponent", "opponent_path", "protocol", "learners"))
 # The first of these that the greedy tests of a task measure is the task's metric.
 METRICS = ("test_success_mean", "test_value_ratio", "test_return_mean")
-# (task, metric): the level whose time a table tells; the paper's figure for AGP.
+# (task, metric): the level whose time a table shows; the paper's figure for AGP.
 LEVELS = {("topk", "test_success_mean"): 0.957}
 MOST_NAMED = 5  # runs that one note names
 
@@ -32,7 +32,7 @@ class Row:
     """The runs of one configuration, one for each seed.
 
     Attributes:
-        label: the method, the run's name, and the settings that tell it from the other rows.
+        label: the method, the run's name, and the settings in which it differs from the other rows.
         runs: the runs, by seed.
     """
 

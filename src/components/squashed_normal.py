@@ -52,7 +52,7 @@ class SquashedNormal:
     """Policies over vectors: low + half (1 + tanh z), z normal with a mean and deviation by number.
 
     The mode is the image of the mean of z. Means are kept within `MEAN_RANGE` by another tanh:
-    nearer to a bound float32 could not tell z from the action, and ratios of densities would
+    nearer to a bound float32 could not separate z from the action, and ratios of densities would
     overflow. An action on a bound counts as one just inside.
 
     Args:

@@ -2,7 +2,7 @@
 
 Layers, each over the one before: dataclass defaults, `default.yaml`, the environment's YAML, the
 algorithm's YAML, the preset of the pair, the settings after `with`. The result is complete, checked
-and frozen. If anything is wrong, one `ConfigError` tells all of it.
+and frozen. If anything is wrong, one `ConfigError` names all of it.
 """
 
 import dataclasses

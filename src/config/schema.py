@@ -50,7 +50,7 @@ BESIDE_LEARNING = (
     "checkpoint_seconds",
     "checkpoint_replay",
     "keep_numbered_checkpoints",
-    "plugins",  # where components stand; `plugin_files` tells whether they have changed
+    "plugins",  # where components stand; `plugin_files` shows whether they have changed
     *EVALUATION_SETTINGS,
     *MONGO_SETTINGS,
     *LOGGER_SETTINGS,

@@ -18,7 +18,7 @@ BLOCK_KEYS = ("algs", "envs", "seeds", "with", "grid")
 # Settings that a suite gives by itself, and what to say of them.
 GIVEN = {
     "seed": "write the seeds of a block under `seeds`",
-    "resume": "a suite goes on with its runs by itself",
+    "resume": "a suite continues its runs by itself",
     "evaluate": "a suite evaluates each run if its file has `evaluate`",
 }
 GIVEN_TO_EVALUATIONS = {key: "a suite gives it by itself" for key in ("evaluate", "resume")}

@@ -1,9 +1,9 @@
 """The contract between environments and everything that learns in them.
 
-A `BatchedEnv` is B parallel copies of one task in lockstep: tensors in, tensors out, on one device.
-A native environment is a tensor program without a loop over copies or agents; environments of other
-libraries are wrapped (`python_envs/`). `env_checker.py` checks any environment against the contract
-and explains each violation.
+A `BatchedEnv` is B parallel environments of one task in lockstep: tensors in, tensors out, on one
+device. Each of them is an env slot of the batch. A native environment is a tensor program without a
+loop over slots or agents; environments of other libraries are wrapped (`python_envs/`).
+`env_checker.py` checks any environment against the contract and explains each violation.
 """
 
 from collections.abc import Callable
@@ -108,7 +108,7 @@ def uniform_info(
 
 @dataclass(slots=True)
 class EnvStep:
-    """What B copies show after `reset` or `step`."""
+    """What B parallel environments show after `reset` or `step`."""
 
     obs: Tensor  # [B, N, O] float32, or uint8 (EnvInfo.obs_dtype)
     state: (
@@ -127,14 +127,14 @@ class EnvStep:
 
 
 class BatchedEnv(Protocol):
-    """B copies of one task in lockstep.
+    """B parallel environments of one task in lockstep.
 
     An agent that takes no part (`is_active` false) observes zeros, its actions have features of
     zero, and its actions have no effect. An action that an episode lacks has features of
     zero; one that is only unavailable for now does not.
 
-    A copy whose episode has ended stays ended until `reset`: it ignores its actions, its reward is
-    zero, and its `terminated` and `truncated` keep their values.
+    An environment whose episode has ended stays ended until `reset`: it ignores its actions, its
+    reward is zero, and its `terminated` and `truncated` keep their values.
 
     Where `info.stays_on_device`, all random numbers come from the attribute `generator`, and what
     is kept from one episode to the next is written in place: a round can then be a CUDA graph.
@@ -145,7 +145,7 @@ class BatchedEnv(Protocol):
     device: torch.device
 
     def reset(self) -> EnvStep:
-        """Start a new episode in every copy."""
+        """Start a new episode in every environment."""
         ...
 
     def step(self, actions: Tensor) -> EnvStep:
@@ -176,7 +176,7 @@ class Player(Protocol):
         """Actions [B, N] int64 for one step; continuous: [B, N, A] float32.
 
         Args:
-            step: what B copies show, just as they did when the policy was trained.
+            step: what B environments show, just as they did when the policy was trained.
             last_actions: [B, N], the actions played in the step before; None in an episode's
                 first step.
             generator: the environment's random stream.
@@ -244,7 +244,7 @@ class EnvWrapper:
 def make_env(
     name: str, settings: Any, batch_size: int, device: torch.device, seed: int, stream: str
 ) -> BatchedEnv:
-    """B copies of the registered environment `name`.
+    """B parallel environments of the registered kind `name`.
 
     Args:
         name: registered name, such as `topk`.

@@ -41,18 +41,18 @@ from envs.checker.traces import (
     Trace,
     changed,
     choose,
-    copies_differ,
     difference,
     episodes,
+    slots_differ,
     tensors,
 )
 from utils.errors import UserError
 
 MakeEnv = Callable[[int, int, str, torch.device], BatchedEnv]  # batch_size, seed, stream, device
 
-N_COPIES = 8
+N_ENVS = 8
 N_EPISODES = 3
-SHARES = {N_COPIES: 0.4, 1: 0.5}  # of the budget, spent when the rules have been checked so far
+SHARES = {N_ENVS: 0.4, 1: 0.5}  # of the budget, spent when the rules have been checked so far
 N_TRACES = 12  # eight are played when the rules have been checked; building takes time, too
 FEWEST_STEPS = 3  # of an episode in a trace, however slow
 STREAM = "env_checker"
@@ -85,7 +85,7 @@ class Checker:
         except (
             Exception,
             SystemExit,
-        ) as error:  # whatever an environment raises is reported, not raised
+        ) as error:  # any exception of an environment is reported, not raised
             if isinstance(error, UserError) and self.rules.where.startswith("when it was built"):
                 raise  # a missing package or the like: the user can correct it
             self.rules.fail("raises", self._raised(error))
@@ -127,7 +127,7 @@ class Checker:
         Args:
             env: what to play.
             n_episodes: how many episodes; each goes one step beyond its end.
-            same_choices: draw the same random choices for each copy and in each episode.
+            same_choices: draw the same random choices in each env slot and episode.
             most_steps: how many of each episode.
         """
         limit = env.info.episode_limit
@@ -136,7 +136,8 @@ class Checker:
         for episode in range(1, n_episodes + 1):
             if same_choices:
                 generator.manual_seed(1)
-            self.rules.where = f"after reset, episode {episode} of {env.batch_size} copies"
+            playing = f"episode {episode} of {env.batch_size} environments"
+            self.rules.where = f"after reset, {playing}"
             step, ended, t = env.reset(), False, 0
             yield t, step
             while t < min(limit + 1, most_steps):
@@ -144,7 +145,7 @@ class Checker:
                 ended = ended or t == limit or bool((step.terminated | step.truncated).all())
                 actions = self._choose(env, step, rows, generator)
                 given, t = actions.clone(), t + 1
-                self.rules.where = f"after step {t}, episode {episode} of {env.batch_size} copies"
+                self.rules.where = f"after step {t}, {playing}"
                 step = env.step(actions)
                 if not torch.equal(actions, given):
                     self.rules.fail("actions", ACTIONS.format(where=self.rules.where))
@@ -155,7 +156,7 @@ class Checker:
     def _choose(
         self, env: BatchedEnv, step: EnvStep, rows: int, generator: torch.Generator
     ) -> Tensor:
-        """Random actions for every copy, the same for all if `rows` is 1."""
+        """Random actions for every environment, the same for all if `rows` is 1."""
         n, a = env.info.n_agents, env.info.n_actions
         if env.info.is_continuous:
             uniform = torch.rand(rows, n, a, generator=generator).to(self.device)
@@ -191,7 +192,7 @@ class Checker:
             rules.fail("aliasing", ALIASING.format(name=name, where=where))
         if env.info != info:
             rules.fail("info", "env.info changed during play; it is fixed for the lifetime.")
-        if batch_size == N_COPIES:
+        if batch_size == N_ENVS:
             self._shorten_traces((self.budget.spent - began) / len(seen))
         self._close()
 
@@ -207,7 +208,7 @@ class Checker:
             )
 
     def _trace(self, env: BatchedEnv, n_episodes: int = N_EPISODES) -> Trace:
-        """Everything shown when the same choices are played in every copy and episode."""
+        """Everything shown when the same choices are played in every env slot and episode."""
         return [
             (self.rules.where, tensors(step, clone=True))
             for _, step in self._steps(env, n_episodes, True, self.trace_steps)
@@ -216,19 +217,19 @@ class Checker:
     def _repeat(self) -> None:
         """Same seed and stream: same episodes. Anything else: other episodes, if any are random."""
         self.budget.begin("the same and other seeds and streams")
-        first = self._trace(self._build(N_COPIES))
-        place = difference(first, self._trace(self._build(N_COPIES)))
+        first = self._trace(self._build(N_ENVS))
+        place = difference(first, self._trace(self._build(N_ENVS)))
         if place is not None:
             self.rules.fail("same_seed", SAME_SEED.format(place=place))
             return
         played = episodes(first)
         others = {
-            "another stream": self._trace(self._build(N_COPIES, stream="another_stream")),
-            "another seed": self._trace(self._build(N_COPIES, seed=2)),
+            "another stream": self._trace(self._build(N_ENVS, stream="another_stream")),
+            "another seed": self._trace(self._build(N_ENVS, seed=2)),
         }
         differs = {name: difference(first, other) is not None for name, other in others.items()}
         differs["the next reset"] = any(difference(played[0], e) for e in played[1:])
-        differs["another copy"] = copies_differ(first)
+        differs["another env slot"] = slots_differ(first)
         if any(differs.values()) and self.trace_steps == math.inf:  # what is short may be alike
             for name in [name for name, is_other in differs.items() if not is_other]:
                 self.rules.fail(name, SAME_EPISODES.format(name=name, advice=STREAM_ADVICE[name]))
@@ -236,7 +237,7 @@ class Checker:
     def _restore(self) -> None:
         """A saved state brings back the episodes that followed it."""
         self.budget.begin("saved states")
-        env = self._build(N_COPIES)
+        env = self._build(N_ENVS)
         self._trace(env, 1)
         self.rules.where = "in state_dict()"
         file = io.BytesIO()
@@ -249,7 +250,7 @@ class Checker:
             self.rules.fail("state_dict.plain", STATE_PLAIN.format(error=text))
             return
         expected = self._trace(env)
-        for what, other in (("the same object", env), ("a new one", self._build(N_COPIES))):
+        for what, other in (("the same object", env), ("a new one", self._build(N_ENVS))):
             self.rules.where = "in load_state_dict()"
             other.load_state_dict(state)
             place = difference(expected, self._trace(other))

@@ -10,7 +10,6 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from utils.errors import UserError
@@ -60,12 +59,7 @@ class Follower:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join(self.end_seconds)
         if not self.is_complete:
@@ -127,7 +121,7 @@ def remembered_id(run_dir: Path, file: str, label: str) -> str:
         return uuid.UUID(path.read_text(encoding="utf-8")).hex
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}, which tells the run's record in {label} from others, cannot be used "
+            f"{path}, which names the run's record in {label}, cannot be used "
             f"({error}). Make the folder writable, or delete a damaged file; a new record is made "
             f"then."
         ) from error

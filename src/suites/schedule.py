@@ -120,7 +120,7 @@ class Schedule:
         received, n_done, n_failed = self.signals.received, self._n("done"), self._n("failed")
         if received is not None and n_done + n_failed < len(self.entries):
             again = shlex.join(["python", *sys.argv])
-            text = f"{n_done} of {len(self.entries)} runs are complete. {saved} Go on with"
+            text = f"{n_done} of {len(self.entries)} runs are complete. {saved} Continue with"
             raise Interrupted(received, f"Stopped by {received.name}: {text}\n  {again}")
         return 1 if n_failed else 0
 
@@ -159,7 +159,7 @@ class Schedule:
             task.stop()
 
     def _take_back(self, entry: Entry, code: int, errors: str) -> None:
-        """Go on with a job whose command has ended."""
+        """Continue with a job whose command has ended."""
         entry.task, entry.state = None, "queued"
         what, title = verdict(code), entry.job.title
         if what == "done":

@@ -1,10 +1,9 @@
-"""What a suite shows: a table that is redrawn on a terminal, lines elsewhere."""
+"""What a suite shows: a table that is updated on a terminal, lines elsewhere."""
 
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
@@ -37,12 +36,7 @@ class Display:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self._live is not None:
             self._live.stop()
 

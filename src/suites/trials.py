@@ -16,7 +16,7 @@ STARTUP_TRIALS = 5  # trials that are never stopped early, and drawn at random
 
 
 class Trials:
-    """The trials of one study, in a file that several starts go on with.
+    """The trials of one study, in a file that several starts share.
 
     Args:
         search: what is searched.
@@ -106,7 +106,7 @@ class Pruning:
 
     def __init__(self, trial: Any):
         stored = trial.study.get_trials(deepcopy=False)[trial.number]
-        self._trial, self._told = trial, len(stored.intermediate_values)
+        self._trial, self._reported = trial, len(stored.intermediate_values)
         self.is_weak = False
 
     def see(self, curves: list[Curve]) -> bool:
@@ -119,10 +119,10 @@ class Pruning:
             Whether the trial must stop.
         """
         known = min((len(values) for _, values in curves), default=0)
-        for n in range(self._told, known):
+        for n in range(self._reported, known):
             self._trial.report(sum(float(values[n]) for _, values in curves) / len(curves), n)
             self.is_weak = self.is_weak or self._trial.should_prune()
-        self._told = max(self._told, known)
+        self._reported = max(self._reported, known)
         return self.is_weak
 
 

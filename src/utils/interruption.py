@@ -9,7 +9,7 @@ import signal
 import threading
 from contextlib import suppress
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any
 
 from utils.invocation import main_command
@@ -54,12 +54,7 @@ class StopSignals:
                     self._before[wanted] = signal.signal(wanted, self._receive)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for wanted, handler in self._before.items():
             signal.signal(wanted, handler)
 

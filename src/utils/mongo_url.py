@@ -14,7 +14,7 @@ def find_url(flag: str | None, setting: str) -> str:
 
 
 def holds_secret(text: str) -> bool:
-    """Whether a text holds a URL with a user, whose password it tells, or with a secret option."""
+    """Whether a text holds a URL with a user, with its password, or with a secret option."""
     return redact(text) != text
 
 

@@ -46,7 +46,7 @@ def test_one_note_names_all_methods_that_lack_the_same_tasks(root):
     assert compared(root).notes == [said]
 
 
-def test_what_a_method_acts_on_is_told(root):
+def test_what_a_method_acts_on_is_shown(root):
     config = {"controller": "basic_controller", "agent": "rnn_agent"}
     make_run(root / "topk", "qmix", 1, [0.0, 0.3], env_args={"n_agents": 6}, **config)
     make_run(root / "swap", "qmix", 1, [0.0, 0.3], env="swap", env_name="swap", **config)

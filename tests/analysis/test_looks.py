@@ -1,4 +1,4 @@
-"""Colours that mean the same method everywhere, and that colour-blind readers can tell apart."""
+"""Colours that mean the same method everywhere, and that colour-blind readers can distinguish."""
 
 import itertools
 

@@ -67,7 +67,7 @@ def test_no_number_is_not_the_best(tmp_path, capsys):
         (["elsewhere"], "There is no folder elsewhere."),
     ],
 )
-def test_mistakes_are_told_in_words(given, said, root, capsys):
+def test_mistakes_are_reported_in_words(given, said, root, capsys):
     assert report.main([str(root), *given]) == 2
     out, err = capsys.readouterr()
     assert out == ""

@@ -407,7 +407,7 @@ BAD_SETTINGS = {
     "no such device": (bad("device=gpu"), ["gpu", "cpu, cuda"]),
     "unsupported device": (bad("device=meta"), ["meta", "cpu, cuda"]),
     "buffer beyond memory": (bad("buffer_size=1e12"), ["1000000000000", "GiB", "Lower buffer"]),
-    "copies beyond memory": (
+    "environments beyond memory": (
         bad("batch_size_run=1e13", "buffer_size=1e13"),
         ["not enough memory", "Lower batch_size_run"],
     ),
@@ -499,8 +499,9 @@ def test_a_checkpoint_of_another_architecture(
     if change not in ONLY_RESUME:
         result = f"results_dir={copied.parent}"
         fails_with(capsys, bad(f"checkpoint_path={copied}", result, change), str(copied), *said)
-        argv = ["with", "evaluate=True", f"checkpoint_path={copied}", change]
-        fails_with(capsys, argv, str(copied), *said)
+        if change != "mixer=qmix":  # evaluations build no mixer
+            argv = ["with", "evaluate=True", f"checkpoint_path={copied}", change]
+            fails_with(capsys, argv, str(copied), *said)
     assert snapshot(copied.parent) == before
 
 
@@ -582,7 +583,7 @@ def test_resume_without_metrics(copied: Path, capsys: pytest.CaptureFixture[str]
 
 
 def spoil_reward(monkeypatch: pytest.MonkeyPatch, value: float, calls: int) -> None:
-    """From its `calls`-th game on, one copy of Top-K pays `value`."""
+    """From its `calls`-th game on, one environment of Top-K pays `value`."""
     play, seen = TopK.play, []
 
     def spoilt(self: TopK, actions: torch.Tensor) -> tuple[torch.Tensor, dict[str, Any]]:

@@ -58,7 +58,7 @@ class Scaled(nn.Module):
     def forward(self, q_taken: Tensor, state: Tensor) -> Tensor:
         return self.factor * q_taken.sum(dim=2, keepdim=True)
 '''
-ENV = '''"""An island whose copies are stepped by worker processes."""
+ENV = '''"""An island whose environments are stepped by worker processes."""
 
 from dataclasses import dataclass
 
@@ -199,7 +199,7 @@ def test_they_are_listed(project: Path) -> None:
     listed = dict(line.split(maxsplit=1) for line in text.splitlines() if line.startswith("  "))
     assert listed["my_mixer"] == "In a file."
     assert listed["my_package.my_mixer"] == "In a package."
-    assert listed["my_island"] == "An island whose copies are stepped by worker processes."
+    assert listed["my_island"] == "An island whose environments are stepped by worker processes."
     assert "No component" not in text
     assert "my_mixer" not in MIXERS.built_in_names()
     assert set(MIXERS.names()) > {"my_mixer", "my_package.my_mixer", "qmix"}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.config.fakes import install, write
+from tests.helpers.messages import says
 
 from config import search_path
 from config.describe import first_comment
@@ -86,14 +87,10 @@ def test_a_missing_name_says_what_there_is_and_where_it_looked(
     write(tmp_path, "a/algs/mine.yaml", "gamma: 0.1\n")
     monkeypatch.setenv(VARIABLE, "../a")
     looked = f"Looked in configs (no such folder), {tmp_path}/a and {tmp_path}/framework."
-    assert problems("mime", None) == [
-        "--config: there is no algs/mime.yaml. Did you mean 'mine'? "
-        f"Available: agp, mine, qmix, vdn. {looked}"
-    ]
-    assert problems("vdn", "topk", "preset=topk/vdm") == [
-        f"preset: there is no 'topk/vdm'. Available: auto, none, or the path of a YAML file. "
-        f"{looked}"
-    ]
+    facts = f"--config: ... algs/mime.yaml ... 'mine' ... agp, mine, qmix, vdn ... {looked}"
+    assert says(problems("mime", None), [facts])
+    facts = f"preset: ... 'topk/vdm' ... auto, none ... {looked}"
+    assert says(problems("vdn", "topk", "preset=topk/vdm"), [facts])
     (place / "configs").mkdir()
     assert "Looked in configs, " in problems("mime", None)[0]
 

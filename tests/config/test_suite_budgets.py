@@ -169,7 +169,7 @@ def test_included_files_agree_on_the_evaluation_or_the_file_says_it(folder) -> N
     assert read(include=["first"]).evaluation == ("test_nepisode=5",)
 
 
-def test_mistakes_in_included_files_are_told_with_their_place(folder) -> None:
+def test_mistakes_in_included_files_are_reported_with_their_place(folder) -> None:
     write("first", ONE | {"with": {"lrr": 1}})
     write("second", include=["mine"])
     found = problems(include=["first", "second", "frist", "nope.yaml"])

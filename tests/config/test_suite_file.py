@@ -122,7 +122,7 @@ BAD_BLOCKS = [
     ({**ONE, "alg": ["iql"]}, "block 1: there is no key 'alg' in it. Did you mean 'algs'?"),
     ({**ONE, "with": ["lr=1"]}, "block 1: with: ['lr=1'] is not a mapping."),
     ({**ONE, "with": {"seed": 3}}, "block 1: with: seed: write the seeds of a block under"),
-    ({**ONE, "with": {"resume": "auto"}}, "block 1: with: resume: a suite goes on"),
+    ({**ONE, "with": {"resume": "auto"}}, "block 1: with: resume: a suite continues"),
     ({**ONE, "with": {"lr": -1}}, "block 1: with: lr: -1"),
     ({**ONE, "with": {"lrr": 1}}, "block 1: with: lrr: no such setting"),
     ({**ONE, "algs": ["iqll"]}, "block 1 (iqll on topk): --config: there is no algs/iqll"),

@@ -189,7 +189,7 @@ class DeadlyIsland(Island):
 
 
 class LuckyIsland(Island):
-    """Whoever is unlucky dies, sooner or later; the episode ends with the last one."""
+    """Unlucky agents die, sooner or later; the episode ends with the last one."""
 
     def change_flags(self, terminated: dict[Any, bool], truncated: dict[Any, bool]) -> None:
         for agent in self.agents:
@@ -205,7 +205,7 @@ class MixedEnd(Island):
 
 
 class Remembering(Island):
-    """Its weather gets worse from episode to episode, whatever the seed."""
+    """Its weather gets worse from episode to episode, with every seed."""
 
     n_episodes = 0
 
@@ -232,12 +232,12 @@ class Field(gymnasium.Env[Any, Any]):
 
     Args:
         length: last step; 0: never ends by itself.
-        flags: how the end is told: `single`, `list`, or `one_by_one` (agent i ends at length + i).
+        flags: how the end is shown: `single`, `list`, or `one_by_one` (agent i ends at length + i).
         ends: `terminated` or `truncated`.
         shared: one reward for both.
         masks: where action masks are: `no`, `info` or `obs`.
         old: return the four values of the old interface.
-        max_episode_steps: a limit of its own, which it calls its end; 0: none.
+        max_episode_steps: a limit, which it calls its end; 0: none.
     """
 
     def __init__(

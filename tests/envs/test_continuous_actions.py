@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from tests.envs.test_env_checker import PLAIN, Walk, put, violations
+from tests.helpers.messages import says
 
 from components.spaces import Box
 from envs.base import EnvStep
@@ -67,42 +68,36 @@ class TakesIntegers(Glide):
 BROKEN: dict[str, tuple[type[Glide], str]] = {
     "changing numbers": (
         promises(dynamic_avail=True),
-        "info.dynamic_avail is True, but the actions are numbers: an agent has the same ones at "
-        "every step. Set dynamic_avail=False.",
+        "info.dynamic_avail ... True ... numbers ... Set dynamic_avail=False",
     ),
     "bounds": (
         promises(action_spaces=(BOXES[0], Box((0.0, 1.0), (1.0, 1.0 + 1e-12)))),
-        "number 1 of the actions of small lies in [1.0, 1.000000000001], which is empty or "
-        "infinite in float32.",
+        "number 1 ... small ... [1.0, 1.000000000001] ... float32",
     ),
     "infinite bounds": (
         promises(action_spaces=(Box((0.0, 0.0, -1e300), (1.0, 1.0, 0.0)), BOXES[1])),
-        "number 2 of the actions of tall lies in [-1e+300, 0.0], which is empty or infinite in",
+        "number 2 ... tall ... [-1e+300, 0.0] ... infinite",
     ),
     "a number that is missing": (
         Masked,
-        "avail[0, 0, 2] after reset, episode 1 of 8 copies differs from action_counts, but "
-        "info.dynamic_avail=False promises",
+        "avail[0, 0, 2] after reset ... action_counts ... info.dynamic_avail=False",
     ),
     "types": (
         promises(action_types=((0, 1, 2), (0, 1))),
-        "info.action_types has rows of [3, 2] entries",
+        "info.action_types ... [3, 2]",
     ),
     "names": (
         promises(action_names=(("go", "x", "y"), ("go", "x", "y"))),
-        "info.action_names has rows of [3, 3] entries; it needs a row for each agent, of [3, 2]",
+        "info.action_names ... [3, 3] ... [3, 2]",
     ),
     "integers": (
         TakesIntegers,
-        "Every action given was a vector of numbers, [B, N, A] float32, within its bounds, and "
-        "every call in order, so this is a mistake of the environment",
+        "vector of numbers, [B, N, A] float32 ... a mistake of the environment",
     ),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
 def test_a_broken_promise_is_explained_and_nothing_else_is_blamed(case: str) -> None:
-    world, sentence = BROKEN[case]
-    found = violations(world)
-    assert len(found) == 1, found
-    assert sentence in found[0]
+    world, facts = BROKEN[case]
+    assert says(violations(world), [facts])

@@ -20,7 +20,7 @@ def build(name: str, batch_size: int = N_DRAWS, seed: int = 3, **settings):
 
 
 def play(env, *actions: int) -> EnvStep:
-    """A new episode in which every copy plays the same joint action."""
+    """A new episode in which every environment plays the same joint action."""
     env.reset()
     return env.step(torch.tensor(actions).expand(env.batch_size, -1))
 

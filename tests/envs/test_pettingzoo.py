@@ -81,7 +81,7 @@ def test_names_of_tasks():
         ("pettingzoo.butterfly.pistonbal_v6", "Did you mean 'pistonball_v6'?"),
     ],
 )
-def test_unknown_tasks_are_told_with_the_nearest(task, said):
+def test_unknown_tasks_are_reported_with_the_nearest(task, said):
     with pytest.raises(UserError) as error:
         build(task, 1)
     assert said in str(error.value)

@@ -76,7 +76,7 @@ def process_of(env: VectorEnv, worker: int) -> int:
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """No process outlives its environment, whatever has happened to it."""
+    """No process outlives its environment, even after a fault."""
     yield
     gc.collect()
     assert not multiprocessing.active_children()
@@ -352,7 +352,7 @@ def test_settings_out_of_range():
 
 
 @pytest.mark.parametrize("n_workers", [0, 2])
-def test_a_crash_is_told_with_its_place(n_workers):
+def test_a_crash_is_reported_with_its_place(n_workers):
     kwargs = {"fault": "crash", "above": 0.5}
     seeds = build(b=4)
     weather = seeds.reset().obs[:, 0, 0]

@@ -14,7 +14,7 @@ ACTIVE = torch.tensor([[True, False, True], [False, False, False]])
 
 
 class Paid:
-    """Two copies of three agents; shows the same step always and remembers what it was told."""
+    """Two environments of three agents; shows the same step always and remembers its actions."""
 
     info = SimpleNamespace(n_agents=3)
     batch_size, device = 2, torch.device("cpu")
@@ -59,7 +59,7 @@ class Paid:
         ("sum", None, [[9.0], [3.0]]),
         ("mean", None, [[3.0], [1.0]]),
         ("individual", None, REWARD.tolist()),
-        ("sum", ACTIVE, [[7.0], [0.0]]),  # nobody takes part in the second copy
+        ("sum", ACTIVE, [[7.0], [0.0]]),  # no agent takes part in env slot 1
         ("mean", ACTIVE, [[3.5], [0.0]]),
         ("individual", ACTIVE, REWARD.tolist()),
     ],

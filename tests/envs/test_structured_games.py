@@ -22,7 +22,7 @@ def build(name: str, batch_size: int = 4, seed: int = 3, **settings):
 
 
 def sizes_of(step: EnvStep, b: int) -> list[int]:
-    """The agents that take part in copy b."""
+    """The agents that take part in env slot b."""
     n = step.avail.shape[1]
     return [i for i in range(n) if step.is_active is None or step.is_active[b, i]]
 
@@ -33,7 +33,7 @@ def joint_actions(avail: Tensor) -> list[tuple[int, ...]]:
 
 
 def rewards_of_all(env, b: int) -> dict[tuple[int, ...], tuple[float, dict[str, float]]]:
-    """Reward and metrics of every joint action available in copy b of the game just dealt."""
+    """Reward and metrics of every joint action available in env slot b of the game just drawn."""
     found = {}
     for actions in joint_actions(env._avail[b]):
         env._last = None  # play the same deal again
@@ -363,7 +363,7 @@ def test_what_is_not_available_is_no_better_than_nothing(name):
     env = build(name, 300, **VARIED[name])
     step = env.reset()
     lacking = ~step.avail.any(dim=1)  # [B, A]
-    if name != "formation":  # there, cells that nobody is next to exist all the same
+    if name != "formation":  # there, cells that no agent is next to exist all the same
         assert not step.action_features.transpose(1, 2)[lacking].any()
     assert lacking[:, -1].any()
     assert not lacking[:, -1].all()

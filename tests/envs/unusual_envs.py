@@ -79,7 +79,7 @@ class Parallel:
             infos = {agent: {"action_mask": NO if over else ONE} for agent in self.agents}
         if self.case == "masks of strangers":
             infos = {str(agent): {"action_mask": ONE} for agent in self.agents}
-        if self.case == "waiting":  # as PettingZoo's turn-based conversion tells it
+        if self.case == "waiting":  # as PettingZoo's turn-based conversion reports it
             masks = {0: ONE, 1: NO}
             infos = {i: {"action_mask": masks[i]} for i in self.agents}
         if self.case == "common info":

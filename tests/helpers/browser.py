@@ -1,4 +1,4 @@
-"""Headless Chromium, driven over pipes by its own DevTools protocol: no further package."""
+"""Headless Chromium, driven over pipes by its DevTools protocol: no further package."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""A scripted world whose every number is a function of (copy, step), and episodes drawn from it."""
+"""A scripted world whose numbers are functions of (env slot, step), and episodes drawn from it."""
 
 from dataclasses import replace
 from typing import Any
@@ -120,7 +120,7 @@ def pad(batch: EpisodeBatch, n_steps: int) -> EpisodeBatch:
 
 
 class FakeEnv:
-    """Copy b ends after `ends[b][0]` steps; what it shows after its end is garbage, on purpose.
+    """Env slot b ends after `ends[b][0]` steps; what it shows after its end is garbage, on purpose.
 
     Rewards are [B, 1], as if aggregated: 10 (b + 1) + t + 1 for step t.
     """
@@ -158,7 +158,7 @@ class FakeEnv:
             missing = (t + b.unsqueeze(1) + torch.arange(n)) % counts  # [B, N]
             avail.scatter_(2, missing.unsqueeze(2), False)
         reward = 10.0 * (b + 1) + t if t else torch.zeros(self.batch_size)
-        metrics = {"score": where.clone(), "copy": b.float()} if t else {}
+        metrics = {"score": where.clone(), "slot": b.float()} if t else {}
         ended = t >= self.lengths
         is_end = {e: torch.tensor([end == e for _, end in self.ends]) for e in KINDS}
         if self.nan_at is not None and self.nan_at[1] + 1 == t:
@@ -194,3 +194,12 @@ class FakeEnv:
 
 
 KINDS = ("terminated", "truncated")
+
+
+def with_noisy_absent(batch: EpisodeBatch) -> EpisodeBatch:
+    """The batch with other observations and actions of agents that are absent."""
+    assert batch.is_active is not None
+    absent = ~batch.is_active
+    batch.obs[absent] = 5.0
+    batch.actions[absent[:, :-1]] = batch.avail.shape[3] - 1  # one that is not available, too
+    return batch

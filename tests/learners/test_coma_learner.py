@@ -15,6 +15,7 @@ from tests.helpers.fake_envs import (
     fake_info,
     make_controller,
     pad,
+    with_noisy_absent,
 )
 
 from components.buffers.rollout import Rollout
@@ -107,13 +108,9 @@ def test_the_last_value_counts_after_a_time_limit_only(end: str, counts: bool) -
 
 def test_padding_and_absent_agents_change_nothing() -> None:
     info = replace(fake_info(**RICH), truncates=False)
-    batch, other = fake_batch(info, TERMINATED), pad(fake_batch(info, TERMINATED), 2)
-    assert other.is_active is not None
-    absent = ~other.is_active
-    other.obs[absent] = 5.0
-    other.actions[absent[:, :-1]] = info.n_actions - 1
+    batch = fake_batch(info, TERMINATED)
     gradients = []
-    for episodes in (batch, other):
+    for episodes in (batch, with_noisy_absent(pad(batch, 2))):
         learner = make(info, use_rnn=False)
         learner.loss(learner.prepare(episodes))[0].backward()
         gradients.append([p.grad for p in learner.online.parameters()])

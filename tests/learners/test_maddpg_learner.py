@@ -15,6 +15,7 @@ from tests.helpers.fake_envs import (
     make_controller,
     normal,
     pad,
+    with_noisy_absent,
 )
 from torch import Tensor, nn
 
@@ -185,13 +186,9 @@ def test_target_actors_remember_the_whole_episode() -> None:
 
 def test_padding_and_absent_agents_change_nothing() -> None:
     info = replace(fake_info(**RICH), truncates=False)
-    batch, other = fake_batch(info, TERMINATED), pad(fake_batch(info, TERMINATED), 2)
-    assert other.is_active is not None
-    absent = ~other.is_active
-    other.obs[absent] = 5.0
-    other.actions[absent[:, :-1]] = info.n_actions - 1
+    batch = fake_batch(info, TERMINATED)
     gradients = []
-    for episodes in (batch, other):
+    for episodes in (batch, with_noisy_absent(pad(batch, 2))):
         learner = make(info, use_rnn=False)
         learner.noise_of = lambda policy: torch.zeros(policy.avail.shape)  # type: ignore[method-assign, attr-defined]
         learner.loss(episodes)[0].backward()

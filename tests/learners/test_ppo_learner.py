@@ -19,6 +19,7 @@ from tests.helpers.fake_envs import (
     fake_info,
     make_controller,
     pad,
+    with_noisy_absent,
 )
 from tests.helpers.runs import rows, tiny, train
 
@@ -230,13 +231,8 @@ def test_padding_changes_nothing(critic: str) -> None:
 
 def test_what_absent_agents_see_and_do_changes_nothing() -> None:
     info = fake_info(**RICH)
-    batch, other = fake_batch(info), fake_batch(info)
-    assert other.is_active is not None
-    absent = ~other.is_active
-    other.obs[absent] = 5.0
-    other.actions[absent[:, :-1]] = info.n_actions - 1  # one that is not available, too
     results = []
-    for episodes in (batch, other):
+    for episodes in (fake_batch(info), with_noisy_absent(fake_batch(info))):
         learner = make(info, "own", use_rnn=False)  # memory keeps what was seen while absent
         results.append(gradients(learner, learner.prepare(episodes)))
     for a, b in zip(*results, strict=True):

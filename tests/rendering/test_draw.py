@@ -54,7 +54,7 @@ def test_every_scenario_can_be_drawn(scenario: str) -> None:
         places = drawer.layout.positions(scene, view)
         for agent, (x, y) in zip(scene.agents, places, strict=True):
             others = [place for place in places if place != (x, y)]
-            if all(max(abs(x - u), abs(y - v)) > 50 for u, v in others):  # in nobody's words
+            if all(max(abs(x - u), abs(y - v)) > 50 for u, v in others):  # outside all labels
                 assert tuple(shown[round(y), round(x)]) == agent.colour
 
 

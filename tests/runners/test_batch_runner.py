@@ -104,7 +104,7 @@ def test_types_and_shapes_are_those_of_an_empty_batch() -> None:
 def test_metrics_are_taken_at_the_end_of_each_copy() -> None:
     _, rollout = play()
     assert rollout.metrics["score"].tolist() == [3, 106, 201, 304]  # 100 b + length
-    assert rollout.metrics["copy"].tolist() == [0, 1, 2, 3]
+    assert rollout.metrics["slot"].tolist() == [0, 1, 2, 3]
 
 
 def test_it_stops_when_every_copy_has_ended() -> None:
@@ -130,7 +130,7 @@ def test_fixed_length() -> None:
 
 
 class Losing(FakeEnv):
-    """Loses the copies that `plan` names, one tuple for each reset, from step 1 on."""
+    """Loses the env slots that `plan` names, one tuple for each reset, from step 1 on."""
 
     def __init__(self, info: EnvInfo, ends: Any, *plan: tuple[int, ...]):
         super().__init__(info, ends)

@@ -172,7 +172,7 @@ def test_a_step_without_a_result_is_no_endless_loop(
     assert "left no result of this step" in capsys.readouterr().out
 
 
-# Tells its parent to stop, and ends well only if it is then asked to save by SIGTERM.
+# Asks its parent to stop, and ends well only if it is then asked to save by SIGTERM.
 SAVES = """
 import os, signal, sys
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -194,7 +194,7 @@ def test_a_stopped_suite_lets_its_runs_save_and_says_how_to_go_on(
     assert fake.started == [found.jobs[0].title]
     assert stop.value.exit_code == 130
     assert str(stop.value) == (
-        "Stopped by SIGINT: 0 of 3 runs are complete. Those under way are saved. Go on with\n"
+        "Stopped by SIGINT: 0 of 3 runs are complete. Those under way are saved. Continue with\n"
         "  python src/suite.py mine.yaml"
     )
     assert "FAILED" not in capfd.readouterr().out

@@ -36,7 +36,7 @@ def write_page(
         title: of the page.
         tables: the tasks; those without rows show their notes only.
         compared: the comparison over tasks.
-        warnings: what else to tell the reader.
+        warnings: what else the reader must know.
         banner: a sentence on top of the page; empty: none.
 
     Raises:

@@ -129,7 +129,7 @@ def require_memory(n_bytes: int, device: torch.device, what: str, setting: str) 
 
 
 def _free_host_memory() -> int | None:
-    """Bytes the operating system can give; None where it does not tell (other than Linux)."""
+    """Bytes the operating system can give; None where that is unknown (other than Linux)."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

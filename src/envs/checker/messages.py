@@ -21,7 +21,7 @@ STREAM_ADVICE = {
     "another stream": "Let `stream` name the random stream, or test episodes repeat training ones.",
     "another seed": "Let `seed` decide the random stream, or runs of different seeds are the same.",
     "the next reset": "Seed the stream in the constructor only, not in reset.",
-    "another copy": "Draw random numbers of shape [B, ...], or all B episodes are the same.",
+    "another env slot": "Draw random numbers of shape [B, ...], or all B episodes are the same.",
 }
 STATE_PLAIN = (
     "state_dict cannot be read back from a checkpoint ({error}). Keep to tensors, numbers, text, "

@@ -13,8 +13,8 @@ FIELDS = {  # name: (axes, dtype, what to do)
     "state": ("B S", torch.float32, "If there is no state, flatten all observations into one"),
     "avail": ("B N A", torch.bool, "Agents with fewer actions have false in the places left over"),
     "reward": ("B N", torch.float32, "A team reward is repeated for every agent"),
-    "terminated": ("B", torch.bool, "One flag per copy, for all its agents together"),
-    "truncated": ("B", torch.bool, "One flag per copy, for all its agents together"),
+    "terminated": ("B", torch.bool, "One flag per environment, for all its agents together"),
+    "truncated": ("B", torch.bool, "One flag per environment, for all its agents together"),
     "action_features": ("B N A F", torch.float32, "Actions that an agent lacks have zeros"),
     "is_active": ("B N", torch.bool, "True for agents that take part"),
 }
@@ -39,7 +39,7 @@ class Rules:
         self.device = device
         self.where = ""
         self.found: dict[str, str] = {}
-        self.ended = torch.empty(0)  # [B] bool, copies whose episode has ended since reset
+        self.ended = torch.empty(0)  # [B] bool, environments whose episode has ended since reset
 
     def fail(self, rule: str, sentence: str) -> None:
         """Note a violation, unless this rule's has been noted already."""
@@ -51,8 +51,8 @@ class Rules:
         if env.batch_size != batch_size:
             self.fail(
                 "batch_size",
-                f"env.batch_size is {env.batch_size} although {batch_size} copies were asked for. "
-                f"Set it to the constructor's batch_size.",
+                f"env.batch_size is {env.batch_size} although {batch_size} parallel environments "
+                f"were asked for. Set it to the constructor's batch_size.",
             )
         if torch.device(env.device).type != self.device.type:
             self.fail(
@@ -212,7 +212,9 @@ class Rules:
             self.fail("reset.reward", text)
         for name in ("terminated", "truncated"):
             if getattr(step, name).any():
-                text = f"{name} is true {self.where}. Reset must start a new episode in each copy."
+                text = (
+                    f"{name} is true {self.where}. Reset must start a new episode in each env slot."
+                )
                 self.fail("reset.ended", text)
 
     def check_end(self, t: int, step: EnvStep, last: EnvStep, info: EnvInfo) -> None:
@@ -223,15 +225,17 @@ class Rules:
         if t == info.episode_limit and not ended.all():
             self.fail(
                 "episode_limit",
-                f"copy {_first(~ended, ended)[0]} goes on {self.where}, but info.episode_limit is "
-                f"{info.episode_limit}. Set `truncated` there if a time limit cuts the episode, "
-                f"`terminated` if the limit is part of the task, or raise episode_limit.",
+                f"env slot {_first(~ended, ended)[0]} continues {self.where}, but "
+                f"info.episode_limit is {info.episode_limit}. Set `truncated` there if a time "
+                f"limit ends the episode, `terminated` if the limit is part of the task, or "
+                f"raise episode_limit.",
             )
         if info.fixed_length and t < info.episode_limit and ended.any():
             self.fail(
                 "fixed_length",
-                f"copy {_first(ended, ended)[0]} ended {self.where}, but info.fixed_length=True "
-                f"promises {info.episode_limit} steps. Set fixed_length=False.",
+                f"env slot {_first(ended, ended)[0]} ended {self.where}, but "
+                f"info.fixed_length=True promises {info.episode_limit} steps. Set "
+                f"fixed_length=False.",
             )
         if not info.truncates and step.truncated.any():
             self.fail(
@@ -249,8 +253,8 @@ class Rules:
             place, seen = _first(late, step.reward)
             self.fail(
                 "ended.reward",
-                f"reward{place} {self.where} is {seen}, but that copy's episode had ended before. "
-                f"A copy that has ended ignores its actions and its reward is zero until reset.",
+                f"reward{place} {self.where} is {seen}, but the episode there had ended before. "
+                f"It ignores its actions, and its reward is zero until reset.",
             )
         for name in ("terminated", "truncated"):
             changed = had_ended & (getattr(step, name) != getattr(last, name))
@@ -258,7 +262,7 @@ class Rules:
                 place, now = _first(changed, getattr(step, name))
                 self.fail(
                     "ended.flags",
-                    f"{name}{place} became {now} {self.where}, after that copy's episode had "
+                    f"{name}{place} became {now} {self.where}, after the episode there had "
                     f"ended. Both flags keep their values until reset.",
                 )
 
@@ -277,14 +281,14 @@ class Rules:
                 shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
                 self.fail(
                     "metrics.shape",
-                    f"metric '{name}' {self.where} is {shape}, not one number per copy, "
+                    f"metric '{name}' {self.where} is {shape}, not one number per environment, "
                     f"[B] = {list(just_ended.shape)}.",
                 )
             elif not torch.isfinite(value[just_ended]).all():
                 self.fail(
                     "metrics.finite",
-                    f"metric '{name}' {self.where} is not finite in a copy whose episode has just "
-                    f"ended. Give each episode a finite result.",
+                    f"metric '{name}' {self.where} is not finite in an env slot whose episode "
+                    f"has just ended. Give each episode a finite result.",
                 )
 
 

@@ -48,7 +48,7 @@ def episodes(trace: Trace) -> list[Trace]:
     return [trace[a:b] for a, b in zip(resets, [*resets[1:], None], strict=True)]
 
 
-def copies_differ(trace: Trace) -> bool:
+def slots_differ(trace: Trace) -> bool:
     """Whether any environment of the batch differs from the first one."""
     return any(not same(x, x[:1].expand_as(x)) for _, shown in trace for x in shown.values())
 

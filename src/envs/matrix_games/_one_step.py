@@ -11,7 +11,7 @@ from utils.seeding import generator_state, restore_generator, torch_generator
 
 
 class OneStepGame(ABC):
-    """B copies of a game that ends after one joint action; every agent gets the team's reward.
+    """B parallel games that end after one joint action; every agent gets the team's reward.
 
     A subclass sets `n_agents`, `n_actions`, `obs_dim` and `state_dim` before calling `__init__`,
     `action_names` where actions have names, and writes `draw` and `play`. Where not every action is

@@ -120,7 +120,7 @@ class StructuredGame(OneStepGame):
         return reward, metrics
 
     def uniform(self, *shape: int) -> Tensor:
-        """Numbers from U[0, 1], float64, for each copy: [B, *shape]."""
+        """Numbers from U[0, 1], float64, for each environment: [B, *shape]."""
         return torch.rand(
             self.batch_size,
             *shape,

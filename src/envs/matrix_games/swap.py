@@ -1,7 +1,7 @@
 """The swap game: each of two agents must name the other's private bit.
 
 o_1 and o_2 are independent fair bits; the reward is 1 if a_1 = o_2 and a_2 = o_1, else 0. A policy
-whose agents see only their own bit succeeds at most half the time, whatever randomness they share;
+whose agents see only their own bit succeeds at most half the time, with any shared randomness;
 one that sees both bits always can. It separates observation sharing from independence
 (docs/results/claims.md, 9.1) where the paper's witness does not.
 """

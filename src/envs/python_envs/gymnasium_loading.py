@@ -1,6 +1,6 @@
-"""Builds a Gymnasium-style environment from `module:name`, without a step limit of its own.
+"""Builds a Gymnasium-style environment from `module:name`, without its step limit.
 
-Many environments have a step limit of their own, call its end `terminated`, and take it as an
+Many environments have a step limit, call its end `terminated`, and take it as an
 argument. That would teach that nothing follows. Here the adapter truncates at the limit, and the
 environment is given a later one, which it never reaches.
 """

@@ -42,7 +42,7 @@ def picture_of(env: Any) -> Any:
         raise UserError(
             f"the environment's renderer needs the module '{name}'. {install_advice(name)}"
         ) from error
-    except (Exception, SystemExit) as error:  # each graphics library has errors of its own
+    except (Exception, SystemExit) as error:  # each graphics library raises other errors
         raise UserError(
             f"the environment could not draw itself ({type(error).__name__}: {error}). "
             f"{'' if HAS_DISPLAY else NO_DISPLAY}".strip()

@@ -2,7 +2,7 @@
 
 Every reset has a separate seed, made from (run's seed, stream, slot, number of the episode). So an
 episode depends neither on the number of workers nor on what was played before, and a resumed run
-goes on with the episodes it would have had.
+continues with the episodes it would have had.
 
 With `on_worker_error: restart` a worker that fails is replaced at once. Those of its episodes that
 had not ended are lost (`EnvStep.lost`), and its environments wait for the next reset. That reset
@@ -210,7 +210,7 @@ class VectorEnv:
         return {"episode": self._episode}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with the episodes that followed `state_dict`."""
+        """Continue with the episodes that followed `state_dict`."""
         self._episode = int(state["episode"])
 
     def scene(self, b: int) -> Scene:

@@ -37,7 +37,7 @@ class JointActionValue(Critic):
         super().__init__(config, sizes)
         self.n_values = n = sizes.n_agents
         shared, hidden = config.share_parameters, [sizes.hidden_dim] * config.hidden_layers
-        self.ids: Tensor  # what shared weights tell agents by
+        self.ids: Tensor  # by which shared weights distinguish agents
         self.register_buffer("ids", torch.eye(n, n if shared else 0), persistent=False)
         input_dim = sizes.state_dim + n * sizes.n_actions + self.ids.shape[1]
         self.network = mlp(input_dim, *hidden, 1, n_agents=None if shared else n)

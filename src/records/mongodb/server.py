@@ -34,7 +34,7 @@ class Server:
 
     Attributes:
         url: the server's URL, which may hold a password.
-        hosts: the part of it that tells where the server is.
+        hosts: the part of it that says where the server is.
         database: name of the database.
     """
 

@@ -181,7 +181,7 @@ def test_another_version_of_a_task_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 def test_settings_without_a_meaning_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(_mpe2.TASKS, "push")
-    for settings, told in (
+    for settings, text in (
         ({"precision": "float32", **ON_MPE2}, "mpe2 computes in float64. Leave it out"),
         ({"scenario": "push", **ON_MPE2}, "push is none of them. Write backend=native."),
         ({"n_workers": 2}, "2 has no use"),
@@ -189,4 +189,4 @@ def test_settings_without_a_meaning_are_refused(monkeypatch: pytest.MonkeyPatch)
     ):
         with pytest.raises(SettingsError) as error:
             MpeConfig(**settings)
-        assert told in str(error.value)
+        assert text in str(error.value)

@@ -160,6 +160,6 @@ def test_a_trained_opponent_has_the_numbers_of_its_own_training() -> None:
 def test_an_opponent_with_the_other_kind_of_actions_is_refused(here: bool) -> None:
     settings = {"protocol": "team_vs_fixed", "opponent": "path", "opponent_path": "x"}
     env = Mpe(MpeConfig("tag", **settings, continuous_actions=here), 1, CPU, 1, "test")
-    told = f"trained with continuous_actions={str(not here).lower()}, and here it is "
-    with pytest.raises(UserError, match=told + str(here).lower()):
+    text = f"trained with continuous_actions={str(not here).lower()}, and here it is "
+    with pytest.raises(UserError, match=text + str(here).lower()):
         env.load_opponent(MpeConfig("tag", continuous_actions=not here), "", lambda _: None)

@@ -210,7 +210,7 @@ def test_the_decoder_forgets_old_codes() -> None:
 
 
 def test_two_teams_are_paid_the_mean_of_their_own() -> None:
-    """The same episodes as when everybody is paid for himself, which `return_...` still tell."""
+    """The same episodes as when every agent is paid alone, which `return_...` still show."""
     mine, own = (episode(build("world_comm", protocol=p)) for p in ("two_team", "all_common"))
     for paid_, raw in zip(mine, own, strict=True):
         assert torch.equal(paid_.obs, raw.obs)
@@ -231,12 +231,12 @@ def test_two_teams_are_paid_the_mean_of_their_own() -> None:
     ],
     ids=lambda settings: "-".join(settings.values()),
 )
-def test_the_return_of_each_team_is_told_whoever_learns(settings: dict) -> None:
+def test_the_return_of_each_team_is_shown_under_every_protocol(settings: dict) -> None:
     env = build("tag", 20, **settings)
-    told = episode(env)[-1].metrics
-    assert set(env.info.metric_descriptions) == set(told)
-    predators, prey = told["return_adversaries"], told["return_good"]
-    torch.testing.assert_close(predators, 30 * told["collisions"])
+    shown = episode(env)[-1].metrics
+    assert set(env.info.metric_descriptions) == set(shown)
+    predators, prey = shown["return_adversaries"], shown["return_good"]
+    torch.testing.assert_close(predators, 30 * shown["collisions"])
     assert (prey <= -predators / 3).all()
 
 
@@ -259,7 +259,7 @@ def test_within_reach_is_where_moves_lead() -> None:
     places, at = env.world.within_reach(slice(3, 4)), env.world.position.clone()
     start = env.world.velocity.clone()
     for move in range(5):
-        env.world.position.copy_(at + 100 * torch.arange(6).view(1, -1, 1))  # nobody is near
+        env.world.position.copy_(at + 100 * torch.arange(6).view(1, -1, 1))  # no two are near
         env.world.velocity.copy_(start)
         env.world.measure()
         play(env, 0, 0, 0, move)
@@ -271,7 +271,7 @@ FIXED = {"scenario": "push", "protocol": "team_vs_fixed"}
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "text"),
     [
         ({"scenario": "world_com"}, "Did you mean 'world_comm'?"),
         ({"scenario": "spread", "protocol": "two_team"}, "in spread there is one"),
@@ -300,7 +300,7 @@ FIXED = {"scenario": "push", "protocol": "team_vs_fixed"}
         ({"max_cycles": 0}, "0 must be at least 1"),
     ],
 )
-def test_impossible_settings_are_refused(settings: dict, told: str) -> None:
+def test_impossible_settings_are_refused(settings: dict, text: str) -> None:
     with pytest.raises(SettingsError) as error:
         MpeConfig(**settings)
-    assert told in str(error.value)
+    assert text in str(error.value)

@@ -86,11 +86,11 @@ def test_words_are_heard_one_step_late() -> None:
 def test_colours_tell_the_goal(scenario: str, marker: int, agent: int, entries: slice) -> None:
     env = build(scenario, batch_size=64)
     scene, position = env.scenario, env.world.position
-    told = env.observe().obs[:, agent, entries].argmax(dim=1)
+    named = env.observe().obs[:, agent, entries].argmax(dim=1)
     first = scene.n_agents
-    chosen = position[:, first : first + len(scene.landmarks)].gather(1, told.expand(2, 1, -1))
+    chosen = position[:, first : first + len(scene.landmarks)].gather(1, named.expand(2, 1, -1))
     assert torch.equal(chosen[:, 0], position[:, scene.marker(marker)])
-    assert told.unique().numel() == len(scene.landmarks)
+    assert named.unique().numel() == len(scene.landmarks)
 
 
 def test_entities_begin_where_they_should() -> None:

@@ -43,7 +43,7 @@ def test_of_symbols_with_strengths_the_loudest_is_shown() -> None:
     assert [agent.says for agent in env.scene(0).agents] == [1, 3, None]
 
 
-def test_landmarks_have_the_colours_that_agents_are_told_and_the_goal_has_its_owners() -> None:
+def test_landmarks_have_the_colours_that_agents_observe_and_the_goal_has_its_owners() -> None:
     scene = build("speaker_listener").scene(0)
     landmarks = [shape for shape in scene.shapes if shape.kind == "landmark"]
     wanted = [tuple(round(255 * part) for part in colour) for colour in COLOURS]

@@ -103,7 +103,7 @@ def test_same_on_a_gpu(scenario: str) -> None:
 
 
 def test_worlds_do_not_touch_each_other() -> None:
-    """World b of many is the only world of its own."""
+    """World b of many equals a single world."""
     scenario = SCENARIOS.get("world_comm").cls()
     many = World(scenario, 5, CPU)
     many.reset(torch.Generator().manual_seed(1))
