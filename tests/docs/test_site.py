@@ -23,6 +23,7 @@ TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clie
 LOADED = "document.readyState == 'complete' && document.body !== null"
 EQUATIONS = "document.querySelectorAll('.arithmatex').length"
 DRAWN = "document.querySelectorAll('.arithmatex mjx-container svg').length"
+VISIBLE = "[...document.querySelectorAll('mjx-container svg')].filter(e => e.clientWidth > 3).length"
 # Search reads all pages anew on each; it has a test of its own.
 NO_SEARCH = "window.Worker = class extends EventTarget { postMessage() {} terminate() {} }"
 WRONG = "document.querySelectorAll('mjx-container [data-mml-node=merror]').length"
@@ -70,7 +71,8 @@ def faults(tab: Browser, address: str) -> dict[str, object]:
     return {
         "no title": not tab.run("document.querySelector('h1').innerText"),
         "few words": words if words < 30 else 0,
-        "equations": tab.run(WRONG),
+        "wrong equations": tab.run(WRONG),
+        "invisible equations": tab.run(f"{EQUATIONS} - {VISIBLE}"),
         "errors": tab.complaints(),
         "outside": [url for url in requests if not url.startswith(address)],
     }
