@@ -8,9 +8,10 @@ ARGS ?=
 
 BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.setup-done
+WITH_DOCS = $(VENV)/.docs-done
 AT_LEAST_3_11 = -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 
-.PHONY: help setup agp smoke test test-slow test-faults test-mongo lint types docs docs-check bench docker clean
+.PHONY: help setup agp smoke test test-slow test-faults test-mongo lint types docs docs-check site bench docker clean
 
 help:  ## list the targets
 	@echo 'make <target> [ARGS="..."] [PYTHON=python3.12] [VENV=.venv]'
@@ -86,6 +87,16 @@ docs: setup  ## rewrite the generated pages and pictures of docs/
 docs-check: setup  ## fail if a generated page of docs/ is out of date
 	"$(BIN)/python" docs/generate.py --check
 
+# The extra `docs` of pyproject.toml, without the project itself: only what MkDocs needs goes into the environment.
+$(WITH_DOCS): pyproject.toml | setup
+	@echo 'Installing the extra `docs` into $(VENV).'
+	@"$(BIN)/python" -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['optional-dependencies']['docs'], sep='\n')" \
+	  | "$(BIN)/python" -m pip install --disable-pip-version-check -q -r /dev/stdin
+	@touch "$@"
+
+site: $(WITH_DOCS)  ## build the documentation as a site in site/; open site/index.html
+	NO_MKDOCS_2_WARNING=1 "$(BIN)/python" -m mkdocs build --strict --quiet
+
 bench: setup  ## measure environment steps per second, by phase
 	"$(BIN)/python" benchmarks/throughput.py $(ARGS)
 
@@ -93,5 +104,5 @@ docker:  ## build the container image, in which docker/run.sh runs commands; ARG
 	docker/build.sh $(ARGS)
 
 clean:  ## delete caches; results and the virtual environment stay
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find src tests docs benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -3,7 +3,7 @@
 One task: the mean over seeds with Student's t-interval. Several tasks: interquartile mean,
 probability of improvement and performance profiles of normalised scores. Their intervals are
 stratified bootstraps (Agarwal et al., *Deep Reinforcement Learning at the Edge of the Statistical
-Precipice*, NeurIPS 2021). `docs/guide/suites.md` says how often each interval covers the true
+Precipice*, NeurIPS 2021). `docs/guide/reports.md` says how often each interval covers the true
 value.
 
 The scores of a method are a list with one array for each task, and one number for each seed in it.

@@ -39,6 +39,10 @@ def text_of(name: str) -> str:
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
+STEPS = ["index", "mixer", "environment", "agent", "learner", "algorithm"]
+EXTENDING = "\n".join(text_of(f"extending/{name}.md") for name in STEPS)
+
+
 def blocks(text: str, *languages: str) -> list[str]:
     """Fenced code blocks in one of the languages; "" is a fence without one."""
     return [code for language, code in FENCE.findall(text) if language in languages]
@@ -71,15 +75,13 @@ def tutorial(tmp_path_factory):
     (place / "action-graph-policies").symlink_to(ROOT, target_is_directory=True)
     project = place / "my_project"
     project.mkdir()
-    text = text_of("extending/index.md")
-    for name, code in FILE.findall(text):
+    for name, code in FILE.findall(EXTENDING):
         (place / name).write_text(code, encoding="utf-8")
-    return project, {command: run(command, project) for command in commands(text, "bash")}
+    return project, {command: run(command, project) for command in commands(EXTENDING, "bash")}
 
 
 def test_tutorial_prints_every_step():
-    text = text_of("extending/index.md")
-    names = [name for name, _ in FILE.findall(text)]
+    names = [name for name, _ in FILE.findall(EXTENDING)]
     assert names == [
         "my_project/weighted_sum.py",
         "my_project/agp_weighted.yaml",
@@ -89,10 +91,10 @@ def test_tutorial_prints_every_step():
         "my_project/hysteretic_learner.py",
         "my_project/hysteretic.yaml",
     ]
-    assert len(names) == len(blocks(text, "python", "yaml"))
-    layout = blocks(text, "")[0]
+    assert len(names) == len(blocks(EXTENDING, "python", "yaml"))
+    layout = blocks(EXTENDING, "")[0]
     assert all(Path(name).name in layout for name in names)
-    assert len(commands(text, "bash")) == 6
+    assert len(commands(EXTENDING, "bash")) == 6
 
 
 def test_tutorial_runs_as_printed(tutorial):
@@ -119,11 +121,7 @@ def test_tutorial_runs_as_printed(tutorial):
 
 def test_tutorial_code_is_in_our_style(tutorial):
     project, _ = tutorial
-    files = [
-        Path(name).name
-        for name, _ in FILE.findall(text_of("extending/index.md"))
-        if name.endswith(".py")
-    ]
+    files = [Path(name).name for name, _ in FILE.findall(EXTENDING) if name.endswith(".py")]
     ruff = [PYTHON, "-m", "ruff"]
     settings = ["--config", str(ROOT / "pyproject.toml"), *files]
     known = ["--config", f"src = ['{ROOT}/src']"]  # whose modules are imported as ours

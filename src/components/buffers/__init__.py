@@ -1,0 +1,1 @@
+"""Buffers: which episodes a gradient step uses."""

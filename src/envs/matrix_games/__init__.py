@@ -1,0 +1,1 @@
+"""Games of one step, and the structured tasks."""

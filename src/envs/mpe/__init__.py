@@ -1,0 +1,1 @@
+"""Particle tasks as tensor programs."""

@@ -1,0 +1,1 @@
+"""Action graphs: nodes, edges, attention, contexts."""

@@ -1,0 +1,1 @@
+"""Agents' networks: from inputs to one number for each action."""

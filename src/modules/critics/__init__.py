@@ -1,0 +1,1 @@
+"""Critics: values that only the training of policy gradients sees."""

@@ -1,0 +1,1 @@
+"""Mixers: from the agents' values to a value of the team."""

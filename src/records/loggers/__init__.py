@@ -1,0 +1,1 @@
+"""Loggers: the places where a run's metrics are recorded."""
