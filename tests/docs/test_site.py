@@ -9,8 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests import browser
-from tests.browser import Browser
+from tests.helpers.browser import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTHS = (1280, 390)
@@ -23,7 +22,9 @@ TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clie
 LOADED = "document.readyState == 'complete' && document.body !== null"
 EQUATIONS = "document.querySelectorAll('.arithmatex').length"
 DRAWN = "document.querySelectorAll('.arithmatex mjx-container svg').length"
-VISIBLE = "[...document.querySelectorAll('mjx-container svg')].filter(e => e.clientWidth > 3).length"
+VISIBLE = (
+    "[...document.querySelectorAll('mjx-container svg')].filter(e => e.clientWidth > 3).length"  # noqa: E501
+)
 # Search reads all pages anew on each; it has a test of its own.
 NO_SEARCH = "window.Worker = class extends EventTarget { postMessage() {} terminate() {} }"
 WRONG = "document.querySelectorAll('mjx-container [data-mml-node=merror]').length"
