@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from tests.helpers import browser
 from tests.helpers.browser import Browser
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,7 @@ LOADED = "document.readyState == 'complete' && document.body !== null"
 EQUATIONS = "document.querySelectorAll('.arithmatex').length"
 DRAWN = "document.querySelectorAll('.arithmatex mjx-container svg').length"
 VISIBLE = (
-    "[...document.querySelectorAll('mjx-container svg')].filter(e => e.clientWidth > 3).length"  # noqa: E501
+    "[...document.querySelectorAll('mjx-container svg')].filter(e => e.clientWidth > 3).length"
 )
 # Search reads all pages anew on each; it has a test of its own.
 NO_SEARCH = "window.Worker = class extends EventTarget { postMessage() {} terminate() {} }"
