@@ -283,7 +283,7 @@ VALUES = {
     ),
     "ended by reset": (
         does(reset=lambda self: replace(Walk.reset(self), truncated=self.place < 9)),
-        "truncated ... after reset ... new episode in each env slot",
+        "truncated ... after reset ... a new episode in each env slot",
     ),
 }
 
@@ -367,7 +367,7 @@ COURSE = {
     ),
     "fixed_length": (
         promises(fixed_length=True),
-        "info.fixed_length=True ... 4 steps ... Set fixed_length=False",
+        "info.fixed_length=True ... 4 steps ... Set it to False",
     ),
     "truncates": (
         promises(truncates=False, episode_limit=2),

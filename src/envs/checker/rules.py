@@ -212,9 +212,7 @@ class Rules:
             self.fail("reset.reward", text)
         for name in ("terminated", "truncated"):
             if getattr(step, name).any():
-                text = (
-                    f"{name} is true {self.where}. Reset must start a new episode in each env slot."
-                )
+                text = f"{name} is true {self.where}. Start a new episode in each env slot."
                 self.fail("reset.ended", text)
 
     def check_end(self, t: int, step: EnvStep, last: EnvStep, info: EnvInfo) -> None:
@@ -226,16 +224,14 @@ class Rules:
             self.fail(
                 "episode_limit",
                 f"env slot {_first(~ended, ended)[0]} continues {self.where}, but "
-                f"info.episode_limit is {info.episode_limit}. Set `truncated` there if a time "
-                f"limit ends the episode, `terminated` if the limit is part of the task, or "
-                f"raise episode_limit.",
+                f"info.episode_limit is {info.episode_limit}. Set `truncated` there for a time "
+                f"limit, `terminated` if the limit is part of the task, or raise episode_limit.",
             )
         if info.fixed_length and t < info.episode_limit and ended.any():
             self.fail(
                 "fixed_length",
                 f"env slot {_first(ended, ended)[0]} ended {self.where}, but "
-                f"info.fixed_length=True promises {info.episode_limit} steps. Set "
-                f"fixed_length=False.",
+                f"info.fixed_length=True promises {info.episode_limit} steps. Set it to False.",
             )
         if not info.truncates and step.truncated.any():
             self.fail(
