@@ -23,7 +23,9 @@ TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clie
 LOADED = "document.readyState == 'complete' && document.body !== null"
 EQUATIONS = "document.querySelectorAll('.arithmatex').length"
 DRAWN = "document.querySelectorAll('.arithmatex mjx-container svg').length"
-VISIBLE = "[...document.querySelectorAll('mjx-container svg')].filter(e => e.clientWidth > 3).length"
+VISIBLE = (
+    "[...document.querySelectorAll('mjx-container svg')].filter(e => e.clientWidth > 3).length"
+)
 # Search reads all pages anew on each; it has a test of its own.
 NO_SEARCH = "window.Worker = class extends EventTarget { postMessage() {} terminate() {} }"
 WRONG = "document.querySelectorAll('mjx-container [data-mml-node=merror]').length"
