@@ -57,7 +57,7 @@ def metrics_page() -> str:
             parts += [f"### `{registry.slot}: {name}`", described]
     parts += [
         "## From the environment",
-        "An environment's metric is the result of one episode. It is logged as its mean over "
+        "An environment's metric is the result of one episode. It is logged as its mean over\n"
         "episodes: `<metric>_mean` while training, `test_<metric>_mean` in a greedy test.",
     ]
     for name in ENVS.built_in_names():
