@@ -29,7 +29,8 @@ from utils.registry import ENVS, LEARNERS, REGISTRIES, RUNNERS, SELECTORS, Regis
 
 NOTE = "*Generated from the code by `make docs` (`python docs/generate.py`); do not edit.*"
 METRICS_INTRO = f"""\
-`metrics.csv` is in long form, one row per number, with the columns {", ".join(COLUMNS)}. Rows of
+`metrics.csv` is in long form, one row per number, with the columns
+{", ".join(COLUMNS)}. Rows of
 training metrics come every `log_interval` environment steps, rows of a greedy test (`test_...`)
 every `test_interval`. Descriptions stand where the numbers are made: `RUN_METRICS` in
 `src/records/metrics.py`, `metric_descriptions` in a component, `EnvInfo.metric_descriptions` in an
@@ -56,7 +57,7 @@ def metrics_page() -> str:
             parts += [f"### `{registry.slot}: {name}`", described]
     parts += [
         "## From the environment",
-        "An environment's metric is the result of one episode. It is logged as its mean over "
+        "An environment's metric is the result of one episode. It is logged as its mean over\n"
         "episodes: `<metric>_mean` while training, `test_<metric>_mean` in a greedy test.",
     ]
     for name in ENVS.built_in_names():
@@ -75,8 +76,7 @@ def epymarl_page() -> str:
 SETTINGS = re.compile(r"(<!-- settings: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 REFERENCE = "../reference/configuration.md"
 SETTINGS_NOTE = (
-    "*Generated from the code by `make docs` (`src/config/algs`). "
-    f"[All settings and their defaults]({REFERENCE}).*"
+    f"*Generated from the code by `make docs` (`src/config/algs`); [all settings]({REFERENCE}).*"
 )
 
 

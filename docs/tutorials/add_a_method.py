@@ -1,9 +1,10 @@
 """Add a method, and compare it with five baselines.
 
-python docs/tutorials/add_a_method.py [t_max=100000]
+python docs/tutorials/add_a_method.py [full or tiny] [setting=value ...]
 """
 
 # %% What is needed: the repository's `src` on Python's path
+import os
 import sys
 from pathlib import Path
 
@@ -52,18 +53,27 @@ agent: agp_agent
 mixer: scaled_sum
 learner: q_learner
 """
-# %% The comparison: our method beside five baselines, three seeds each
+# %% The comparison: our method beside five baselines, three seeds each; `tiny` tries the machinery
 SUITE = """
 runs:
-  - {algs: [agp_scaled.yaml, agp, agent_graph, vdn, qmix, iql], envs: [topk], seeds: [1, 2, 3]}
+  - algs: [agp_scaled.yaml, agp, agent_graph, vdn, qmix, iql]
+    envs: [topk]
+    seeds: [1, 2, 3]
+    with: {t_max: 100_000, results_dir: results}
+budgets:
+  full:
+  tiny: {seeds: [1]}
 """
+# %% A project of our own, in the folder `tutorial`; components are looked for in the current folder
+Path("tutorial").mkdir(exist_ok=True)
+os.chdir("tutorial")
 files = {"scaled_sum.py": MIXER, "agp_scaled.yaml": ALGORITHM, "compare.yaml": SUITE}
 for name, text in files.items():
     Path(name).write_text(text.lstrip(), encoding="utf-8")
 
 # %% Train: finished runs are not repeated, so this can be started again
-settings = ["t_max=100000", "results_dir=tutorial", *sys.argv[1:]]
-suite.main(["compare.yaml", "--parallel", "2", "with", *settings])
+budget, *settings = sys.argv[1:] or ["full"]
+suite.main(["compare.yaml", "--budget", budget, "--parallel", "2", "with", *settings])
 
 # %% Compare: a row for each method, and the learning curves
-report.main(["tutorial/topk", "--figure", "curves.svg"])
+report.main(["results/topk", "--figure", "curves.svg"])

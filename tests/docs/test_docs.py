@@ -250,6 +250,26 @@ def test_relative_links_lead_somewhere(page):
     assert missing == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_prose_has_at_most_120_columns(page):
+    lines = FENCE.sub("", page.read_text(encoding="utf-8")).split("\n")
+    as_it_is = ("|", "    ", "![", "<!--")  # tables, commands, pictures
+    assert [line for line in lines if len(line) > 120 and not line.startswith(as_it_is)] == []
+
+
+def test_readme_has_at_most_900_words():
+    assert len(README.read_text(encoding="utf-8").split()) <= 900
+
+
+RESULTS = sorted(set((ROOT / "docs/results").glob("*.md")) - {ROOT / "docs/results/index.md"})
+
+
+@pytest.mark.parametrize("page", RESULTS, ids=lambda p: p.stem)
+def test_a_results_page_opens_with_what_was_found(page):
+    opening = page.read_text(encoding="utf-8").split("\n\n")[1]
+    assert len(re.findall(r"^\* ", opening, re.MULTILINE)) == 5
+
+
 def printed(program: str) -> list[str]:
     """Every command of the documentation that runs `src/<program>`, with its arguments."""
     found = re.findall(rf"python src/{program} ([^`\n]+)", "\n".join(p.read_text() for p in PAGES))
