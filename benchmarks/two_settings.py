@@ -5,7 +5,7 @@
 
 Each turn starts a process per setting, which builds a run with the environment's own protocol and
 repeats its training iteration: collect episodes, store them, train. `--with` takes further settings
-for both, by default one gradient step per iteration where the protocol has several. The table has
+for both, such as train_every_episodes=32 for fewer gradient steps per iteration. The table has
 medians over the turns of milliseconds per iteration, by the clock and in CPU seconds (user and
 system, all threads), and medians of the ratios first / second of neighbouring processes: above 1
 the second setting is the faster one. Page faults are per iteration, peak memory is the process's.
@@ -76,13 +76,7 @@ def main() -> None:
     parser.add_argument("both", nargs=2, metavar="key=value")
     parser.add_argument("--methods", nargs="+", default=["agp"])
     parser.add_argument("--envs", nargs="+", default=["topk", "mpe_tag", "mpe_reference"])
-    parser.add_argument(
-        "--with",
-        nargs="*",
-        default=["train_every_episodes=32"],
-        dest="settings",
-        metavar="key=value",
-    )
+    parser.add_argument("--with", nargs="+", default=[], dest="settings", metavar="key=value")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--here", nargs="+", help=argparse.SUPPRESS)
     given = parser.parse_args()

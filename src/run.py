@@ -10,8 +10,6 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-import torch
-
 from build import (
     build_buffer,
     build_controller,

@@ -23,10 +23,8 @@ FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer"
 EVALUATION_SETTINGS = ("write_episodes", *FILM_SETTINGS)
 MONGO_SETTINGS = ("mongo_url", "mongo_db")
 LOGGER_SETTINGS = ("loggers", "logger_args")
-SPEED_SETTINGS = (
-    "compile",
-    "keep_memory",
-)  # the same mathematics, faster; a run's record may lack them too
+# The same mathematics, faster; a run's record may lack them too.
+SPEED_SETTINGS = ("compile", "keep_memory")
 # Older records have none; a run without components outside the tree needs none.
 PLUGIN_SETTINGS = ("plugins", "plugin_files")
 # Nor these: every learner had replay and no critic.
