@@ -1,13 +1,15 @@
-"""Whether the action graph is faster when a batch of graphs passes it in chunks, on a CPU.
+r"""Whether the action graph is faster when a batch of graphs passes it in chunks, on a CPU.
 
     python benchmarks/graph_chunks.py --env mpe_tag --kib 256 512 1024 2048
-    python benchmarks/graph_chunks.py --env mpe_reference with keep_memory=False
+    MALLOC_TRIM_THRESHOLD_=2000000000 MALLOC_MMAP_THRESHOLD_=2000000000 \
+        python benchmarks/graph_chunks.py --env mpe_reference
 
 A chunk has as many graphs as fit into the given KiB with the features of all their nodes, one
 tensor [R, P, d]; autograd then works on chunks in the backward pass, too, and the contexts, which
 are small, are joined. Everything is in one process, in turns. The table gives medians of CPU
-milliseconds, of the ratios whole / chunks (above 1: chunks are faster) and of page faults. With
-keep_memory=False chunks gain because their tensors are small enough that the C library keeps them.
+milliseconds, of the ratios whole / chunks (above 1: chunks are faster) and of page faults. With the
+two variables glibc keeps the memory of all tensors, not only of small ones: what is left of a gain
+is the cache's.
 """
 
 import argparse

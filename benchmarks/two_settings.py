@@ -1,7 +1,7 @@
 """A run's training iterations with and without a setting, in turns of processes.
 
-    python benchmarks/two_settings.py keep_memory=False keep_memory=True
-    python benchmarks/two_settings.py threads=1 threads=2 --methods qmix --envs mpe_spread
+    python benchmarks/two_settings.py threads=1 threads=2
+    python benchmarks/two_settings.py mixer=vdn mixer=qmix --methods agp --envs mpe_spread
 
 Each turn starts a process per setting, which builds a run with the environment's own protocol and
 repeats its training iteration: collect episodes, store them, train. `--with` takes further settings

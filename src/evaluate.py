@@ -3,6 +3,8 @@
 from contextlib import closing
 from pathlib import Path
 
+import torch
+
 from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
 from config.load import recorded_settings
@@ -13,7 +15,6 @@ from records.console import result_table
 from records.evaluations import append_evaluation, opponent_label
 from rendering.video_files import require_packages
 from runners.batch_runner import BatchRunner
-from utils.device import use_cpu
 from utils.episodes import write_episodes
 
 
@@ -45,7 +46,7 @@ def evaluate(config: RunConfig) -> str:
         UserError: if the checkpoint is missing, damaged or of another architecture, if a trained
             opponent cannot play, or if a file cannot be written.
     """
-    use_cpu(config.threads, config.keep_memory)
+    torch.set_num_threads(config.threads)
     path = find_checkpoint(config.checkpoint_path)
     controller, state = build_trained_controller(config, path)
     runner = build_test_runner(config, controller, "evaluate")

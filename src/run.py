@@ -10,6 +10,8 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
+import torch
+
 from build import (
     build_buffer,
     build_controller,
@@ -41,7 +43,7 @@ from records.checkpoint import (
 from records.console import RunConsole, duration
 from records.logger import RunStart
 from records.run_log import RunLog
-from utils.device import resolve_device, use_cpu, use_device
+from utils.device import resolve_device, use_device
 from utils.interruption import Interrupted, StopSignals, stopped_message
 
 
@@ -61,7 +63,7 @@ class Run:
     checkpoints: Path
 
     def __init__(self, config: RunConfig):
-        use_cpu(config.threads, config.keep_memory)
+        torch.set_num_threads(config.threads)
         use_device(resolve_device(config.device))
         self._loggers = build_loggers(config)
         self.config = config

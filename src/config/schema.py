@@ -23,8 +23,7 @@ FILM_SETTINGS = ("render", "render_episodes", "render_attention", "render_layer"
 EVALUATION_SETTINGS = ("write_episodes", *FILM_SETTINGS)
 MONGO_SETTINGS = ("mongo_url", "mongo_db")
 LOGGER_SETTINGS = ("loggers", "logger_args")
-# The same mathematics, faster; a run's record may lack them too.
-SPEED_SETTINGS = ("compile", "keep_memory")
+SPEED_SETTINGS = ("compile",)  # the same mathematics, faster; a run's record may lack them too
 # Older records have none; a run without components outside the tree needs none.
 PLUGIN_SETTINGS = ("plugins", "plugin_files")
 # Nor these: every learner had replay and no critic.
@@ -109,9 +108,6 @@ class RunConfig(AgentSettings, ExplorationSettings, TrainingSettings):
     seed: int = 1  # root of every random stream of the run, at least 0
     device: str = "cpu"  # cpu, cuda or cuda:<index>
     threads: int = 1  # CPU threads within one operation, 1 to 1024
-    keep_memory: bool = (
-        True  # keep freed memory in the process: fewer page faults; on Linux with glibc only
-    )
     compile: Literal["auto", "none", "graphs"] = (
         "auto"  # graphs: rollouts and gradient steps are CUDA graphs; auto: where possible
     )

@@ -1,8 +1,5 @@
 """The device a run computes on."""
 
-import ctypes
-import sys
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,28 +11,6 @@ def upload(numbers: np.ndarray, device: torch.device) -> Tensor:
     """A tensor of `numbers` on `device`, without waiting for what the device is doing."""
     tensor = torch.from_numpy(numbers)
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
-
-
-# Of glibc's mallopt(3): values that turn off what returns memory to the operating system.
-M_TRIM_THRESHOLD, NEVER_TRIM = -1, -1
-M_MMAP_MAX, NEVER_MMAP = -4, 0
-
-
-def use_cpu(threads: int, keep_memory: bool) -> None:
-    """Set how operations use the CPU, for the rest of the process.
-
-    Args:
-        threads: threads within one operation.
-        keep_memory: keep freed memory in the process, where the C library is glibc. It returns
-            large blocks at once otherwise, and the next operation that needs one waits while the
-            kernel maps and zeroes each of its pages.
-    """
-    torch.set_num_threads(threads)
-    if keep_memory and sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-        if mallopt is not None:
-            mallopt(M_TRIM_THRESHOLD, NEVER_TRIM)
-            mallopt(M_MMAP_MAX, NEVER_MMAP)
 
 
 def use_device(device: torch.device) -> None:
