@@ -56,7 +56,7 @@ class EnvInfo:
         torch.float32  # uint8: images, stored as bytes; networks read them divided by 255
     )
     state_is_obs: bool = (
-        False  # true: the state is all observations in a row, and is never stored besides them
+        False  # true: the state is obs.flatten(1), and is never stored besides the observations
     )
     action_spaces: tuple[ActionSpace, ...] = ()  # of each agent; (): Discrete(its action_counts)
 
@@ -65,6 +65,11 @@ class EnvInfo:
         if sizes != self.action_counts:
             raise ValueError(
                 f"action_counts is {self.action_counts}, but the action spaces have {sizes}."
+            )
+        if self.state_is_obs and self.state_dim != self.n_agents * self.obs_dim:
+            raise ValueError(
+                f"state_is_obs says that the state is all observations in a row, of "
+                f"{self.n_agents} x {self.obs_dim} numbers, but state_dim is {self.state_dim}."
             )
         n_boxes = sum(isinstance(space, Box) for space in self.spaces)
         if n_boxes not in (0, self.n_agents):

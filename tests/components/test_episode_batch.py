@@ -1,5 +1,6 @@
+import pytest
 import torch
-from tests.helpers.fake_envs import CPU, RICH, fake_batch, fake_info
+from tests.helpers.fake_envs import CPU, RICH, fake_batch, fake_info, normal
 
 from components.episode_batch import EpisodeBatch
 
@@ -33,6 +34,18 @@ def test_optional_fields_are_left_out() -> None:
     assert batch.is_active is None
     assert batch.noise is None
     assert [name for name, _ in batch.items()][-2:] == ["valid", "own_state"]
+
+
+def test_a_state_that_is_the_observations_is_not_stored() -> None:
+    info = fake_info(state_dim=15, state_is_obs=True)
+    batch = EpisodeBatch.zeros(info, 4, CPU)
+    batch.obs.copy_(normal(*batch.obs.shape))
+    assert batch.own_state is None
+    chosen = batch.select(torch.tensor([3, 1])).shorten(4)
+    assert torch.equal(chosen.state, batch.obs[[3, 1], :5].flatten(2))
+    assert chosen.state.data_ptr() == chosen.obs.data_ptr()  # a view
+    with pytest.raises(ValueError, match="3 x 5 numbers, but state_dim is 7"):
+        fake_info(state_is_obs=True)
 
 
 def test_sizes() -> None:

@@ -20,6 +20,7 @@ def assert_passes(name: str, settings) -> None:
             raise
         pytest.skip(str(error))  # its task needs an optional package
     assert text.startswith(f"{name} passes all checks."), text
+    assert "state_is_obs" not in text  # no state is stored twice
 
 
 @pytest.mark.parametrize("name", ENVS.names())

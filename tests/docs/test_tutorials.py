@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.runs import TINY
+from tests.helpers.runs import TINY
 
 TUTORIALS = Path(__file__).resolve().parents[2] / "docs" / "tutorials"
 OF_ANY_METHOD = [s for s in TINY if not s.startswith(("buffer_size", "train_every"))]

@@ -9,6 +9,7 @@ import torch
 from tests.helpers.messages import says
 
 from envs.base import EnvInfo, EnvStep
+from envs.checker.likely_mistakes import LikelyMistakes
 from envs.checker.report import report
 from envs.env_checker import check_env
 from utils.errors import UserError
@@ -237,7 +238,13 @@ SIZES = {
         "info.metric_ratios ... success=('success', 'ep_length') ... a new name",
     ),
 }
+ALL_SEEN = replace(INFO, state_dim=6, state_is_obs=True)
 VALUES = {
+    "state is not the observations": (
+        type("Broken", (shows(state=lambda s, w: s.obs.flatten(1).flip(1)),), {"info": ALL_SEEN}),
+        "state after reset, episode 1 of 8 copies differs from obs.flatten(1), but "
+        "info.state_is_obs=True promises that they are equal",
+    ),
     "obs not finite": (
         shows(obs=lambda s, w: put(s.obs, (3, 0, 1), torch.nan)),
         "obs[3, 0, 1] after reset ... nan ... must be finite",
@@ -518,6 +525,18 @@ def test_report_on_a_registered_environment(monkeypatch):
     monkeypatch.setattr(component.cls, "close", _fails)
     text, _ = report("one_hot", component.config())
     assert text.startswith("one_hot breaks the contract of envs/base.py in 1 place:\n  1. The env")
+
+
+@pytest.mark.parametrize("promised", [True, False])
+def test_a_state_that_repeats_the_observations_is_pointed_out(promised):
+    info = replace(ALL_SEEN, state_is_obs=promised)
+    walk = type("Seen", (shows(state=lambda s, w: s.obs.flatten(1)),), {"info": info})
+    mistakes, env = LikelyMistakes(), walk(4, 1, "test", torch.device("cpu"))
+    mistakes.watch(0, env.reset())
+    mistakes.watch(1, env.step(torch.zeros(4, 2, dtype=torch.int64)))
+    found = mistakes.warnings(info, "mean")
+    assert [text for text in found if "state_is_obs" in text] == ([] if promised else found)
+    assert promised or "replay stores both" in found[0]
 
 
 def test_a_package_that_is_missing_is_no_violation():

@@ -223,6 +223,7 @@ def test_what_is_seen_and_what_stays_after_the_end(name):
     info, first = env.info, env.reset()
     assert (info.obs_dim, info.state_dim, info.episode_limit) == (obs_dim, state_dim, 1)
     assert first.obs.shape == (5, info.n_agents, obs_dim)
+    assert info.state_is_obs == (state_dim > 1)
     if state_dim > 1:  # the state is all that the agents see
         assert torch.equal(first.state, first.obs.flatten(1))
     else:  # nothing to be seen

@@ -11,16 +11,17 @@ FEWEST = 4  # episodes that are needed for a statement about their lengths
 
 
 class LikelyMistakes:
-    """Watches the ends and rewards of episodes that are played by random actions."""
+    """Watches the states, ends and rewards of episodes that are played by random actions."""
 
     def __init__(self) -> None:
         self._over = torch.empty(0, dtype=torch.bool)  # [B], episodes that have ended
         self._n_ended, self._last = 0, 0  # episodes, and the longest one's length
         self._terminated: Counter[int] = Counter()  # length: how many terminated there
-        self._rewards_differ = self._has_reward = False
+        self._rewards_differ = self._has_reward = self._has_own_state = False
 
     def watch(self, t: int, step: EnvStep) -> None:
         """Note what a reset (t = 0) or step t shows."""
+        self._has_own_state |= not torch.equal(step.state, step.obs.flatten(1))
         if t == 0:
             self._over = torch.zeros_like(step.terminated)
             return
@@ -39,7 +40,21 @@ class LikelyMistakes:
 
     def warnings(self, info: EnvInfo, reward_aggregation: str) -> list[str]:
         """One paragraph for each thing that looks like a mistake."""
-        return [*self._own_limit(info), *self._shared_reward(info, reward_aggregation)]
+        return [
+            *self._own_limit(info),
+            *self._shared_reward(info, reward_aggregation),
+            *self._stored_twice(info),
+        ]
+
+    def _stored_twice(self, info: EnvInfo) -> list[str]:
+        """A state that repeats the observations."""
+        if info.state_is_obs or self._has_own_state:
+            return []
+        return [
+            "The state was always all observations in a row, and replay stores both. Set "
+            "info.state_is_obs=True to store them once (in an environment of another library: "
+            "env_args.state=concat), unless the state is something else in other episodes."
+        ]
 
     def _own_limit(self, info: EnvInfo) -> list[str]:
         """An environment's own time limit that is reported as termination."""

@@ -1,4 +1,4 @@
-"""Messages of `env_checker.py` about episodes that do not repeat or differ as they must."""
+"""Messages of `env_checker.py`: broken promises, episodes that do not repeat or differ."""
 
 ACTIONS = (
     "step changed the actions it was given {where}. They belong to the caller, who stores them: "
@@ -31,4 +31,12 @@ STATE = (
     "After load_state_dict into {what}, the episodes differ from those that followed state_dict, "
     "first in {place}. Save and restore everything that decides later episodes, at least the "
     "random stream."
+)
+NOT_ALWAYS_AVAILABLE = (
+    "avail{place} {where} differs from action_counts, but info.dynamic_avail=False promises that "
+    "every action is always available. Set dynamic_avail=True."
+)
+STATE_IS_NOT_OBS = (
+    "state {where} differs from obs.flatten(1), but info.state_is_obs=True promises that they are "
+    "equal: the state would be lost. Set state_is_obs=False."
 )

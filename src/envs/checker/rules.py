@@ -7,6 +7,7 @@ from torch import Tensor
 
 from envs.base import BatchedEnv, EnvInfo, EnvStep
 from envs.checker.continuous_actions import wrong_numbers
+from envs.checker.messages import NOT_ALWAYS_AVAILABLE, STATE_IS_NOT_OBS
 
 FIELDS = {  # name: (axes, dtype, what to do)
     "obs": ("B N O", torch.float32, "Pad shorter observations with zeros to obs_dim"),
@@ -188,12 +189,10 @@ class Rules:
                 f"harmless action available.",
             )
         if not info.dynamic_avail and not torch.equal(step.avail, real.expand_as(step.avail)):
-            self.fail(
-                "dynamic_avail",
-                f"avail{_first(step.avail != real, step.avail)[0]} {self.where} differs from "
-                f"action_counts, but info.dynamic_avail=False promises that every action is always "
-                f"available. Set dynamic_avail=True.",
-            )
+            place, _ = _first(step.avail != real, step.avail)
+            self.fail("dynamic_avail", NOT_ALWAYS_AVAILABLE.format(place=place, where=self.where))
+        if info.state_is_obs and not torch.equal(step.state, step.obs.flatten(1)):
+            self.fail("state_is_obs", STATE_IS_NOT_OBS.format(where=self.where))
 
     def _check_absent(self, step: EnvStep, absent: Tensor) -> None:
         for name in ("obs", "action_features"):

@@ -81,6 +81,7 @@ class StructuredGame(OneStepGame):
             varying_team=low < high,
             dynamic_avail=True,
             computes_on_host=self.measures_optimum and self.optimum_on_host,
+            state_is_obs=True,
         )
 
     @abstractmethod

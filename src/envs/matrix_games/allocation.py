@@ -95,6 +95,7 @@ class Allocation(OneStepGame):
             stream,
             action_spaces=(Box((0.0,), (1.0,)),) * config.n_agents,
             metric_ratios={"value_ratio": ("value", "optimum")},
+            state_is_obs=True,
         )
         self._values = torch.empty(0)
 

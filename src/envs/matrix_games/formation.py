@@ -117,6 +117,7 @@ class Formation:
             varying_team=low < n,
             truncates=False,
             computes_on_host=config.measure_optimum,
+            state_is_obs=True,
         )
         self._distance = torch.cdist(self._place, self._place, p=1).round()  # [C, C]
 

@@ -25,7 +25,7 @@ class Swap(OneStepGame):
 
     def __init__(self, config: Any, batch_size: int, device: torch.device, seed: int, stream: str):
         del config
-        super().__init__(batch_size, device, seed, stream)
+        super().__init__(batch_size, device, seed, stream, state_is_obs=True)
         self._bits = torch.empty(0)
 
     def draw(self) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ class TopK(OneStepGame):
         self.config = config
         self.n_agents, self.n_actions = config.n_agents, 2
         self.obs_dim, self.state_dim = 1, config.n_agents
-        super().__init__(batch_size, device, seed, stream)
+        super().__init__(batch_size, device, seed, stream, state_is_obs=True)
         self._signals = torch.empty(0)
 
     @override

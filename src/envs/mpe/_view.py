@@ -86,6 +86,7 @@ class View:
             fixed_length=True,
             computes_on_host=config.backend != "native",
             truncates=not config.legacy_drop_last,
+            state_is_obs=self._gather_state is None,
         )
 
     def observe(self, table: Tensor, reward: Tensor | None = None) -> EnvStep:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -149,6 +151,18 @@ def test_state_of_a_larger_ring() -> None:
     old.add(episodes(3, 6))
     with pytest.raises(ValueError, match="4 saved episodes exceed buffer_size=3"):
         new.load_state_dict(old.state_dict())
+
+
+def test_state_of_a_ring_that_stored_the_state_twice() -> None:
+    info = fake_info(state_dim=15, state_is_obs=True)
+    old, new = (
+        Replay(None, EpisodeBatch.zeros(each, 4, CPU), np.random.default_rng(0), True)
+        for each in (replace(info, state_is_obs=False), info)
+    )
+    old.add(fake_batch(replace(info, state_is_obs=False)))
+    new.load_state_dict(old.state_dict())
+    assert new.n_bytes < old.n_bytes
+    assert torch.equal(new.sample(2).obs, old.sample(2).obs)
 
 
 def test_state_does_not_share_memory_with_the_ring() -> None:
