@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+MOST_STATES = 10_000  # sequences x units; with more, PyTorch's kernel is as fast or faster
+
 
 class GRUSequence(torch.autograd.Function):
     """Hidden states after each of L steps: as `torch.nn.GRU` with one layer.

@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from modules.gru_gradient import GRUSequence
+from modules.gru_gradient import MOST_STATES, GRUSequence
 from utils.seeding import seeded_initialisation
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -48,7 +48,7 @@ class SequenceGRU(nn.Module):
         if hidden is None:
             hidden = x.new_zeros(b, n, self.hidden_dim)
         start = hidden.reshape(b * n, self.hidden_dim)
-        if x.is_cpu and torch.is_grad_enabled():
+        if x.is_cpu and torch.is_grad_enabled() and start.numel() <= MOST_STATES:
             out = GRUSequence.apply(rows, start, *self.gru.all_weights[0])
         else:
             out = self.gru(rows, start.unsqueeze(0))[0]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from tests.fake_envs import normal
-from torch import nn
+from torch import Tensor, nn
 
 from modules.gru_gradient import GRUSequence
 from modules.layers import SequenceGRU
@@ -42,3 +42,22 @@ def test_a_sequence_is_the_same_with_and_without_gradients() -> None:
             without = gru(x, start)
         for mine, theirs in zip(gru(x, start), without, strict=True):
             torch.testing.assert_close(mine, theirs)
+
+
+def test_only_small_batches_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+
+    class Noted:
+        @staticmethod
+        def apply(x: Tensor, *others: Tensor) -> Tensor:
+            used.append(x.shape[1])
+            return GRUSequence.apply(x, *others)
+
+    monkeypatch.setattr("modules.layers.GRUSequence", Noted)
+    monkeypatch.setattr("modules.layers.MOST_STATES", 2 * 2 * H)
+    gru = SequenceGRU(F, H)
+    for episodes in (2, 3):
+        gru(normal(episodes, L, 2, F), None)
+    with torch.no_grad():
+        gru(normal(2, L, 2, F), None)
+    assert used == [4]

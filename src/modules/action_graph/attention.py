@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from modules.action_graph.edges import RELATIONS
 from modules.action_graph.dot_product import dot_product_attention
+from modules.action_graph.edges import RELATIONS
 from modules.layers import orthogonal_linear
 
 
