@@ -25,11 +25,12 @@ from run import Run
 
 FORWARD = "aten::_scaled_dot_product_flash_attention_for_cpu"
 BACKWARD = f"{FORWARD}_backward"
-PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm")
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
 GROUPS = {
     "matrix products": PRODUCTS,
     "fused attention, forward": (FORWARD,),
     "fused attention, backward": (BACKWARD,),
+    "softmax": ("aten::_softmax", "aten::_softmax_backward_data"),
     "layer norm": ("aten::native_layer_norm", "aten::native_layer_norm_backward"),
     "copies": ("aten::copy_", "aten::cat"),
 }

@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from modules.gru_gradient import MOST_STATES, GRUSequence
 from utils.seeding import seeded_initialisation
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -44,9 +45,15 @@ class SequenceGRU(nn.Module):
         if length == 1:
             return self._one_step(x, hidden)
         rows = x.transpose(0, 1).reshape(length, b * n, f)
-        start = None if hidden is None else hidden.reshape(1, b * n, self.hidden_dim)
-        out, last = self.gru(rows, start)
-        return out.view(length, b, n, -1).transpose(0, 1), last.view(b, n, -1)
+        if hidden is None:
+            hidden = x.new_zeros(b, n, self.hidden_dim)
+        start = hidden.reshape(b * n, self.hidden_dim)
+        if x.is_cpu and torch.is_grad_enabled() and start.numel() <= MOST_STATES:
+            out = GRUSequence.apply(rows, start, *self.gru.all_weights[0])
+        else:
+            out = self.gru(rows, start.unsqueeze(0))[0]
+        out = out.view(length, b, n, self.hidden_dim)
+        return out.transpose(0, 1), out[-1]
 
     def _with_resets(
         self, x: Tensor, hidden: Tensor | None, resets: Tensor

@@ -1,6 +1,6 @@
 """Three forms of graph attention over nodes [R, P, d], each with `heads` heads.
 
-* `dot`: scaled dot products (Vaswani et al., arXiv 1706.03762) by the fused kernel.
+* `dot`: scaled dot products (Vaswani et al., arXiv 1706.03762).
 * `gat`: LeakyReLU(a . [W z_i, W z_j]) (Velickovic et al., arXiv 1710.10903). It ranks neighbours
   alike for every query, so it cannot select by query (Brody et al., arXiv 2105.14491).
 * `gatv2`: a . LeakyReLU(W_l z_i + W_r z_j) (arXiv 2105.14491), which can.
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from modules.action_graph.dot_product import dot_product_attention
 from modules.action_graph.edges import RELATIONS
 from modules.layers import orthogonal_linear
 
@@ -58,7 +59,7 @@ class DotAttention(nn.Module):
         if self.bias is not None:
             bias = self._bias()
             mask = bias if mask is None else torch.where(mask, bias, -torch.inf)
-        out = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        out = dot_product_attention(q, k, v, mask)
         return out.transpose(1, 2).flatten(2)  # [R, P, d]
 
     def output(self, messages: Tensor) -> Tensor:
