@@ -2,7 +2,7 @@
 
 PyTorch's backward pass on a CPU makes about 25 small calls for each step, among them one product
 for the weights' gradient. Here everything that does not depend on the next step's gradient is
-computed for all steps at once, before and after the loop (docs/performance.md, "Recurrent
+computed for all steps at once, before and after the loop (docs/guide/performance.md, "Recurrent
 training"). Forwards it is the cell of `torch.nn.GRU`:
 
     r, z = sigmoid(W_i x + b_i + W_h h + b_h)

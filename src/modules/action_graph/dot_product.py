@@ -2,7 +2,7 @@
 
 PyTorch's softmax and its fused attention work on 16 numbers at a time and do the rest of a row one
 by one. With 15 keys that is every number. Keys are therefore filled up to a multiple of 16 with
-ones that get no weight (docs/performance.md, "Attention with few nodes").
+ones that get no weight (docs/guide/performance.md, "Attention with few nodes").
 """
 
 import torch

@@ -3,9 +3,9 @@
 Source: Gupta et al., arXiv 2602.17009, Eq. 10 and 13. Every agent i and action a that i can ever
 take make one node (i, a). Actions that an agent can never take make none: in simple_world_comm that
 leaves 45 of 120. Where actions are vectors of numbers, every (agent, number) pair makes one. With
-`nodes: factors` there is one node per choice instead: an agent that says one
-of 10 symbols and makes one of 5 moves has 15 nodes and not 50. With `nodes: agents` there is one
-node per agent, the control that isolates what *action* nodes are for.
+`nodes: factors` there is one node per choice instead: an agent that says one of 10 symbols and
+makes one of 5 moves has 15 nodes and not 50. With `nodes: agents` there is one node per agent, the
+control that isolates what *action* nodes are for.
 """
 
 from dataclasses import dataclass
