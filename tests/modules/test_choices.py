@@ -9,6 +9,7 @@ from tests.helpers.fake_envs import CPU, fake_inputs, fake_sizes, normal
 
 from components.spaces import ActionSpace, Discrete, Factor, Factored, combinations
 from envs.base import make_env
+from modules.action_graph.graph import ActionGraph
 from modules.action_graph.layer import ActionGraphConfig
 from modules.action_graph.nodes import NodeLayout, NodeMap
 from modules.agents.agp_agent import AGPAgent, AGPAgentConfig
@@ -81,6 +82,19 @@ def test_particle_tasks_have_a_node_per_choice(scenario: str, nodes: int, produc
     sizes = particles(scenario)
     assert NodeLayout.build(sizes, "factors").n_nodes == nodes
     assert NodeLayout.build(sizes, "actions").n_nodes == products
+
+
+def nodes_of(sizes: AgentSizes, **settings: Any) -> int:
+    config = ActionGraphConfig(embed_dim=8, heads=2, **settings)
+    return ActionGraph(config, sizes, sizes.input_dim, keep_nodes=False).layout.n_nodes
+
+
+def test_a_node_per_choice_is_what_actions_of_several_choices_get() -> None:
+    sizes = particles("reference")
+    assert nodes_of(sizes) == 30
+    assert nodes_of(sizes, nodes="actions") == nodes_of(sizes, edges="axial") == 100
+    assert nodes_of(replace(sizes, action_feature_dim=2)) == 100
+    assert nodes_of(particles("tag")) == 20
 
 
 def test_equal_moves_have_equal_types_for_all_agents() -> None:

@@ -61,13 +61,14 @@ class ActionGraph(CustomInitialisation, nn.Module):
                 "(action_features), and this one does not. Use assignment, capacity or formation, "
                 "or agent_args.graph.inputs=all."
             )
-        if config.nodes == "factors" and sizes.action_feature_dim:
+        nodes = config.nodes_for(sizes)
+        if nodes == "factors" and sizes.action_feature_dim:
             raise UserError(
                 "nodes=factors has no place for action features, which describe whole actions, and "
                 "this environment gives them. Use nodes=actions."
             )
         self.config, self.keep_nodes = config, keep_nodes
-        self.layout = NodeLayout.build(sizes, config.nodes, config.compact)
+        self.layout = NodeLayout.build(sizes, nodes, config.compact)
         self.node_map = NodeMap(self.layout)
         self.encoder = NodeEncoder(
             self.node_map,
@@ -75,7 +76,7 @@ class ActionGraph(CustomInitialisation, nn.Module):
             sizes.action_feature_dim,
             config.embed_dim,
             config.encoder_dim or config.embed_dim,
-            bound_features(sizes) if config.nodes != "agents" else None,
+            bound_features(sizes) if nodes != "agents" else None,
         )
         axial = config.edges == "axial"
         kinds = relations(self.layout) if config.relation_bias else None
@@ -92,7 +93,7 @@ class ActionGraph(CustomInitialisation, nn.Module):
         self.edges: Tensor | None
         every_node_real = self.layout.n_nodes == sum(sizes.action_counts)
         self.always_available = not (sizes.dynamic_avail or sizes.varying_team) and (
-            config.nodes != "actions" or every_node_real
+            nodes != "actions" or every_node_real
         )
         self.pool_early = (
             config.pool == "mean" and not (config.ffn or keep_nodes or axial) and config.layers > 0

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from modules.action_graph.attention import DotAttention, GATAttention, make_attention
 from modules.action_graph.edges import EdgeSet
-from modules.action_graph.nodes import NodeKind
+from modules.action_graph.nodes import NodeKind, usual_nodes
+from modules.agents.base import AgentSizes
 from utils.errors import LARGEST_LAYER, out_of_range, validate
 
 
@@ -16,8 +17,10 @@ class ActionGraphConfig:
     """Settings of the action graph (key `graph` of `agp_agent`)."""
 
     enabled: bool = True  # false: every coordination context is zero (the paper's ablation 2)
-    nodes: NodeKind = "actions"  # factors: a node per choice, where an action is several choices;
-    # agents: one node per agent, the control
+    nodes: NodeKind | Literal["auto"] = (
+        "auto"  # actions: a node per action; factors: one per choice, where an action is several
+        # choices; agents: one per agent, the control; auto: factors where possible, else actions
+    )
     compact: bool = True  # leave out nodes of actions that an agent can never take
     embed_dim: int = 64  # d, features of a node; divisible by heads
     encoder_dim: int = 0  # units of the node encoder's first layer; 0: embed_dim
@@ -63,11 +66,18 @@ class ActionGraphConfig:
                 "edges=axial has separate weights for each kind of edge.",
             ),
             (
-                self.nodes != "actions" and (self.edges == "axial" or self.inputs == "features"),
+                self.nodes in ("factors", "agents")
+                and (self.edges == "axial" or self.inputs == "features"),
                 "nodes",
                 f"{self.nodes} as nodes have no actions for edges=axial or inputs=features.",
             ),
         )
+
+    def nodes_for(self, sizes: AgentSizes) -> NodeKind:
+        """What nodes are on a task of these sizes."""
+        if self.nodes != "auto":
+            return self.nodes
+        return "actions" if self.edges == "axial" else usual_nodes(sizes)
 
 
 class GraphLayer(nn.Module):

@@ -2,10 +2,12 @@
 
 Source: Gupta et al., arXiv 2602.17009, Eq. 10 and 13. Every agent i and action a that i can ever
 take make one node (i, a). Actions that an agent can never take make none: in simple_world_comm that
-leaves 45 of 120. Where actions are vectors of numbers, every (agent, number) pair makes one. With
-`nodes: factors` there is one node per choice instead: an agent that says one of 10 symbols and
-makes one of 5 moves has 15 nodes and not 50. With `nodes: agents` there is one node per agent, the
-control that isolates what *action* nodes are for.
+leaves 45 of 120. Where actions are vectors of numbers, every (agent, number) pair makes one.
+
+Departure: where an action is several choices there is one node per choice, unless `nodes: actions`
+asks for the paper's: an agent that says one of 10 symbols and makes one of 5 moves has 15 nodes and
+not 50. With `nodes: agents` there is one node per agent, the control that isolates what *action*
+nodes are for.
 """
 
 from dataclasses import dataclass
@@ -15,12 +17,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from components.spaces import Box
+from components.spaces import Box, Factored
 from modules.agents.base import AgentSizes
 from modules.choices import Choices
 from modules.layers import orthogonal_linear
 
 NodeKind = Literal["actions", "factors", "agents"]
+
+
+def usual_nodes(sizes: AgentSizes) -> NodeKind:
+    """One node per choice where some agent's action is several choices without features."""
+    several = any(isinstance(space, Factored) for space in sizes.spaces)
+    return "factors" if several and not sizes.action_feature_dim else "actions"
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class AGPAgentConfig:
                 self.head == "node" and not (self.graph.enabled and self.graph.nodes != "agents"),
                 "head",
                 "the node head scores nodes of actions, so it needs graph.enabled=true and "
-                "graph.nodes=actions or factors.",
+                "graph.nodes other than agents.",
             ),
             *out_of_range(self, 0, 1024, "pair_rank"),
             *unread(self, self.head == "additive", "head=additive", "pair_rank"),
