@@ -242,7 +242,7 @@ ALL_SEEN = replace(INFO, state_dim=6, state_is_obs=True)
 VALUES = {
     "state is not the observations": (
         type("Broken", (shows(state=lambda s, w: s.obs.flatten(1).flip(1)),), {"info": ALL_SEEN}),
-        "state after reset, episode 1 of 8 copies differs from obs.flatten(1), but "
+        "state after reset, episode 1 of 8 environments differs from obs.flatten(1), but "
         "info.state_is_obs=True promises that they are equal",
     ),
     "obs not finite": (
