@@ -18,7 +18,8 @@ from utils.files import reason
 
 ENDING = ".tar.xz"
 FILES = ("metrics.csv", "evaluations.csv")  # copied as they are, where they exist
-ELSEWHERE = "results"  # in place of the folder that a run recorded, which others do not have
+# In place of the paths that a run recorded, which others do not have
+PATHS = {"results_dir": "results", "resume": ""}
 
 
 def write_archive(path: Path, runs: Sequence[RunRecord]) -> None:
@@ -52,7 +53,7 @@ def write_archive(path: Path, runs: Sequence[RunRecord]) -> None:
 
 
 def _add(archive: tarfile.TarFile, folder: Path, run: RunRecord) -> None:
-    config = yaml.safe_dump({**run.config, "results_dir": ELSEWHERE}, sort_keys=False)
+    config = yaml.safe_dump(run.config | PATHS, sort_keys=False)
     contents = {"config.yaml": config.encode()}
     contents |= {
         name: (run.path / name).read_bytes() for name in FILES if (run.path / name).is_file()
