@@ -26,7 +26,7 @@ DRAWN = "document.querySelectorAll('.arithmatex mjx-container svg').length"
 VISIBLE = (
     "[...document.querySelectorAll('mjx-container svg')].filter(e => e.clientWidth > 3).length"
 )
-# Search reads all pages anew on each; it has a test of its own.
+# Search reads all pages again on each page; it has a separate test.
 NO_SEARCH = "window.Worker = class extends EventTarget { postMessage() {} terminate() {} }"
 WRONG = "document.querySelectorAll('mjx-container [data-mml-node=merror]').length"
 
