@@ -85,10 +85,12 @@ class FrequencyDecoder(Opponent):
 
     def __init__(self, world: World, speaker: int, secret: str, n_secrets: int):
         self.world, self.speaker, self.secret, self.n_secrets = world, speaker, secret, n_secrets
-        # How often each word and secret went together, for each step of an episode: in the present
-        # episodes [symbols, secrets, B], and in those before [symbols, secrets].
-        self._now: list[Tensor] = []
-        self._past: list[Tensor] = []
+        # How often each word and secret went together, for each of the T steps of an episode that
+        # were reached yet: in the present episodes [T, symbols, secrets, B], and in those before.
+        shape = (0, len(world.symbol(speaker)), n_secrets, world.batch_size)
+        with torch.inference_mode(False):  # written to in either mode
+            self._now = torch.zeros(shape, device=world.device, dtype=world.dtype)
+            self._past = self._now.sum(dim=3)  # [T, symbols, secrets]
         self._t = 0
 
     @override
@@ -97,8 +99,7 @@ class FrequencyDecoder(Opponent):
             self._begin(self._all())
         received = self.world.symbol(self.speaker)  # [symbols, B], zero in the first step
         true = self.world.signal(self.secret)[: self.n_secrets]  # [secrets, B]
-        if self._t == len(self._now):
-            self._add_step(received)
+        self._reach(self._t + 1)
         now = self._now[self._t].copy_(received.unsqueeze(1) * true)  # a CUDA graph finds it there
         others = now.sum(dim=2, keepdim=True) - now  # [symbols, secrets, B]
         votes = (self._past[self._t].unsqueeze(2) + others) * received.unsqueeze(1)
@@ -107,39 +108,38 @@ class FrequencyDecoder(Opponent):
         world = self.world
         return world.actions.from_discrete(said, world.scenario.team(ADVERSARIES))
 
-    def _add_step(self, received: Tensor) -> None:
-        """Counts for a step of an episode that was not reached before."""
-        shape = (len(received), self.n_secrets, self.world.batch_size)
-        with torch.inference_mode(False):  # written to in either mode
-            now = torch.zeros(shape, device=self.world.device, dtype=self.world.dtype)
-            self._now.append(now)
-            self._past.append(now.sum(dim=2))
+    def _reach(self, n_steps: int) -> None:
+        """Make room for the counts of at least `n_steps` steps of an episode."""
+        missing = n_steps - len(self._now)
+        if missing > 0:
+            with torch.inference_mode(False):
+                rows = self._now.new_zeros(missing, *self._now.shape[1:])
+                self._now = torch.cat([self._now, rows])
+                self._past = torch.cat([self._past, rows.sum(dim=3)])
 
-    def _all(self) -> list[Tensor]:
-        """The past of each step with the present episodes added to it, [symbols, secrets]."""
-        return [
-            past * torch.exp(-now.sum() / MEMORY) + now.sum(dim=2)
-            for past, now in zip(self._past, self._now, strict=True)
-        ]
+    def _all(self) -> Tensor:
+        """The past with the present episodes added to it: [T, symbols, secrets]."""
+        kept = torch.exp(-self._now.sum(dim=(1, 2, 3)) / MEMORY)  # [T]
+        return self._past * kept[:, None, None] + self._now.sum(dim=3)
 
-    def _begin(self, past: list[Tensor]) -> None:
+    def _begin(self, past: Tensor) -> None:
         """New episodes after the given past."""
-        for old, new in zip(self._past, past, strict=True):
-            old.copy_(new)
-        for now in self._now:
-            now.zero_()
+        self._past.copy_(past)
+        self._now.zero_()
         self._t = 0
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {"past": [counts.cpu() for counts in self._all()]}
+        return {"past": self._all().cpu()}
 
     @override
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        past = state.get("past", [])
-        while len(self._past) < len(past):
-            self._add_step(self.world.symbol(self.speaker))
-        self._begin([*past, *(torch.zeros_like(x) for x in self._past[len(past) :])])
+        if "past" not in state:
+            return
+        self._reach(len(state["past"]))
+        past = torch.zeros_like(self._past)
+        past[: len(state["past"])] = state["past"]
+        self._begin(past)
 
 
 def flee(world: World, generator: torch.Generator) -> Tensor:
