@@ -4,6 +4,7 @@ python src/suite.py topk --parallel 2
 python src/suite.py topk --dry-run
 python src/suite.py topk --index 3
 python src/suite.py paper --budget tiny
+python src/suite.py paper_particles --budget small --only mpe_tag --only mpe_push
 python src/suite.py --list
 python src/suite.py topk --engine ray --address auto with results_dir=/shared/results
 
@@ -45,6 +46,30 @@ def engine_of(given: argparse.Namespace, jobs: list[Job]) -> OnDemand:
     return OnDemand(lambda: open_engine(given.engine, options, folders))
 
 
+def select(numbered: list[tuple[int, Job]], only: list[str]) -> list[tuple[int, Job]]:
+    """The runs of the named methods on the named environments; where none is named, of all.
+
+    Args:
+        numbered: all runs of a suite, with their numbers.
+        only: names of methods and environments.
+
+    Raises:
+        UserError: if a name is neither in the suite, or no run is left.
+    """
+    algs, envs = ({getattr(job, kind) for _, job in numbered} for kind in ("alg", "env"))
+    for name in only:
+        if name not in algs | envs:
+            raise UserError(
+                f"--only {name}: the suite has no such method or environment. Its methods: "
+                f"{', '.join(sorted(algs))}. Its environments: {', '.join(sorted(envs))}."
+            )
+    wanted_algs, wanted_envs = (names & set(only) or names for names in (algs, envs))
+    chosen = [(n, job) for n, job in numbered if job.alg in wanted_algs and job.env in wanted_envs]
+    if not chosen:
+        raise UserError(f"--only {' --only '.join(only)}: the suite has no run of these together.")
+    return chosen
+
+
 def dry_run(suite: Suite, numbered: list[tuple[int, Job]], folder: Path) -> None:
     """List the runs and their next step, how long they are, and what the report will hold."""
     for number, job in numbered:
@@ -70,10 +95,12 @@ def run(given: argparse.Namespace, signals: StopSignals) -> int:
                 f"--index {given.index}: the suite has runs 1 to {len(suite.jobs)}; --dry-run "
                 f"lists them."
             )
+    if given.only:
+        numbered = select(numbered, given.only)
     jobs = [job for _, job in numbered]
     engine = engine_of(given, jobs)
     root = results_root(jobs[0].config.results_dir)
-    folder = report_folder(root, given.suite, given.budget)
+    folder = report_folder(root, given.suite, given.budget, given.only)
     if given.dry_run:
         dry_run(suite, numbered, folder)
         return 0
@@ -119,6 +146,13 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--dry-run", action="store_true", help="only list the runs and their step")
     parser.add_argument("--index", type=int, help="run only this one, by its number in --dry-run")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only runs of this method or on this environment; repeatable",
+    )
     parser.add_argument("--budget", help="one of the budgets of the suite's file")
     add_arguments(parser)
     parser.add_argument("settings", nargs="*", metavar="with key=value")

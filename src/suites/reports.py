@@ -4,7 +4,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +42,9 @@ class Command:
         return f"{as_typed(f'python src/{self.program}.py')} {shlex.join(self.words)}{output}"
 
 
-def report_folder(root: Path, name: str, budget: str | None) -> Path:
-    """Where the report of a suite stands, in the folder of results."""
-    return root / "_".join(filter(None, (Path(name).stem, budget, "report")))
+def report_folder(root: Path, name: str, budget: str | None, only: Sequence[str] = ()) -> Path:
+    """Where the report of a suite, or of some methods or environments of it, is, in the results."""
+    return root / "_".join(filter(None, (Path(name).stem, budget, *only, "report")))
 
 
 def contents(report: Report) -> list[str]:

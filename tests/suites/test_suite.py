@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import yaml
 from tests.helpers.runs import TINY
 
 import suite
+from analysis.archive import write_archive
+from analysis.results import find_runs
 from config.suite_file import Job, Suite, read_suite
 from engines.local import Local
 from engines.process import Process
@@ -117,6 +120,16 @@ def test_a_finished_run_is_evaluated_once_under_the_same_settings(
     assert step(job, ()) == "evaluate"  # as many episodes as the run's own tests
 
 
+def test_a_run_unpacked_from_an_archive_is_finished(trained: tuple[Path, Suite]) -> None:
+    folder, _ = trained
+    write_archive(folder / "runs.tar.xz", find_runs(folder / "results")[0])
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    with tarfile.open(folder / "runs.tar.xz") as archive:
+        archive.extractall(elsewhere / "results", filter="data")
+    assert step(read(elsewhere).jobs[0]) == "finished"
+
+
 def test_a_damaged_run_is_trained_again(trained: tuple[Path, Suite]) -> None:
     folder, found = trained
     config = folder / "results/swap/vdn/vdn_seed3_1/config.yaml"
@@ -220,6 +233,8 @@ def test_the_command_line_lists_and_refuses(
         (["swap", "--parallel", "0"], "--parallel 0: write 1 or more."),
         (["swap", "--index", "25"], "--index 25: the suite has runs 1 to 24"),
         (["swap", "--index", "0"], "--index 0: the suite has runs 1 to 24"),
+        (["swap", "--only", "iql", "--only", "tag"], "--only tag: the suite has no such method"),
+        (["swap", "--index", "1", "--only", "vdn"], "--only vdn: the suite has no such method"),
         (["swap", "--cpus", "2"], "--cpus 2 has no meaning with --engine local"),
         (["swap", "--engine", "ray", "--minutes", "5"], "choose --engine slurm"),
         (["swap", "--engine", "slurm", "--slurm", "gpu"], "--slurm 'gpu': write KEY=VALUE"),
@@ -251,6 +266,21 @@ def test_one_run_by_its_number(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert suite.main(given) == 0
     said = f"   5 train     agent_graph swap seed=2 results_dir={tmp_path}\n"
     assert capsys.readouterr().out == said
+
+
+def test_runs_of_some_methods_and_environments(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    only = ["--only", "mpe_tag", "--only", "agp", "--only", "iql"]
+    given = ["paper", "--budget", "small", *only, "--dry-run", "with", f"results_dir={tmp_path}"]
+    assert suite.main(given) == 0
+    *runs, total, report, _ = capsys.readouterr().out.splitlines()
+    # AGP with memory and without
+    assert [line.split()[2:5] for line in runs] == [
+        [alg, "mpe_tag", f"seed={seed}"] for alg in ("iql", "agp", "agp") for seed in (1, 2, 3)
+    ]
+    assert total.startswith("runs   9, ")
+    assert report.startswith(f"report {tmp_path}/paper_small_mpe_tag_agp_iql_report: ")
 
 
 def test_what_follows_from_each_exit_code(
