@@ -22,7 +22,7 @@ from analysis.best import best_of
 from analysis.differences import differences, differences_markdown, parse_differences
 from analysis.export import marl_eval
 from analysis.groups import grouped
-from analysis.markdown import markdown
+from analysis.markdown import changed_markdown, markdown
 from analysis.results import (
     CLOCKS,
     RunRecord,
@@ -177,6 +177,8 @@ def report(given: argparse.Namespace) -> int:
         if table.rows:
             parts += markdown_of(table, given)
             parts += [best_of(table)] if given.best else []
+            changed = changed_markdown(table.rows, table.key)
+            parts += ["### Evaluated under other settings", changed] if changed else []
             draw(table, given, lines, several=sum(bool(t.rows) for t in shown) > 1)
         print("\n\n".join([*parts, *table.notes]) + "\n")
     compare(given, shown, notes)

@@ -1,4 +1,4 @@
-"""A table of one task as markdown."""
+"""Tables of one task as markdown."""
 
 import math
 
@@ -44,6 +44,31 @@ def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool 
     head += [] if level is None else [f"CPU s to {level:g}"]
     top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     return "\n".join([*top, *(line for _, line in sorted(lines, reverse=True))])
+
+
+def changed_markdown(rows: list[Row], key: str) -> str:
+    """Evaluations under other settings than those of the training, such as another opponent.
+
+    One line for each change and row, the best first; of each run the last evaluation of its latest
+    checkpoint. Empty if there is none.
+    """
+    found: dict[str, list[tuple[float, str]]] = {}
+    for row in rows:
+        for changed in sorted({c for run in row.runs for c in run.changed_evaluations}):
+            runs = [run for run in row.runs if key in run.changed_evaluations.get(changed, {})]
+            if not runs:
+                continue
+            values = np.array([run.changed_evaluations[changed][key] for run in runs])
+            cells = [changed, row.full_label, str(len(runs)), _text(values.mean())]
+            cells += [_span(*t_interval(values)), _text(last_values(runs, key).mean())]
+            found.setdefault(changed, []).append((values.mean(), f"| {' | '.join(cells)} |"))
+    if not found:
+        return ""
+    head = ["evaluated with", "method", "seeds", key, "95 % interval", "as trained"]
+    top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return "\n".join(
+        [*top, *(line for changed in sorted(found) for _, line in sorted(found[changed])[::-1])]
+    )
 
 
 def _text(x: float) -> str:

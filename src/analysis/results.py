@@ -7,7 +7,7 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,14 @@ class RunRecord:
         metrics: {key: (environment steps, values)}, in the order of the steps.
         evaluations: {key: value} of the last `evaluate=True` of its latest checkpoint under its own
             settings, empty without one. One made before the run was resumed does not count.
+        changed_evaluations: {changed settings: {key: value}}, the same under other settings.
     """
 
     path: Path
     config: dict[str, Any]
     metrics: dict[str, Curve]
     evaluations: dict[str, float]
+    changed_evaluations: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
@@ -136,14 +138,13 @@ def read_run(path: Path) -> RunRecord:
         if lacks:
             raise ValueError(f"config.yaml lacks {', '.join(lacks)}")
         metrics = _read_metrics(path / "metrics.csv")
-        evaluations = {
-            row.key: row.value
-            for row in read_evaluations(path)
-            if row.checkpoint == "latest.pt" and not row.changes and row.env_steps >= _end(metrics)
-        }
+        evaluations: dict[str, dict[str, float]] = defaultdict(dict)
+        for row in read_evaluations(path):
+            if row.checkpoint == "latest.pt" and row.env_steps >= _end(metrics):
+                evaluations[row.changes][row.key] = row.value
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"the run in {path} cannot be read ({reason(error)}).") from error
-    return RunRecord(path, config, metrics, evaluations)
+    return RunRecord(path, config, metrics, evaluations.pop("", {}), dict(evaluations))
 
 
 def read_evaluations(path: Path) -> list[Evaluation]:

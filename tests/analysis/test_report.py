@@ -40,6 +40,17 @@ def test_the_best_row_comes_first_and_evaluations_go_before_tests(root, capsys):
     assert lines[5].endswith("| 20 | - |")
 
 
+def test_evaluations_under_other_settings_have_a_table(root, capsys):
+    head, table = printed(capsys, root).split("### Evaluated under other settings\n\n")
+    assert "k=3" not in head
+    assert table.splitlines()[:4] == [
+        "| evaluated with | method | seeds | test_success_mean | 95 % interval | as trained |",
+        "|---|---|---|---|---|---|",
+        "| env_args.k=3 | agp | 1 | 0.3000 | - | 0.9000 |",
+        "",
+    ]
+
+
 def test_the_level_is_known_of_one_task_only(root, tmp_path, capsys):
     make_run(tmp_path / "swap", "agp", 1, [0.0, 1.0], env_name="swap", env="swap")
     swap, topk = printed(capsys, root, tmp_path / "swap").split("## topk")
@@ -216,7 +227,7 @@ def test_folders_of_runs_can_stand_in_a_file(root, tmp_path, capsys):
 def test_tables_in_groups(root, capsys):
     make_run(root, "qmix", 1, [0.0, 0.4], controller="basic_controller", agent="rnn_agent")
     make_run(root, "dcg", 1, [0.0, 0.5], controller="dcg_controller", agent="rnn_agent")
-    own, shared, unknown = printed(capsys, root, "--groups").split("### ")[1:]
+    own, shared, unknown, _ = printed(capsys, root, "--groups").split("### ")[1:]
     assert own.startswith("Methods that act on their own history\n\n| method |")
     assert "| qmix, t_max=100 | 1 |" in own
     assert shared.startswith("Methods that share observations or messages at execution\n")
