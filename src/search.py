@@ -109,7 +109,7 @@ class Searcher:
     def _schedule(self, jobs: list[Job]) -> Schedule:
         parallel = self.given.parallel or (1 if self.given.engine == "local" else None)
         retries = self.given.retries
-        return Schedule(jobs, self.suite.evaluation, self.engine, parallel, retries, self.signals)
+        return Schedule(jobs, self.engine, parallel, retries, self.signals)
 
     def _score(self, schedule: Schedule) -> float:
         """The mean over runs of the metric, of their evaluation if there is one."""

@@ -73,7 +73,7 @@ def select(numbered: list[tuple[int, Job]], only: list[str]) -> list[tuple[int, 
 def dry_run(suite: Suite, numbered: list[tuple[int, Job]], folder: Path) -> None:
     """List the runs and their next step, how long they are, and what the report will hold."""
     for number, job in numbered:
-        print(f"{number:>4} {next_step(job, suite.evaluation)[0]:<9} {job.title}")
+        print(f"{number:>4} {next_step(job)[0].what:<9} {job.title}")
     if suite.report is not None:
         steps = sum(job.config.t_max for _, job in numbered)
         print(f"runs   {len(numbered)}, together {steps:,} environment steps")
@@ -106,7 +106,7 @@ def run(given: argparse.Namespace, signals: StopSignals) -> int:
         return 0
     parallel = given.parallel or (1 if given.engine == "local" else None)
     with closing(engine):
-        schedule = Schedule(jobs, suite.evaluation, engine, parallel, given.retries, signals)
+        schedule = Schedule(jobs, engine, parallel, given.retries, signals)
         code = schedule.run()
     runs = [(entry.job, entry.run_dir) for entry in schedule.entries if entry.state == "done"]
     done = [(job, path) for job, path in runs if path is not None]

@@ -1,10 +1,10 @@
 """A suite's file: what it asks for, all of it checked, as a list of jobs.
 
 A suite is a YAML file with `runs`, a list of blocks, or `include`, names of other suites, and
-optionally `evaluate`, settings of the evaluation after each run, `budgets`, settings for shorter or
-longer runs, `report`, what is drawn at the end, and `search`, settings to look for. A block runs
-every one of its `algs` on every one of its `envs` with every one of its `seeds`, under the settings
-in its `with` and every combination of those in its `grid`.
+optionally `evaluate`, settings of the evaluation after each run, `also_evaluate`, further ones,
+`budgets`, settings for shorter or longer runs, `report`, what is drawn at the end, and `search`,
+settings to look for. A block runs every one of its `algs` on every one of its `envs` with every one
+of its `seeds`, under the settings in its `with` and every combination of those in its `grid`.
 """
 
 import dataclasses
@@ -36,6 +36,7 @@ class Job:
         settings: what follows `with`, save the seed; the name of the run included.
         config: the complete configuration.
         has_given_name: the run's name was given rather than made from what differs.
+        evaluations: settings of each evaluation after it.
     """
 
     alg: str
@@ -43,6 +44,7 @@ class Job:
     settings: tuple[str, ...]
     config: RunConfig
     has_given_name: bool
+    evaluations: tuple[tuple[str, ...], ...] = ()
 
     @property
     def title(self) -> str:
@@ -65,12 +67,14 @@ class Study:
         env: what `--env-config` gets.
         settings: what follows `with`, save the seed and the settings that are searched.
         seeds: over which a trial's score is the mean.
+        evaluations: settings of each evaluation after a run.
     """
 
     alg: str
     env: str
     settings: tuple[str, ...]
     seeds: tuple[int, ...]
+    evaluations: tuple[tuple[str, ...], ...] = ()
 
     def jobs(self, chosen: dict[str, Any], seeds: tuple[int, ...]) -> list[Job]:
         """The runs under chosen settings, named after these.
@@ -80,7 +84,8 @@ class Study:
         """
         own = [*self.settings, *texts(chosen)]
         config = _resolved(self.alg, self.env, own)
-        return _jobs(self.alg, self.env, own, config, folder_name(chosen), seeds)
+        name = folder_name(chosen)
+        return _jobs(self.alg, self.env, own, config, name, seeds, self.evaluations)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,6 @@ class Suite:
 
     Attributes:
         jobs: its runs.
-        evaluation: settings of the evaluation after each; None: no evaluation.
         search: what is searched; None if nothing is.
         studies: the methods and tasks for which it is searched.
         report: what is made at the end; None: nothing.
@@ -97,7 +101,6 @@ class Suite:
     """
 
     jobs: list[Job]
-    evaluation: tuple[str, ...] | None
     search: Search | None
     studies: list[Study]
     report: Report | None
@@ -127,22 +130,23 @@ def read_suite(name: str, settings: list[str], budget: str | None = None) -> Sui
     jobs, studies = list[_Placed](), []
     for block in blocks:
         for env in block.envs:
+            evaluations = tuple(tuple(texts(e.settings)) for e in part.evaluations(env))
             for alg in block.algs:
                 config = _check(block, alg, env, settings, part, search, problems)
                 own = [*texts(block.settings), *settings]
-                studies.append(Study(alg, env, tuple(own), block.seeds))
+                studies.append(Study(alg, env, tuple(own), block.seeds, evaluations))
                 if config is not None:
                     siblings = [b for b in blocks if alg in b.algs and env in b.envs]
                     name = name_of(block, siblings)
                     place = f"{block.place} ({alg} on {env})"
-                    made = _jobs(alg, env, own, config, name, block.seeds)
+                    made = _jobs(alg, env, own, config, name, block.seeds, evaluations)
                     jobs += [_Placed(job, place, block.label) for job in made]
     unique = _unique(jobs, problems)
     problems += _without_run(part, unique)
+    problems += _not_evaluated(part, unique)
     if problems:
         raise ConfigError(dict.fromkeys(problems))
-    after = None if part.evaluation is None else tuple(texts(part.evaluation.settings))
-    return Suite(unique, after, search, studies, part.report, part.banner)
+    return Suite(unique, search, studies, part.report, part.banner)
 
 
 class _Placed(NamedTuple):
@@ -154,7 +158,13 @@ class _Placed(NamedTuple):
 
 
 def _jobs(
-    alg: str, env: str, own: list[str], config: RunConfig, name: str, seeds: Iterable[int]
+    alg: str,
+    env: str,
+    own: list[str],
+    config: RunConfig,
+    name: str,
+    seeds: Iterable[int],
+    evaluations: tuple[tuple[str, ...], ...],
 ) -> list[Job]:
     """A job for each seed.
 
@@ -165,12 +175,13 @@ def _jobs(
         config: the configuration that follows from these.
         name: of the runs, unless one is given among these settings.
         seeds: the seeds.
+        evaluations: settings of each evaluation after a run.
     """
     has_name = any(text.partition("=")[0] == "name" for text in own)
     if name and not has_name:
         own, config = [*own, f"name={name}"], dataclasses.replace(config, name=name)
     return [
-        Job(alg, env, tuple(own), dataclasses.replace(config, seed=seed), has_name)
+        Job(alg, env, tuple(own), dataclasses.replace(config, seed=seed), has_name, evaluations)
         for seed in seeds
     ]
 
@@ -204,9 +215,9 @@ def _check(
         problems += _placed(error, job, places)
         return None
     further = []
-    if part.evaluation is not None:
-        test = ["evaluate=True", "checkpoint_path=the run", *texts(part.evaluation.settings)]
-        further.append((test, part.evaluation.places))
+    for evaluation in part.evaluations(env):
+        test = ["evaluate=True", "checkpoint_path=the run", *texts(evaluation.settings)]
+        further.append((test, evaluation.places))
     for key, value in search.extremes() if search else ():
         further.append((texts({key: value}), {key: f"{part.label}: search: space"}))
     for more, places in further:
@@ -258,3 +269,11 @@ def _without_run(part: Part, jobs: list[Job]) -> Iterable[str]:
     for alg, env in part.report.attention if part.report else ():
         if (alg, env) not in run:
             yield f"{part.label}: report: attention: no run of {alg} on {env} is asked for."
+
+
+def _not_evaluated(part: Part, jobs: list[Job]) -> Iterable[str]:
+    """A sentence for each task of `also_evaluate` without a run."""
+    run = {job.env for job in jobs}
+    for env in dict.fromkeys(env for envs, _ in part.also for env in envs):
+        if jobs and env not in run:
+            yield f"{part.label}: also_evaluate: no run on {env} is asked for."

@@ -1,10 +1,11 @@
 """A suite's file together with the files that it includes, under the budget that is chosen."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.hints import did_you_mean
+from config.hints import did_you_mean, shown
 from config.layers import read_file
 from config.search_path import find_yaml
 from config.suite_blocks import (
@@ -19,12 +20,13 @@ from config.suite_budgets import Budget, read_budgets
 from config.suite_report import Report, merged, read_report
 from utils.errors import ConfigError
 
-SUITE_KEYS = ("include", "runs", "budgets", "evaluate", "report", "search")
+SUITE_KEYS = ("include", "runs", "budgets", "evaluate", "also_evaluate", "report", "search")
+ALSO_KEYS = ("envs", "with")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Settings of the evaluation after each run.
+    """Settings of an evaluation after each run.
 
     Attributes:
         settings: {dotted key: value}.
@@ -33,6 +35,10 @@ class Evaluation:
 
     settings: dict[str, Any]
     places: dict[str, str]
+
+    def with_changes(self, other: "Evaluation") -> "Evaluation":
+        """The same, where the other does not say something else."""
+        return Evaluation(self.settings | other.settings, self.places | other.places)
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Part:
         budgets: names of the file's own budgets, or of the first file that it includes.
         blocks: of the files that it includes, then its own; the budget is in their settings.
         evaluation: of each run; None: no evaluation.
+        also: further evaluations of the runs on some tasks, as (tasks, what is changed).
         report: all that these files ask for; None if none of them asks.
         banner: what every figure says of these runs; empty: nothing.
     """
@@ -54,8 +61,16 @@ class Part:
     budgets: tuple[str, ...]
     blocks: list[Block]
     evaluation: Evaluation | None
+    also: tuple[tuple[tuple[str, ...], Evaluation], ...]
     report: Report | None
     banner: str
+
+    def evaluations(self, env: str) -> list[Evaluation]:
+        """The evaluations of a run on a task, in their order."""
+        if self.evaluation is None:
+            return []
+        further = [changes for envs, changes in self.also if env in envs]
+        return [self.evaluation, *(self.evaluation.with_changes(changes) for changes in further)]
 
 
 def read_part(name: str, budget: str | None, problems: list[str]) -> Part:
@@ -135,6 +150,7 @@ class _Reader:
             names,
             blocks,
             self._evaluation(data, label, parts, own),
+            (*(also for part in parts for also in part.also), *self._also(data, label)),
             self._report(data, label, parts),
             (own and own.banner) or banners,
         )
@@ -173,11 +189,30 @@ class _Reader:
         if budget.evaluation is None:
             return None
         places = dict.fromkeys(budget.evaluation, f"{budget.place}: evaluate")
-        return Evaluation(found.settings | budget.evaluation, found.places | places)
+        return found.with_changes(Evaluation(budget.evaluation, places))
 
     def _own_evaluation(self, data: Any, place: str) -> Evaluation:
         settings = read_settings(data, place, GIVEN_TO_EVALUATIONS, self.problems)
         return Evaluation(settings, dict.fromkeys(settings, place))
+
+    def _also(
+        self, data: dict[str, Any], label: str
+    ) -> Iterable[tuple[tuple[str, ...], Evaluation]]:
+        """The further evaluations that the file itself asks for."""
+        place, entries = f"{label}: also_evaluate", data.get("also_evaluate", [])
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            self.problems.append(
+                f"{place}: {shown(entries)} is not a list of mappings. Write "
+                f"[{{envs: [mpe_tag], with: {{env_args.opponent: random}}}}]."
+            )
+            return
+        if entries and "evaluate" not in data:
+            self.problems.append(f"{place}: it is on top of `evaluate`, which this file lacks.")
+        for number, entry in enumerate(entries, 1):
+            here = f"{place}: entry {number}"
+            self.problems += unknown(entry, ALSO_KEYS, here)
+            envs = read_list(entry.get("envs"), str, f"{here}: envs", self.problems)
+            yield envs, self._own_evaluation(entry.get("with"), f"{here}: with")
 
     def _report(self, data: dict[str, Any], label: str, parts: list[Part]) -> Report | None:
         """All that the included files ask for, and what the file itself asks for."""

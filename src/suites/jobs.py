@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from analysis.results import read_evaluations, read_run
 from config.load import load_recorded, recorded_settings
@@ -13,30 +13,38 @@ from resume import is_closed, same_runs
 from utils.errors import UserError
 from utils.invocation import MAIN
 
-Step = Literal["train", "evaluate", "finished"]
+
+class Step(NamedTuple):
+    """What is done next for a job.
+
+    Attributes:
+        what: its kind.
+        evaluation: settings of the evaluation, if it is one.
+    """
+
+    what: Literal["train", "evaluate", "finished"]
+    evaluation: tuple[str, ...] = ()
 
 
-def next_step(job: Job, evaluation: tuple[str, ...] | None) -> tuple[Step, Path | None]:
+def next_step(job: Job) -> tuple[Step, Path | None]:
     """What a job needs next, and the folder of its run if there is one."""
     found = same_runs(job.config, any_name=not job.has_given_name)
     for run_dir in found:
         if not _is_finished(run_dir):
             continue
-        if evaluation is None or _is_evaluated(run_dir, evaluation):
-            return "finished", run_dir
-        return "evaluate", run_dir
-    return "train", found[0] if found else None
+        for evaluation in job.evaluations:
+            if not _is_evaluated(run_dir, evaluation):
+                return Step("evaluate", evaluation), run_dir
+        return Step("finished"), run_dir
+    return Step("train"), found[0] if found else None
 
 
-def command_of(
-    job: Job, step: Step, run_dir: Path | None, evaluation: tuple[str, ...] | None
-) -> list[str]:
+def command_of(job: Job, step: Step, run_dir: Path | None) -> list[str]:
     """The command line of a job's step."""
     main = [sys.executable, str(MAIN)]
-    if step == "evaluate":
+    if step.what == "evaluate":
         assert run_dir is not None
-        assert evaluation is not None
-        return [*main, "with", *_of_evaluation(run_dir, evaluation)]
+        return [*main, "with", *_of_evaluation(run_dir, step.evaluation)]
     name = [] if run_dir is None else [f"name={recorded_settings(run_dir)['name']!r}"]
     train = [*main, f"--config={job.alg}", f"--env-config={job.env}", "with", *job.settings, *name]
     return [*train, f"seed={job.config.seed}", "show_progress=False", "resume=auto"]

@@ -46,6 +46,11 @@ class Entry:
     not_before: float = 0.0
     since: float = 0.0
 
+    @property
+    def is_evaluation(self) -> bool:
+        """Whether the step that was started last is an evaluation."""
+        return self.step is not None and self.step.what == "evaluate"
+
     def progress(self) -> Progress | None:
         """How far its run has come; None if its process has written nothing yet."""
         if self.run_dir is None:
@@ -59,7 +64,7 @@ class Entry:
         if self.state != "started":
             waits = self.state == "queued" and self.not_before > time.monotonic()
             return ("waiting" if waits else self.state, title, *none)
-        if self.step == "evaluate":
+        if self.is_evaluation:
             return ("running", f"{title} (evaluation)", *none)
         now, t_max = self.progress(), self.job.config.t_max
         if now is None:  # waits for a machine, or starts up
@@ -73,7 +78,6 @@ class Schedule:
 
     Args:
         jobs: what is asked for.
-        evaluation: settings of the evaluation after each run; None: no evaluation.
         engine: starts the commands.
         parallel: how many commands at the same time; None: all of them.
         retries: how often a job is started again after failures.
@@ -87,14 +91,13 @@ class Schedule:
     def __init__(
         self,
         jobs: list[Job],
-        evaluation: tuple[str, ...] | None,
         engine: Engine,
         parallel: int | None,
         retries: int,
         signals: StopSignals,
         is_enough: Callable[[], bool] = lambda: False,
     ):
-        self.evaluation, self.engine, self.parallel = evaluation, engine, parallel or len(jobs)
+        self.engine, self.parallel = engine, parallel or len(jobs)
         self.signals, self.is_enough = signals, is_enough
         self.entries = [Entry(job, retries) for job in jobs]
         self._is_stopping = False
@@ -176,7 +179,7 @@ class Schedule:
             last = errors.splitlines()[-1:] or ["no message"]
             self._display.say(f"again  {title}: exit code {code}, {last[0]}")
         else:
-            evaluation = " (evaluation)" if entry.step == "evaluate" else ""
+            evaluation = " (evaluation)" if entry.is_evaluation else ""
             self._fail(entry, f"{evaluation}\n{errors}")
 
     def _advance(self, entry: Entry, before: Step | None = None) -> None:
@@ -186,15 +189,15 @@ class Schedule:
             entry: the job.
             before: the step that has just ended well.
         """
-        step, run_dir = next_step(entry.job, self.evaluation)
-        if step == "finished":
+        step, run_dir = next_step(entry.job)
+        if step.what == "finished":
             entry.state, entry.run_dir = "done", run_dir
             said = "had" if before is None else "done"
             self._display.say(f"{said:<6} {entry.job.title} -> {run_dir}")
         elif step == before:
             self._fail(entry, "\nIts process ended well and left no result of this step.")
         elif not (self._is_stopping or self.signals.received):
-            command = command_of(entry.job, step, run_dir, self.evaluation)
+            command = command_of(entry.job, step, run_dir)
             entry.state, entry.step, entry.since = "started", step, time.time()
             entry.task = self.engine.start(command)
 

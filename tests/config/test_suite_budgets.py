@@ -66,8 +66,8 @@ def test_a_budget_decides_on_the_evaluation(folder) -> None:
     budgets = {"few": {"evaluate": {"test_nepisode": 5}}, "none": {"evaluate": False}}
     given = {"evaluate": {"test_nepisode": 50, "test_batch_size_run": 5}, "budgets": budgets}
     few = ("test_nepisode=5", "test_batch_size_run=5")
-    assert read(ONE, **given, budget="few").evaluation == few
-    assert read(ONE, **given, budget="none").evaluation is None
+    assert read(ONE, **given, budget="few").jobs[0].evaluations == (few,)
+    assert read(ONE, **given, budget="none").jobs[0].evaluations == ()
 
 
 @pytest.mark.parametrize(
@@ -165,8 +165,8 @@ def test_included_files_agree_on_the_evaluation_or_the_file_says_it(folder) -> N
     (found,) = problems(include=["first", "second"])
     assert found.startswith("mine.yaml: the files that it includes do not evaluate under the same")
     seven = read(include=["first", "second"], evaluate={"test_nepisode": 7})
-    assert seven.evaluation == ("test_nepisode=7",)
-    assert read(include=["first"]).evaluation == ("test_nepisode=5",)
+    assert seven.jobs[0].evaluations == (("test_nepisode=7",),)
+    assert read(include=["first"]).jobs[0].evaluations == (("test_nepisode=5",),)
 
 
 def test_mistakes_in_included_files_are_reported_with_their_place(folder) -> None:

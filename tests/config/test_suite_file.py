@@ -56,9 +56,47 @@ def test_a_suite_multiplies_methods_environments_and_seeds(suite) -> None:
     assert found.jobs[0].title == "iql topk seed=1 lr=0.1 gamma=0.5"
     assert (found.jobs[3].config.seed, found.jobs[3].config.alg_name) == (2, "vdn")
     assert {job.config.lr for job in found.jobs} == {0.1}
-    assert found.evaluation == ("test_nepisode=5",)
-    assert suite(BLOCK).evaluation is None
-    assert suite(BLOCK, evaluate=None).evaluation == ()
+    assert {job.evaluations for job in found.jobs} == {(("test_nepisode=5",),)}
+    assert suite(BLOCK).jobs[0].evaluations == ()
+    assert suite(BLOCK, evaluate=None).jobs[0].evaluations == ((),)
+
+
+def test_further_evaluations_are_those_of_their_tasks(suite) -> None:
+    also = [{"envs": ["swap"], "with": {"test_nepisode": 9, "gamma": 0.5}}]
+    block = BLOCK | {"envs": ["topk", "swap"]}
+    evaluate = {"test_nepisode": 5, "test_batch_size_run": 5}
+    found = {j.env: j.evaluations for j in suite(block, evaluate=evaluate, also_evaluate=also).jobs}
+    own = ("test_nepisode=5", "test_batch_size_run=5")
+    assert found == {
+        "topk": (own,),
+        "swap": (own, ("test_nepisode=9", "test_batch_size_run=5", "gamma=0.5")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"also_evaluate": {"envs": ["topk"]}}, "also_evaluate: {'envs': ['topk']} is not a list"),
+        ({"also_evaluate": [{"envs": ["parity"]}]}, "no run on parity is asked for."),
+        (
+            {"also_evaluate": [{"envs": ["topk"], "seeds": [1]}]},
+            "also_evaluate: entry 1: there is no key 'seeds'",
+        ),
+        (
+            {"also_evaluate": [{"envs": ["topk"], "with": {"gama": 1}}]},
+            "also_evaluate: entry 1: with: gama: no such setting",
+        ),
+    ],
+)
+def test_mistakes_in_further_evaluations(suite, given, said) -> None:
+    with pytest.raises(ConfigError) as error:
+        suite(BLOCK, evaluate=None, **given)
+    assert said in str(error.value)
+
+
+def test_further_evaluations_need_a_first_one(suite) -> None:
+    with pytest.raises(ConfigError, match="it is on top of `evaluate`"):
+        suite(BLOCK, also_evaluate=[{"envs": ["topk"]}])
 
 
 def test_the_command_line_goes_before_the_file(suite) -> None:

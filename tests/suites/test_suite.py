@@ -19,7 +19,7 @@ from engines.process import Process
 from main import main as train
 from records.run_dir import locked
 from suites import schedule
-from suites.jobs import command_of, next_step
+from suites.jobs import Step, command_of, next_step
 from suites.progress import read_progress
 from suites.schedule import Schedule
 from suites.table import table
@@ -45,14 +45,13 @@ def read(folder: Path, *blocks: dict, settings: tuple[str, ...] = (), **rest: ob
     return read_suite(str(path), [f"results_dir={folder}/results", *settings])
 
 
-def step(job: Job, evaluation: tuple[str, ...] | None = None) -> str:
-    return next_step(job, evaluation)[0]
+def step(job: Job) -> str:
+    return next_step(job)[0].what
 
 
-def here(job: Job, what: str, found: Suite) -> None:
-    """Take a job's step in this process."""
-    run_dir = next_step(job, found.evaluation)[1]
-    assert train(command_of(job, what, run_dir, found.evaluation)[2:]) == 0  # type: ignore[arg-type]
+def here(job: Job) -> None:
+    """Take a job's next step in this process."""
+    assert train(command_of(job, *next_step(job))[2:]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -61,13 +60,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Suite]:
     folder = tmp_path_factory.mktemp("suite")
     found = read(folder)
     assert step(found.jobs[0]) == "train"
-    here(found.jobs[0], "train", found)
+    here(found.jobs[0])
     return folder, found
 
 
 def test_a_finished_run_is_not_repeated(trained: tuple[Path, Suite]) -> None:
     folder, found = trained
-    assert next_step(found.jobs[0], None) == ("finished", folder / "results/swap/vdn/vdn_seed3_1")
+    run_dir = folder / "results/swap/vdn/vdn_seed3_1"
+    assert next_step(found.jobs[0]) == (Step("finished"), run_dir)
 
 
 @pytest.mark.parametrize("setting", ["lr=0.01", "t_max=32", "gamma=0.5", "seed", "name=other"])
@@ -103,21 +103,33 @@ def test_a_run_goes_on_under_the_name_it_has(trained: tuple[Path, Suite]) -> Non
     lr = read(folder).jobs[0].config.lr
     found = read(folder, {"with": {"lr": lr}}, {"with": {"lr": 0.1}})
     run_dir = folder / "results/swap/vdn/vdn_seed3_1"
-    assert "name=''" in command_of(found.jobs[0], "train", run_dir, None)
+    assert "name=''" in command_of(found.jobs[0], Step("train"), run_dir)
 
 
 def test_a_finished_run_is_evaluated_once_under_the_same_settings(
     trained: tuple[Path, Suite],
 ) -> None:
     folder, _ = trained
-    found = read(folder, evaluate={"test_nepisode": 16})
-    (job,) = found.jobs
-    assert step(job, found.evaluation) == "evaluate"
-    here(job, "evaluate", found)
-    assert step(job, found.evaluation) == "finished"
-    assert step(job, ("test_nepisode=17",)) == "evaluate"
-    assert step(job, ("test_nepisode=16", "gamma=0.5")) == "evaluate"
-    assert step(job, ()) == "evaluate"  # as many episodes as the run's own tests
+
+    def job(**evaluations: object) -> Job:
+        return read(folder, **evaluations).jobs[0]
+
+    def step_under(settings: dict[str, object]) -> str:
+        return step(job(evaluate=settings))
+
+    once = job(evaluate={"test_nepisode": 16})
+    assert step(once) == "evaluate"
+    here(once)
+    assert step(once) == "finished"
+    assert step_under({"test_nepisode": 17}) == "evaluate"
+    assert step_under({"test_nepisode": 16, "gamma": 0.5}) == "evaluate"
+    assert step_under({}) == "evaluate"  # as many episodes as the run's own tests
+
+    also = [{"envs": ["swap"], "with": {"gamma": 0.5}}]
+    twice = job(evaluate={"test_nepisode": 16}, also_evaluate=also)
+    assert next_step(twice)[0].evaluation == ("test_nepisode=16", "gamma=0.5")
+    here(twice)
+    assert step(twice) == "finished"
 
 
 def test_a_run_unpacked_from_an_archive_is_finished(trained: tuple[Path, Suite]) -> None:
@@ -141,7 +153,7 @@ def test_a_damaged_run_is_trained_again(trained: tuple[Path, Suite]) -> None:
 
 def take(found: Suite, signals: StopSignals, retries: int = 0) -> int:
     """Run a suite, one process at a time."""
-    return Schedule(found.jobs, found.evaluation, Local(), 1, retries, signals).run()
+    return Schedule(found.jobs, Local(), 1, retries, signals).run()
 
 
 class FakeChildren:
@@ -154,12 +166,13 @@ class FakeChildren:
         monkeypatch.setattr(schedule, "command_of", self.command_of)
         monkeypatch.setattr(schedule, "next_step", self.next_step)
 
-    def command_of(self, job: Job, step: str, run_dir: Path | None, _: object) -> list[str]:
+    def command_of(self, job: Job, step: Step, run_dir: Path | None) -> list[str]:
         self.started.append(job.title)
         return [sys.executable, "-c", self.programs[len(self.started) - 1]]
 
-    def next_step(self, job: Job, evaluation: object) -> tuple[str, Path | None]:
-        return ("finished", Path("run")) if job.title in self.done else ("train", None)
+    def next_step(self, job: Job) -> tuple[Step, Path | None]:
+        is_done = job.title in self.done
+        return (Step("finished"), Path("run")) if is_done else (Step("train"), None)
 
 
 def test_a_failed_run_says_why_and_the_others_go_on(
@@ -307,7 +320,7 @@ def test_a_run_under_a_lock_has_a_code_of_its_own(trained: tuple[Path, Suite]) -
     folder, found = trained
     run_dir = folder / "results/swap/vdn/vdn_seed3_1"
     with locked(run_dir):
-        assert train(command_of(found.jobs[0], "train", run_dir, None)[2:]) == 75
+        assert train(command_of(found.jobs[0], Step("train"), run_dir)[2:]) == 75
 
 
 def test_how_far_a_run_has_come(trained: tuple[Path, Suite]) -> None:

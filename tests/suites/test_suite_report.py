@@ -17,7 +17,7 @@ from config.suite_file import Job, Suite, read_suite
 from config.suite_report import Report
 from main import main as train
 from suites import reports
-from suites.jobs import command_of
+from suites.jobs import Step, command_of
 from suites.reports import Command, commands, contents, make_report, report_folder
 
 # Steps of one game and of one particle task; `t_max` and the seeds are the budget's.
@@ -86,7 +86,7 @@ def test_one_command_makes_every_figure(
     found = read(tmp_path)
     monkeypatch.setattr(reports, "_run", in_this_process)
     for job in found.jobs:
-        assert train(command_of(job, "train", None, None)[2:]) == 0
+        assert train(command_of(job, Step("train"), None)[2:]) == 0
     capsys.readouterr()
     given = [str(tmp_path / "whole.yaml"), "--budget", "tiny", "with"]
     assert suite.main([*given, f"results_dir={tmp_path}/results"]) == 0
