@@ -16,9 +16,10 @@ import math
 import sys
 from pathlib import Path
 
-from analysis.aggregate import Aggregate, aggregate, aggregate_markdown, read_bounds
+from analysis.aggregate import Aggregate, aggregate, aggregate_markdown
 from analysis.archive import unpacked, write_archive
 from analysis.best import best_of
+from analysis.bounds import Bounds, read_bounds, with_anchors
 from analysis.differences import differences, differences_markdown, parse_differences
 from analysis.export import marl_eval
 from analysis.groups import grouped
@@ -89,7 +90,7 @@ def draw(table: Table, given: argparse.Namespace, lines: dict[str, float], sever
         return wanted.with_name(name)
 
     if given.figure is not None:
-        drawn = (title, lines, given.bottom, given.clock, given.banner)
+        drawn = (title, table.anchors | lines, given.bottom, given.clock, given.banner)
         learning_curves(table.rows, table.key, place(given.figure), *drawn)
     if given.costs is not None:
         costs(table.rows, table.key, place(given.costs), title, given.bottom, given.banner)
@@ -103,14 +104,18 @@ def draw_paper_figure(given: argparse.Namespace, runs: list[RunRecord]) -> int:
 
     key = LAYOUTS[given.paper_figure].key
     path = given.figure or Path(f"figure{given.paper_figure}.svg")
-    paper_figure(given.paper_figure, tables(runs, key, given.unfinished), path, given.banner)
+    bounds = read_bounds(given.bounds)
+    shown = [with_anchors(table, bounds) for table in tables(runs, key, given.unfinished)]
+    paper_figure(given.paper_figure, shown, path, given.banner)
     print(path)
     return 0
 
 
-def compare(given: argparse.Namespace, shown: list[Table], warnings: list[str]) -> None:
+def compare(
+    given: argparse.Namespace, shown: list[Table], bounds: Bounds, warnings: list[str]
+) -> None:
     """What is asked for of all tasks together: comparison, profiles, export, page."""
-    compared = aggregate(shown, read_bounds(given.bounds))
+    compared = aggregate(shown, bounds)
     if len(compared.tasks) > 1 and compared.scores:
         print(aggregate_markdown(compared) + "\n")
     if len(shown) > 1:
@@ -170,7 +175,8 @@ def report(given: argparse.Namespace) -> int:
         return 0
     if given.paper_figure is not None:
         return draw_paper_figure(given, runs)
-    shown = tables(runs, given.key, given.unfinished)
+    bounds = read_bounds(given.bounds)
+    shown = [with_anchors(table, bounds) for table in tables(runs, given.key, given.unfinished)]
     print(f"**{given.banner}**\n\n" * bool(given.banner), end="")
     for table in shown:
         parts = [f"## {table.task}"]
@@ -181,7 +187,7 @@ def report(given: argparse.Namespace) -> int:
             parts += ["### Evaluated under other settings", changed] if changed else []
             draw(table, given, lines, several=sum(bool(t.rows) for t in shown) > 1)
         print("\n\n".join([*parts, *table.notes]) + "\n")
-    compare(given, shown, notes)
+    compare(given, shown, bounds, notes)
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     return 0
@@ -227,7 +233,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--archive", type=Path, help="only write these runs, without checkpoints, to a .tar.xz file"
     )
-    parser.add_argument("--bounds", type=Path, help="YAML with the bounds of normalised scores")
+    parser.add_argument("--bounds", type=Path, help="YAML with bounds and anchors of metrics")
     parser.add_argument("--html", type=Path, metavar="FOLDER", help="write a page to look at")
     parser.add_argument("--export", choices=["marl-eval"], help=f"write {MARL_EVAL}")
     parser.add_argument(

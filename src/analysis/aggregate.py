@@ -4,14 +4,12 @@ A score is (value - low) / (high - low) with the bounds of `bounds.yaml`, or of 
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-import yaml
 
+from analysis.bounds import Bounds, limits
 from analysis.groups import SHORT, group_of
-from analysis.results import RunRecord, last_values
+from analysis.results import last_values
 from analysis.statistics import (
     Array,
     Interval,
@@ -20,14 +18,9 @@ from analysis.statistics import (
     performance_profile,
     probability_of_improvement,
 )
-from analysis.tables import Row, Table
-from utils.errors import UserError
-from utils.files import reason
+from analysis.tables import Table
 
-OURS = Path(__file__).with_name("bounds.yaml")
 PROFILE_LEVELS = np.linspace(0, 1, 101)
-
-Bounds = dict[str, dict[str, dict[str, Any]]]  # task: metric: bounds, env_args, from
 
 
 @dataclass(frozen=True)
@@ -74,31 +67,6 @@ class Aggregate:
         return shares(self.scores[method]), *bootstrap_interval(shares, self.scores[method])
 
 
-def read_bounds(path: Path | None) -> Bounds:
-    """The bounds of this repository, and those of a file, which go before.
-
-    Raises:
-        UserError: if the file cannot be read or an entry is not complete.
-    """
-    bounds: Bounds = yaml.safe_load(OURS.read_text(encoding="utf-8"))
-    if path is None:
-        return bounds
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for task, metrics in given.items():
-            for entry in metrics.values():
-                low, high = map(float, entry["bounds"])
-                if not low < high:
-                    raise ValueError(f"{task}: {low} is not below {high}")
-            bounds[task] = {**bounds.get(task, {}), **metrics}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"--bounds {path} cannot be used ({reason(error)}). Write entries like "
-            f"`my_task: {{test_return_mean: {{bounds: [0, 10]}}}}`, the lower bound first."
-        ) from error
-    return bounds
-
-
 def aggregate(tables: list[Table], bounds: Bounds) -> Aggregate:
     """Normalised scores of every method that ran on each task with bounds."""
     notes, tasks = [], {}
@@ -107,14 +75,14 @@ def aggregate(tables: list[Table], bounds: Bounds) -> Aggregate:
     for table in tables:
         for row in table.rows:
             task = f"{table.task} vs {row.opponent}" if row.opponent else table.task
-            limits = _limits(row, table, bounds)
-            if limits is None:
+            ends = limits(table, [row], bounds)
+            if ends is None:
                 notes.append(
                     f"{task}: no bounds for {table.key} of {row.label}, so these runs are not "
                     f"among the normalised scores. Give some by --bounds."
                 )
                 continue
-            low, high = tasks[task] = limits
+            low, high = tasks[task] = ends
             scores = (last_values(row.runs, table.key) - low) / (high - low)
             found.setdefault(row.label, {})[task] = scores
             acts_on[row.label] = SHORT[group_of(row.runs[0].config)]
@@ -130,21 +98,6 @@ def aggregate(tables: list[Table], bounds: Bounds) -> Aggregate:
     every = {label: [s[task] for task in tasks] for label, s in complete.items()}
     order = sorted(every, key=lambda label: (-interquartile_mean(every[label]), label))
     return Aggregate(tasks, {label: every[label] for label in order}, acts_on, sorted(notes))
-
-
-def _limits(row: Row, table: Table, bounds: Bounds) -> tuple[float, float] | None:
-    """The bounds that hold for a row's runs; None without."""
-    entry = bounds.get(table.task, {}).get(table.key)
-    if entry is None or not all(_holds(run, entry) for run in row.runs):
-        return None
-    low, high = entry["bounds"]
-    return float(low), float(high)
-
-
-def _holds(run: RunRecord, entry: dict[str, Any]) -> bool:
-    """Whether a run has the settings of the environment for which bounds hold."""
-    settings = run.config.get("env_args") or {}
-    return all(settings.get(key) == value for key, value in entry.get("env_args", {}).items())
 
 
 def aggregate_markdown(compared: Aggregate) -> str:

@@ -17,6 +17,7 @@ from utils.files import reason
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
@@ -70,16 +71,7 @@ def learning_curves(
         )
         low, high = values.min(axis=0), values.max(axis=0)
         axes.fill_between(grid, low, high, color=look.colour, alpha=0.15, linewidth=0)
-    for label, level in (lines or {}).items():
-        axes.axhline(level, color="black", linewidth=0.8, linestyle="--")
-        axes.annotate(
-            label,
-            (0.995, level),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="bottom",
-            fontsize=8,
-        )
+    reference_lines(axes, lines or {})
     axes.set(xlabel=CLOCKS[clock], ylabel=axis_label(key), title=title)
     axes.set_ylim(bottom=bottom)
     axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -89,6 +81,20 @@ def learning_curves(
         loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8, handlelength=3
     )
     save_figure(figure, path, banner)
+
+
+def reference_lines(axes: Axes, lines: dict[str, float]) -> None:
+    """Draw horizontal lines, each with its label above its right end."""
+    for label, level in lines.items():
+        axes.axhline(level, color="black", linewidth=0.8, linestyle="--")
+        axes.annotate(
+            label,
+            (0.995, level),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            fontsize=8,
+        )
 
 
 def costs(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import matplotlib
 
-from analysis.figures import save_figure
+from analysis.figures import reference_lines, save_figure
 from analysis.looks import axis_label, looks
 from analysis.results import curves_on_grid
 from analysis.tables import Table
@@ -83,7 +83,8 @@ def paper_figure(number: int, tables: list[Table], path: Path, banner: str = "")
             axis.set_ylim(-0.02, 1.02)
         if task in found:
             _panel(axis, title, found[task], layout.algs)
-        legend |= {str(line.get_label()): line for line in axis.get_lines()}
+        labelled = axis.get_legend_handles_labels()
+        legend |= dict(zip(labelled[1], labelled[0], strict=True))
         if not axis.get_lines():
             axis.text(0.5, 0.5, "no runs", ha="center", transform=axis.transAxes, color="gray")
     figure.legend(
@@ -113,5 +114,6 @@ def _panel(axis: Axes, title: str, table: Table, algs: tuple[str, ...]) -> None:
         axis.plot(grid, mean, color=look.colour, linestyle=look.line, label=label)
         low, high = mean - spread, mean + spread
         axis.fill_between(grid, low, high, color=look.colour, alpha=0.15, linewidth=0)
+    reference_lines(axis, table.anchors)
     axis.xaxis.set_major_locator(MaxNLocator(5))
     axis.xaxis.set_major_formatter(EngFormatter(sep=""))

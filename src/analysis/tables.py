@@ -64,12 +64,14 @@ class Table:
         key: the metric.
         rows: one for each configuration; none if no run can be shown.
         notes: sentences on what is left out and on what the rows have in common.
+        anchors: {name: value of the metric} that a reader knows without training.
     """
 
     task: str
     key: str
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    anchors: dict[str, float] = field(default_factory=dict)
 
 
 def tables(runs: Iterable[RunRecord], key: str | None, unfinished: bool = False) -> list[Table]:

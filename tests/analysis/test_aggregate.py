@@ -3,7 +3,8 @@
 import pytest
 from tests.analysis.run_folders import evaluate_run, make_run
 
-from analysis.aggregate import aggregate, aggregate_markdown, read_bounds
+from analysis.aggregate import aggregate, aggregate_markdown
+from analysis.bounds import read_bounds, with_anchors
 from analysis.export import marl_eval
 from analysis.results import find_runs
 from analysis.tables import tables
@@ -74,6 +75,20 @@ def test_a_file_of_bounds_that_cannot_be_used(text, tmp_path):
     file.write_text(text)
     with pytest.raises(UserError, match=r"mine\.yaml cannot be used"):
         read_bounds(file)
+
+
+@pytest.mark.parametrize(
+    ("env_args", "anchors"),
+    [
+        ({"n_agents": 6, "k": 2}, {"own signals": 0.329}),
+        ({"n_agents": 6, "k": 3}, {}),  # bounds, but no anchors
+        ({"n_agents": 5, "k": 2}, {}),
+    ],
+)
+def test_anchors_hold_for_their_settings_only(env_args, anchors, tmp_path):
+    make_run(tmp_path, "agp", 1, [0.0, 0.5], env_args=env_args)
+    (table,) = tables(find_runs(tmp_path)[0], None)
+    assert with_anchors(table, read_bounds(None)).anchors == anchors
 
 
 def test_the_comparison_as_text(root):

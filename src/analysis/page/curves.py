@@ -28,6 +28,8 @@ def common_grid(table: Table, n_points: int) -> Array:
 def chart(table: Table, looks: list[Look], name: str) -> dict[str, Any]:
     """Data for the script that draws a task's curves: mean, lowest and highest of the seeds.
 
+    Anchors are drawn as lines.
+
     Args:
         table: the task.
         looks: of its rows.
@@ -48,7 +50,9 @@ def chart(table: Table, looks: list[Look], name: str) -> dict[str, Any]:
                 "high": _numbers(values.max(axis=0)),
             }
         )
-    return {"id": name, "steps": [round(float(x)) for x in grid], "series": series}
+    anchors = [{"label": label, "level": level} for label, level in table.anchors.items()]
+    steps = [round(float(x)) for x in grid]
+    return {"id": name, "steps": steps, "series": series, "anchors": anchors}
 
 
 def _numbers(values: Array) -> list[float | None]:

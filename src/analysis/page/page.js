@@ -59,6 +59,24 @@
           { ...axis, size: 64 },
         ],
         hooks: {
+          // Anchors: dashed lines over the whole width, where the scale has them.
+          draw: [
+            (u) => {
+              const { left, width, top, height } = u.bbox;
+              u.ctx.save();
+              u.ctx.strokeStyle = variable(root, "--faint");
+              u.ctx.setLineDash([6, 4]);
+              for (const anchor of chart.anchors) {
+                const y = u.valToPos(anchor.level, "y", true);
+                if (y < top || y > top + height) continue;
+                u.ctx.beginPath();
+                u.ctx.moveTo(left, y);
+                u.ctx.lineTo(left + width, y);
+                u.ctx.stroke();
+              }
+              u.ctx.restore();
+            },
+          ],
           setCursor: [
             (u) => {
               const at = u.cursor.idx;

@@ -133,8 +133,10 @@ def curves(shown_table: Table, name: str) -> str:
         for row in shown_table.rows
     ]
     head = ["mean at step", *(f"{x:,.0f}" for x in grid)]
+    known = "; ".join(f"{label} {number(x)}" for label, x in shown_table.anchors.items())
+    anchors = f"<p>Dashed lines: {escape(known)}.</p>\n" if known else ""
     return (
-        f'<figure class="chart" id="{name}" hidden></figure>\n'
+        f'<figure class="chart" id="{name}" hidden></figure>\n{anchors}'
         f"{folded('The curves as a table', table(head, rows))}"
     )
 
