@@ -47,16 +47,16 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "agp",
             seed,
             [0.0, 0.5 + seed / 10, 0.9],
-            env_args={"n_agents": 6},
+            env_args={"n_agents": 6, "k": 2},
             agent_args={"a": 1},
         )
-        make_run(root, "vdn", seed, [0.0, 0.3, 0.3], env_args={"n_agents": 6}, agent_args={"a": 2})
+        make_run(root, "vdn", seed, [0.0, 0.3, 0.3], env_args={"n_agents": 6, "k": 2}, agent_args={"a": 2})
         make_run(root / "swap", "agp", seed, [0.0, seed / 3, 1.0], env="swap", env_name="swap")
     record_command(agp, ["--config=agp", "with", "name=<b>"])
     make_maps(agp)
     (agp / "films").mkdir()
     Image.new("RGB", (40, 30)).save(agp / "films" / "latest_1.gif")
-    six = {"env_args": {"n_agents": 6}}
+    six = {"env_args": {"n_agents": 6, "k": 2}}
     make_run(root, HOSTILE, 1, [0.0, 0.2, np.nan], lr=ENDS_SCRIPT, **six)
     make_run(root, HOSTILE, 1, [0.0, 0.2, 0.1], lr=0.5, number=2, **six)
     folder = root / "page"
@@ -126,6 +126,7 @@ def test_everything_is_there(text: str, written: Path) -> None:
     assert "<summary>agent_args (1)</summary>" in text
     assert "layer 2, mean" in text
     assert "Over 2 tasks" in text
+    assert "<p>Dashed lines: own signals 0.3290.</p>" in text
     assert (written / "films" / "1.gif").is_file()
     for section in ("Overview", "swap", "topk"):
         assert f"<h2>{section}</h2>" in text

@@ -193,6 +193,13 @@ def test_figures_like_the_papers(number, panels, root, tmp_path, capsys):
     assert ("vdn" in text) == (number == 2)
 
 
+@pytest.mark.parametrize("option", [["--figure"], ["--paper-figure", "2", "--figure"]])
+def test_anchors_are_lines_with_their_names(option, tmp_path, capsys):
+    make_run(tmp_path, "agp", 1, [0.0, 0.5], env_args={"n_agents": 6, "k": 2})
+    printed(capsys, tmp_path, *option, tmp_path / "figure.svg")
+    assert "<!-- own signals -->" in (tmp_path / "figure.svg").read_text()
+
+
 @pytest.mark.parametrize("option", ["--figure", "--costs", "--dots", "--paper-figure"])
 def test_a_banner_stands_on_every_figure(option, root, tmp_path, capsys):
     for path in root.rglob("config.yaml"):
