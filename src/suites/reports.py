@@ -16,6 +16,7 @@ from utils.files import reason
 from utils.invocation import COMMANDS, SOURCE, as_typed, near
 
 RUNS, TABLES = "runs.txt", "tables.md"
+LONGEST_PART = 100  # characters that names given by --only take in the folder's name
 OPTIONS = {"curves": "figure"}  # figure: the option of report.py, where it has another name
 
 
@@ -44,7 +45,9 @@ class Command:
 
 def report_folder(root: Path, name: str, budget: str | None, only: Sequence[str] = ()) -> Path:
     """Where the report of a suite, or of some methods or environments of it, is, in the results."""
-    return root / "_".join(filter(None, (Path(name).stem, budget, *only, "report")))
+    part = "_".join(only)
+    part = part if len(part) <= LONGEST_PART else "part"
+    return root / "_".join(filter(None, (Path(name).stem, budget, part, "report")))
 
 
 def contents(report: Report) -> list[str]:

@@ -50,7 +50,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             env_args={"n_agents": 6, "k": 2},
             agent_args={"a": 1},
         )
-        make_run(root, "vdn", seed, [0.0, 0.3, 0.3], env_args={"n_agents": 6, "k": 2}, agent_args={"a": 2})
+        make_run(
+            root,
+            "vdn",
+            seed,
+            [0.0, 0.3, 0.3],
+            env_args={"n_agents": 6, "k": 2},
+            agent_args={"a": 2},
+        )
         make_run(root / "swap", "agp", seed, [0.0, seed / 3, 1.0], env="swap", env_name="swap")
     record_command(agp, ["--config=agp", "with", "name=<b>"])
     make_maps(agp)

@@ -21,6 +21,7 @@ from records.run_dir import locked
 from suites import schedule
 from suites.jobs import Step, command_of, next_step
 from suites.progress import read_progress
+from suites.reports import report_folder
 from suites.schedule import Schedule
 from suites.table import table
 from utils.interruption import Interrupted, StopSignals
@@ -294,6 +295,7 @@ def test_runs_of_some_methods_and_environments(
     ]
     assert total.startswith("runs   9, ")
     assert report.startswith(f"report {tmp_path}/paper_small_mpe_tag_agp_iql_report: ")
+    assert report_folder(tmp_path, "paper", None, ["agp"] * 99).name == "paper_part_report"
 
 
 def test_what_follows_from_each_exit_code(
