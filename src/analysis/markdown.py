@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from analysis.changed_evaluations import changed_evaluations
 from analysis.results import cpu_seconds, last_values, n_weights, reached
 from analysis.statistics import t_interval
 from analysis.tables import Row
@@ -47,28 +48,14 @@ def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool 
 
 
 def changed_markdown(rows: list[Row], key: str) -> str:
-    """Evaluations under other settings than those of the training, such as another opponent.
-
-    One line for each change and row, the best first; of each run the last evaluation of its latest
-    checkpoint. Empty if there is none.
-    """
-    found: dict[str, list[tuple[float, str]]] = {}
-    for row in rows:
-        for changed in sorted({c for run in row.runs for c in run.changed_evaluations}):
-            runs = [run for run in row.runs if key in run.changed_evaluations.get(changed, {})]
-            if not runs:
-                continue
-            values = np.array([run.changed_evaluations[changed][key] for run in runs])
-            cells = [changed, row.full_label, str(len(runs)), _text(values.mean())]
-            cells += [_span(*t_interval(values)), _text(last_values(runs, key).mean())]
-            found.setdefault(changed, []).append((values.mean(), f"| {' | '.join(cells)} |"))
-    if not found:
-        return ""
+    """A markdown table of evaluations under other settings, without a heading; empty if none."""
+    lines = [
+        f"| {c.settings} | {c.row.full_label} | {len(c.values)} | {_text(c.values.mean())} "
+        f"| {_span(*t_interval(c.values))} | {_text(c.as_trained.mean())} |"
+        for c in changed_evaluations(rows, key)
+    ]
     head = ["evaluated with", "method", "seeds", key, "95 % interval", "as trained"]
-    top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    return "\n".join(
-        [*top, *(line for changed in sorted(found) for _, line in sorted(found[changed])[::-1])]
-    )
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines]) if lines else ""
 
 
 def _text(x: float) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.analysis.run_folders import make_run
+from tests.analysis.run_folders import evaluate_run, make_run
 from tests.helpers import browser
 from tests.helpers.browser import Browser
 
@@ -59,6 +59,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
             agent_args={"a": 2},
         )
         make_run(root / "swap", "agp", seed, [0.0, seed / 3, 1.0], env="swap", env_name="swap")
+    evaluate_run(agp, 0.9)
     record_command(agp, ["--config=agp", "with", "name=<b>"])
     make_maps(agp)
     (agp / "films").mkdir()
@@ -133,6 +134,7 @@ def test_everything_is_there(text: str, written: Path) -> None:
     assert "<summary>agent_args (1)</summary>" in text
     assert "layer 2, mean" in text
     assert "Over 2 tasks" in text
+    assert "<h3>Evaluated under other settings</h3>" in text
     assert "<p>Dashed lines: own signals 0.3290.</p>" in text
     assert (written / "films" / "1.gif").is_file()
     for section in ("Overview", "swap", "topk"):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.aggregate import Aggregate
 from analysis.attention import AttentionMaps, numbers_markdown, read_maps
+from analysis.changed_evaluations import changed_evaluations
 from analysis.groups import SHORT, group_of
 from analysis.looks import Look, axis_label
 from analysis.page.colours import colour_class
@@ -106,6 +107,24 @@ def results(shown_table: Table, looks: list[Look]) -> str:
         "<p>Each dot is a seed; the line is the 95 % t-interval of the mean (none with one "
         f"seed).</p>{dots(by_score)}{body}"
     )
+
+
+def changed(shown_table: Table) -> str:
+    """A table of evaluations under other settings, with its heading; empty without any."""
+    key = shown_table.key
+    rows: list[list[Cell]] = [
+        [
+            c.settings,
+            c.row.full_label,
+            str(len(c.values)),
+            number(float(c.values.mean())),
+            span(*t_interval(c.values)),
+            number(float(c.as_trained.mean())),
+        ]
+        for c in changed_evaluations(shown_table.rows, key)
+    ]
+    head = ["evaluated with", "method", "seeds", key, "95 % interval", "as trained"]
+    return f"<h3>Evaluated under other settings</h3>{table(head, rows)}" if rows else ""
 
 
 def _return(row: Row) -> str:

@@ -113,6 +113,7 @@ def _task(shown: Table, looks_of: list[Look], i: int, films: dict[Path, str]) ->
     notes = "".join(f"<p>{escape(note)}</p>" for note in shown.notes)
     return f"""<section id="task-{i}"><h2>{escape(shown.task)}</h2>
 {sections.results(shown, looks_of)}
+{sections.changed(shown)}
 <h3>Curves: {escape(axis_label(shown.key))}</h3>
 {sections.curves(shown, f"curves-{i}")}
 {sections.attention(shown)}
