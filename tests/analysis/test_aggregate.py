@@ -94,7 +94,11 @@ def test_anchors_hold_for_their_settings_only(env_args, anchors, tmp_path):
 def test_the_comparison_as_text(root):
     text = aggregate_markdown(compared(root))
     assert "| agp | - | 4 | " in text
-    assert "A run of agp scores higher than one of vdn with probability 1.00" in text
+    assert "| method | acts on | runs | IQM | 95 % interval | agp is higher |" in text
+    assert next(x for x in text.splitlines() if x.startswith("| agp ")).endswith(" | - |")
+    assert next(x for x in text.splitlines() if x.startswith("| vdn ")).endswith(
+        "1.00 (1.00 to 1.00) |"
+    )
 
 
 def test_marl_evals_format(root, tmp_path):
