@@ -100,7 +100,8 @@ def draw(table: Table, given: argparse.Namespace, lines: dict[str, float], sever
 
 def draw_paper_figure(given: argparse.Namespace, runs: list[RunRecord]) -> int:
     """Draw a figure laid out like one of the paper's."""
-    from analysis.paper_figures import LAYOUTS, paper_figure
+    from analysis.paper_figures import paper_figure
+    from analysis.paper_layouts import LAYOUTS
 
     key = LAYOUTS[given.paper_figure].key
     path = given.figure or Path(f"figure{given.paper_figure}.svg")

@@ -6,12 +6,12 @@ seeds; plus and minus one standard deviation over seeds is shaded, as the paper 
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib
 
 from analysis.figures import reference_lines, save_figure
 from analysis.looks import axis_label, looks
+from analysis.paper_layouts import LAYOUTS, SUCCESS
 from analysis.results import curves_on_grid
 from analysis.tables import Table
 
@@ -20,37 +20,6 @@ import matplotlib.pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import EngFormatter, MaxNLocator
-
-BASELINES = ("iql", "vdn", "qmix", "dcg", "dicg", "macpf", "fop")
-
-
-class Layout(NamedTuple):
-    """One figure of the paper."""
-
-    panels: tuple[tuple[str, str], ...]  # task and title
-    columns: int
-    key: str
-    algs: tuple[str, ...]
-
-
-SUCCESS = "test_success_mean"
-GAMES = (
-    ("topk", "(a) Top-K Selection"),
-    ("topk_anticoord", "(b) Top-K with anti-coordination penalty"),
-)
-PARTICLES = (
-    ("mpe_reference", "Reference"),
-    ("mpe_push", "Push"),
-    ("mpe_world_comm", "World-Comm"),
-    ("mpe_speaker_listener", "Speaker-Listener"),
-    ("mpe_crypto", "Crypto"),
-    ("mpe_tag", "Tag"),
-)
-LAYOUTS = {
-    2: Layout(GAMES, 2, SUCCESS, ("agp", *BASELINES)),
-    3: Layout(GAMES, 2, SUCCESS, ("agp", "agp_within_agent", "agp_no_graph", "agp_pg")),
-    4: Layout(PARTICLES, 3, "test_return_mean", ("agp", *BASELINES)),
-}
 
 
 def paper_figure(number: int, tables: list[Table], path: Path, banner: str = "") -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.attention import FOLDER
+from analysis.paper_layouts import LAYOUTS
 from config.suite_file import Job
 from config.suite_report import FORMATS, Report
 from utils.errors import UserError
@@ -67,6 +68,8 @@ def commands(
 ) -> Iterable[Command]:
     """The commands that make a report; those that draw attention first, for the page shows it.
 
+    What has no finished run is left out: maps, differences, figures of the paper.
+
     Args:
         report: what is asked for.
         banner: what every figure says of these runs; empty: nothing.
@@ -86,11 +89,16 @@ def commands(
     words = [*where, *["--groups"] * report.groups]
     for name in report.figures:
         words += [f"--{OPTIONS.get(name, name)}", str(folder / f"{name}.{form}")]
-    for name, first, second in report.differences:
-        words += ["--difference", f"{name}={first} - {second}"]
+    methods = {job.method for job, _ in runs}
+    for name, *pair in report.differences:
+        if all(row.partition(",")[0] in methods for row in pair):
+            words += ["--difference", f"{name}={' - '.join(pair)}"]
     words += ["--html", str(folder / "page")] if report.page else []
     yield Command("report", words, folder / TABLES)
+    tasks = {job.config.env_name for job, _ in runs}
     for number in report.paper_figures:
+        if tasks.isdisjoint(task for task, _ in LAYOUTS[int(number)].panels):
+            continue
         file = str(folder / f"figure{number}.{form}")
         yield Command("report", [*where, "--paper-figure", number, "--figure", file])
 

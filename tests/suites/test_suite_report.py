@@ -128,6 +128,24 @@ def test_the_commands_of_a_report_can_be_typed(tmp_path: Path) -> None:
     assert contents(asked)[-2] == "attention_swap_agp.svg"
 
 
+def test_what_has_no_run_is_left_out_of_a_report() -> None:
+    differences = (("graph", "agp", "iql"), ("memory", "agp", "agp (no_memory)"))
+    asked = Report((), ("2", "4"), (("agp", "topk"),), differences)
+    iql, agp = (job("iql", "topk"), Path("r/1")), (job("agp", "topk"), Path("r/2"))
+
+    def programs(*runs: tuple[Job, Path]) -> list[str]:
+        made = commands(asked, "", list(runs), Path("out"))
+        return [" ".join([command.program, *command.words]) for command in made]
+
+    figure = "report @out/runs.txt --paper-figure 2 --figure out/figure2.svg"
+    assert programs(iql) == ["report @out/runs.txt", figure]
+    assert programs(iql, agp) == [
+        "attention r/2 --format svg",
+        "report @out/runs.txt --difference graph=agp - iql",
+        figure,
+    ]
+
+
 def test_a_command_that_fails_is_told_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
