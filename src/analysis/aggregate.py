@@ -116,8 +116,11 @@ def aggregate_markdown(compared: Aggregate) -> str:
         iqm = compared.iqm(method)
         cells = [method, compared.acts_on[method], str(sum(map(len, scores))), f"{iqm.value:.3f}"]
         cells.append(_ends(iqm.interval, 3))
-        p = compared.improvement(best, method)
-        cells.append("-" if method == best else f"{p.value:.2f} ({_ends(p.interval, 2)})")
+        if method == best:
+            cells.append("-")
+        else:
+            p = compared.improvement(best, method)
+            cells.append(f"{p.value:.2f} ({_ends(p.interval, 2)})")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -9,6 +9,13 @@ from analysis.results import last_values
 from analysis.statistics import Array
 from analysis.tables import Row
 
+TITLE = "Evaluated under other settings"
+
+
+def columns(key: str) -> list[str]:
+    """The columns of a table of these evaluations."""
+    return ["evaluated with", "method", "seeds", key, "95 % interval", "as trained"]
+
 
 @dataclass(frozen=True)
 class ChangedEvaluation:

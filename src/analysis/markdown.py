@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from analysis.changed_evaluations import changed_evaluations
+from analysis.changed_evaluations import changed_evaluations, columns
 from analysis.results import cpu_seconds, last_values, n_weights, reached
 from analysis.statistics import t_interval
 from analysis.tables import Row
@@ -54,8 +54,9 @@ def changed_markdown(rows: list[Row], key: str) -> str:
         f"| {_span(*t_interval(c.values))} | {_text(c.as_trained.mean())} |"
         for c in changed_evaluations(rows, key)
     ]
-    head = ["evaluated with", "method", "seeds", key, "95 % interval", "as trained"]
-    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines]) if lines else ""
+    head = columns(key)
+    top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return "\n".join([*top, *lines]) if lines else ""
 
 
 def _text(x: float) -> str:

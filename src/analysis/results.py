@@ -64,8 +64,7 @@ class RunRecord:
     @property
     def method(self) -> str:
         """The algorithm's name, with the run's own name where one was given."""
-        label = self.config["name"]
-        return f"{self.config['alg_name']} ({label})" if label else str(self.config["alg_name"])
+        return method_label(str(self.config["alg_name"]), self.config["name"])
 
     @property
     def task(self) -> str:
@@ -92,6 +91,11 @@ class RunRecord:
         """Sorts runs by age: when the run began as Sacred recorded it, and its folder's number."""
         number = self.path.name.rpartition("_")[2]
         return _start_time(self.path), int(number) if number.isdigit() else 0
+
+
+def method_label(alg: str, name: str) -> str:
+    """How tables call a method: the algorithm, with the run's name where one was given."""
+    return f"{alg} ({name})" if name else alg
 
 
 def find_runs(*roots: str | Path) -> tuple[list[RunRecord], list[str]]:

@@ -47,12 +47,6 @@ class Job:
     evaluations: tuple[tuple[str, ...], ...] = ()
 
     @property
-    def method(self) -> str:
-        """How reports call its method: the algorithm, with the run's name if it has one."""
-        name = self.config.name
-        return f"{self.config.alg_name} ({name})" if name else self.config.alg_name
-
-    @property
     def title(self) -> str:
         """How the job is called on the console."""
         return " ".join([self.alg, self.env, f"seed={self.config.seed}", *self.settings])

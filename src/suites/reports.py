@@ -10,6 +10,7 @@ from pathlib import Path
 
 from analysis.attention import FOLDER
 from analysis.paper_layouts import LAYOUTS
+from analysis.results import method_label
 from config.suite_file import Job
 from config.suite_report import FORMATS, Report
 from utils.errors import UserError
@@ -89,7 +90,7 @@ def commands(
     words = [*where, *["--groups"] * report.groups]
     for name in report.figures:
         words += [f"--{OPTIONS.get(name, name)}", str(folder / f"{name}.{form}")]
-    methods = {job.method for job, _ in runs}
+    methods = {method_label(job.config.alg_name, job.config.name) for job, _ in runs}
     for name, *pair in report.differences:
         if all(row.partition(",")[0] in methods for row in pair):
             words += ["--difference", f"{name}={' - '.join(pair)}"]

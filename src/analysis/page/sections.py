@@ -5,9 +5,9 @@ from collections import defaultdict
 from html import escape
 from pathlib import Path
 
+from analysis import changed_evaluations
 from analysis.aggregate import Aggregate
 from analysis.attention import AttentionMaps, numbers_markdown, read_maps
-from analysis.changed_evaluations import changed_evaluations
 from analysis.groups import SHORT, group_of
 from analysis.looks import Look, axis_label
 from analysis.page.colours import colour_class
@@ -121,10 +121,10 @@ def changed(shown_table: Table) -> str:
             span(*t_interval(c.values)),
             number(float(c.as_trained.mean())),
         ]
-        for c in changed_evaluations(shown_table.rows, key)
+        for c in changed_evaluations.changed_evaluations(shown_table.rows, key)
     ]
-    head = ["evaluated with", "method", "seeds", key, "95 % interval", "as trained"]
-    return f"<h3>Evaluated under other settings</h3>{table(head, rows)}" if rows else ""
+    head = changed_evaluations.columns(key)
+    return f"<h3>{changed_evaluations.TITLE}</h3>{table(head, rows)}" if rows else ""
 
 
 def _return(row: Row) -> str:
