@@ -25,6 +25,7 @@ from analysis.differences import differences, differences_markdown, parse_differ
 from analysis.export import marl_eval
 from analysis.groups import grouped
 from analysis.markdown import changed_markdown, markdown
+from analysis.overview import overview
 from analysis.results import (
     CLOCKS,
     RunRecord,
@@ -118,6 +119,8 @@ def compare(
 ) -> None:
     """What is asked for of all tasks together: comparison, profiles, export, page."""
     compared = aggregate(shown, bounds)
+    if sum(bool(table.rows) for table in shown) > 1:
+        print(overview(shown).markdown() + "\n")
     if len(compared.tasks) > 1 and compared.scores:
         print(aggregate_markdown(compared) + "\n")
     if len(shown) > 1:

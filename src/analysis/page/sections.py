@@ -9,7 +9,9 @@ from analysis import changed_evaluations
 from analysis.aggregate import Aggregate
 from analysis.attention import AttentionMaps, numbers_markdown, read_maps
 from analysis.groups import SHORT, group_of
-from analysis.looks import Look, axis_label
+from analysis.looks import Look
+from analysis.overview import EXPLANATION
+from analysis.overview import overview as every_method
 from analysis.page.colours import colour_class
 from analysis.page.curves import N_IN_TABLE, common_grid, curves_at
 from analysis.page.html import Cell, Html, folded, number, span, table
@@ -25,32 +27,19 @@ MOST_NODES = 48  # of a map on the page; larger ones are shown between roles
 
 def overview(tables: list[Table], compared: Aggregate, colours: dict[str, str]) -> str:
     """Every method on every task, and the comparison over tasks where there is one."""
-    methods = {row.label: SHORT[group_of(row.runs[0].config)] for t in tables for row in t.rows}
-    parts = ["<p>Mean of the last greedy test or evaluation over seeds; the best is bold.</p>"]
-    columns = [_overview_column(t) for t in tables]
-    head = ["method", "acts on", *(f"{t.task}: {axis_label(t.key)}" for t in tables)]
-    rows: list[list[Cell]] = [
-        [method, group, *(column.get(method, "-") for column in columns)]
-        for method, group in methods.items()
-    ]
-    parts.append(table(head, rows))
+    found = every_method(tables)
+    rows: list[list[Cell]] = []
+    for method, what in found.acts_on.items():
+        entries = [found.entries.get((method, column)) for column in found.columns]
+        cells = [
+            Html(f"<b>{e.text}</b>") if e and e.leads else e.text if e else "-" for e in entries
+        ]
+        rows.append([method, what, *cells])
+    parts = [f"<p>{escape(EXPLANATION)}</p>", table(found.head, rows)]
     if len(compared.tasks) > 1 and compared.scores:
         parts.append(_over_tasks(compared, colours))
     parts += [f"<p>{escape(note)}</p>" for note in compared.notes if len(tables) > 1]
     return "\n".join(parts)
-
-
-def _overview_column(shown_table: Table) -> dict[str, Cell]:
-    """{method: mean} of a task; rows against several opponents share a cell."""
-    means: dict[str, list[float]] = defaultdict(list)
-    for row in shown_table.rows:
-        means[row.label].append(float(last_values(row.runs, shown_table.key).mean()))
-    best = max((max(m) for m in means.values()), default=math.nan)
-    cells = {label: ", ".join(map(number, m)) for label, m in means.items()}
-    return {
-        label: Html(f"<b>{text}</b>") if best in means[label] else text
-        for label, text in cells.items()
-    }
 
 
 def _over_tasks(compared: Aggregate, colours: dict[str, str]) -> str:

@@ -1,0 +1,104 @@
+"""Every method on every task, in one table."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.groups import HEADINGS, SHORT, group_of
+from analysis.results import last_values
+from analysis.statistics import Interval, t_interval
+from analysis.tables import Row, Table
+
+EXPLANATION = (
+    "Means over seeds of the last evaluation or greedy test, with the half-width of the 95 % "
+    "t-interval. Bold: the best of a column, and methods whose interval overlaps its interval."
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method on a task.
+
+    Attributes:
+        mean: over seeds.
+        interval: of the mean; NaN with one seed.
+        leads: whether it is the best on the task, or its interval overlaps the best one's.
+    """
+
+    mean: float
+    interval: Interval
+    leads: bool
+
+    @property
+    def text(self) -> str:
+        """Mean and half-width; rates have three decimals, returns one."""
+        width = (self.interval.high - self.interval.low) / 2
+        digits = 3 if abs(self.mean) < 2 else 1
+        mean = f"{self.mean:.{digits}f}"
+        return mean if math.isnan(width) else f"{mean} ± {width:.{digits}f}"
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A table with a row for each method.
+
+    Attributes:
+        columns: {task, with its opponent: metric}.
+        acts_on: {method: what it acts on}, by that, then by the mean rank over the columns.
+        entries: {(method, column): entry}.
+    """
+
+    columns: dict[str, str]
+    acts_on: dict[str, str]
+    entries: dict[tuple[str, str], Entry]
+
+    @property
+    def head(self) -> list[str]:
+        """The columns' headings; a metric stands there if not all columns have the same."""
+        one = len(set(self.columns.values())) == 1
+        names = [name if one else f"{name}, {key}" for name, key in self.columns.items()]
+        return ["method", "acts on", *names]
+
+    def markdown(self) -> str:
+        """The table, with a heading."""
+        lines = [f"| {' | '.join(self.head)} |", "|---" * len(self.head) + "|"]
+        for method, what in self.acts_on.items():
+            found = (self.entries.get((method, column)) for column in self.columns)
+            cells = [f"**{e.text}**" if e and e.leads else e.text if e else "-" for e in found]
+            lines.append(f"| {' | '.join([method, what, *cells])} |")
+        return "\n".join(["## Every task", "", EXPLANATION, "", *lines])
+
+
+def overview(tables: list[Table]) -> Overview:
+    """Every row of these tables; rows against different opponents have separate columns."""
+    columns: dict[str, str] = {}
+    rows: dict[str, dict[str, Row]] = defaultdict(dict)
+    for table in tables:
+        for row in table.rows:
+            column = f"{table.task} vs {row.opponent}" if row.opponent else table.task
+            columns[column] = table.key
+            rows[column][row.label] = row
+    groups = {m: group_of(row.runs[0].config) for c in rows.values() for m, row in c.items()}
+    entries: dict[tuple[str, str], Entry] = {}
+    ranks: dict[str, list[int]] = defaultdict(list)
+    for column, found in rows.items():
+        for rank, (method, entry) in enumerate(_entries(found, columns[column])):
+            entries[method, column] = entry
+            ranks[method].append(rank)
+    order = sorted(groups, key=lambda m: (list(HEADINGS).index(groups[m]), np.mean(ranks[m]), m))
+    return Overview(columns, {m: SHORT[groups[m]] for m in order}, entries)
+
+
+def _entries(rows: dict[str, Row], key: str) -> list[tuple[str, Entry]]:
+    """Methods and entries of a column, the best first."""
+    values = {method: last_values(row.runs, key) for method, row in rows.items()}
+    means = {method: float(v.mean()) for method, v in values.items()}
+    intervals = {method: t_interval(v) for method, v in values.items()}
+    order = sorted(means, key=lambda m: math.inf if math.isnan(means[m]) else -means[m])
+    lowest = intervals[order[0]].low
+    return [
+        (m, Entry(means[m], intervals[m], m == order[0] or intervals[m].high >= lowest))
+        for m in order
+    ]
