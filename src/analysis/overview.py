@@ -11,11 +11,6 @@ from analysis.results import last_values
 from analysis.statistics import Interval, t_interval
 from analysis.tables import Row, Table
 
-EXPLANATION = (
-    "Means over seeds of the last evaluation or greedy test, with the half-width of the 95 % "
-    "t-interval. Bold: the best of a column, and methods whose interval overlaps its interval."
-)
-
 
 @dataclass(frozen=True)
 class Entry:
@@ -55,11 +50,26 @@ class Overview:
     entries: dict[tuple[str, str], Entry]
 
     @property
+    def has_one_metric(self) -> bool:
+        """Whether all columns have the same metric; else each heading names it."""
+        return len(set(self.columns.values())) == 1
+
+    @property
     def head(self) -> list[str]:
-        """The columns' headings; a metric stands there if not all columns have the same."""
-        one = len(set(self.columns.values())) == 1
+        """The columns' headings."""
+        one = self.has_one_metric
         names = [name if one else f"{name}, {key}" for name, key in self.columns.items()]
         return ["method", "acts on", *names]
+
+    @property
+    def explanation(self) -> str:
+        """What the numbers are, and which are bold."""
+        metric = f"{next(iter(self.columns.values()))} in " if self.has_one_metric else ""
+        return (
+            f"Means over seeds of {metric}the last evaluation or greedy test, with the half-width "
+            f"of the 95 % t-interval. Bold: the best of a column, and methods whose interval "
+            f"overlaps its interval."
+        )
 
     def markdown(self) -> str:
         """The table, with a heading."""
@@ -68,7 +78,7 @@ class Overview:
             found = (self.entries.get((method, column)) for column in self.columns)
             cells = [f"**{e.text}**" if e and e.leads else e.text if e else "-" for e in found]
             lines.append(f"| {' | '.join([method, what, *cells])} |")
-        return "\n".join(["## Every task", "", EXPLANATION, "", *lines])
+        return "\n".join(["## Every task", "", self.explanation, "", *lines])
 
 
 def overview(tables: list[Table]) -> Overview:

@@ -10,7 +10,6 @@ from analysis.aggregate import Aggregate
 from analysis.attention import AttentionMaps, numbers_markdown, read_maps
 from analysis.groups import SHORT, group_of
 from analysis.looks import Look
-from analysis.overview import EXPLANATION
 from analysis.overview import overview as every_method
 from analysis.page.colours import colour_class
 from analysis.page.curves import N_IN_TABLE, common_grid, curves_at
@@ -35,7 +34,7 @@ def overview(tables: list[Table], compared: Aggregate, colours: dict[str, str]) 
             Html(f"<b>{e.text}</b>") if e and e.leads else e.text if e else "-" for e in entries
         ]
         rows.append([method, what, *cells])
-    parts = [f"<p>{escape(EXPLANATION)}</p>", table(found.head, rows)]
+    parts = [f"<p>{escape(found.explanation)}</p>", table(found.head, rows)]
     if len(compared.tasks) > 1 and compared.scores:
         parts.append(_over_tasks(compared, colours))
     parts += [f"<p>{escape(note)}</p>" for note in compared.notes if len(tables) > 1]
