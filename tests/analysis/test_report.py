@@ -252,3 +252,28 @@ def test_panels_name_the_opponent_and_labels_do_not(tmp_path, capsys):
     assert "<!-- Tag vs scripted -->" in drawn
     assert "<!-- agp -->" in drawn
     assert "<!-- no runs -->" in drawn
+
+
+def drawn_figure_4(root, values, capsys, **others):
+    """Text of Figure 4 with Speaker-Listener's runs alone."""
+    task = {"env_name": "mpe_speaker_listener", "env": "mpe", "env_args": {"max_cycles": 25}}
+    for alg, name in others.items():
+        make_run(root, alg, 1, values, name=name, metric="x", **task)
+    printed(capsys, root, "--paper-figure", 4, "--figure", root / "figure.svg")
+    return (root / "figure.svg").read_text()
+
+
+def test_a_panel_is_cut_below_random_play(tmp_path, capsys):
+    text = drawn_figure_4(tmp_path, [-200, -100, -10], capsys, agp="")  # returns -401 to -21
+    assert "<!-- random play -->" in text
+    assert "<!-- \N{MINUS SIGN}80 -->" in text
+    assert "<!-- \N{MINUS SIGN}100 -->" not in text
+
+
+def test_a_variant_is_drawn_where_its_method_has_no_other_row(tmp_path, capsys):
+    assert "no_memory" in drawn_figure_4(tmp_path / "a", [0.0, 0.5], capsys, agp="no_memory")
+    make_run(
+        tmp_path / "b", "agp", 1, [0.0, 0.4], name="no_memory", use_rnn=False, metric="x",
+        env_name="mpe_speaker_listener", env="mpe", env_args={"max_cycles": 25},
+    )  # fmt: skip
+    assert "no_memory" not in drawn_figure_4(tmp_path / "b", [0.0, 0.5], capsys, agp="")
