@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.groups import HEADINGS, SHORT, group_of
-from analysis.results import last_values
+from analysis.results import cpu_seconds, last_values
 from analysis.statistics import Interval, t_interval
 from analysis.tables import Row, Table
 
@@ -20,11 +20,13 @@ class Entry:
         mean: over seeds.
         interval: of the mean; NaN with one seed.
         leads: whether it is the best on the task, or its interval overlaps the best one's.
+        cpu_seconds: of a run, the median over seeds; NaN if not measured.
     """
 
     mean: float
     interval: Interval
     leads: bool
+    cpu_seconds: float
 
     @property
     def text(self) -> str:
@@ -59,7 +61,7 @@ class Overview:
         """The columns' headings."""
         one = self.has_one_metric
         names = [name if one else f"{name}, {key}" for name, key in self.columns.items()]
-        return ["method", "acts on", *names]
+        return ["method", "acts on", *names, "CPU s"]
 
     @property
     def explanation(self) -> str:
@@ -68,8 +70,14 @@ class Overview:
         return (
             f"Means over seeds of {metric}the last evaluation or greedy test, with the half-width "
             f"of the 95 % t-interval. Bold: the best of a column, and methods whose interval "
-            f"overlaps its interval."
+            f"overlaps its interval. CPU s: of a run, mean over the columns."
         )
+
+    def seconds(self, method: str) -> str:
+        """CPU seconds of a run, the mean over the columns that have the method."""
+        used = [e.cpu_seconds for (name, _), e in self.entries.items() if name == method]
+        mean = float(np.mean(used))
+        return "-" if math.isnan(mean) else f"{mean:.0f}"
 
     def markdown(self) -> str:
         """The table, with a heading."""
@@ -77,7 +85,7 @@ class Overview:
         for method, what in self.acts_on.items():
             found = (self.entries.get((method, column)) for column in self.columns)
             cells = [f"**{e.text}**" if e and e.leads else e.text if e else "-" for e in found]
-            lines.append(f"| {' | '.join([method, what, *cells])} |")
+            lines.append(f"| {' | '.join([method, what, *cells, self.seconds(method)])} |")
         return "\n".join(["## Every task", "", self.explanation, "", *lines])
 
 
@@ -108,7 +116,5 @@ def _entries(rows: dict[str, Row], key: str) -> list[tuple[str, Entry]]:
     intervals = {method: t_interval(v) for method, v in values.items()}
     order = sorted(means, key=lambda m: math.inf if math.isnan(means[m]) else -means[m])
     lowest = intervals[order[0]].low
-    return [
-        (m, Entry(means[m], intervals[m], m == order[0] or intervals[m].high >= lowest))
-        for m in order
-    ]
+    leads = {m: m == order[0] or intervals[m].high >= lowest for m in order}
+    return [(m, Entry(means[m], intervals[m], leads[m], cpu_seconds(rows[m].runs))) for m in order]

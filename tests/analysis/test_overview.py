@@ -66,8 +66,8 @@ def test_the_table_is_printed_for_several_tasks(
 ) -> None:
     assert report.main([str(root)]) == 0
     text = capsys.readouterr().out
-    assert " | topk, test_success_mean |\n" in text
-    assert "| agp | shared | - | - | **0.850 ± 0.635** |" in text
+    assert " | topk, test_success_mean | CPU s |\n" in text
+    assert "| agp | shared | - | - | **0.850 ± 0.635** | 10 |" in text
     assert "**-0.200**" in text  # one seed has no interval
     assert report.main([str(root / "topk")]) == 0
     assert "Every task" not in capsys.readouterr().out

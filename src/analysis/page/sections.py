@@ -33,7 +33,7 @@ def overview(tables: list[Table], compared: Aggregate, colours: dict[str, str]) 
         cells = [
             Html(f"<b>{e.text}</b>") if e and e.leads else e.text if e else "-" for e in entries
         ]
-        rows.append([method, what, *cells])
+        rows.append([method, what, *cells, found.seconds(method)])
     parts = [f"<p>{escape(found.explanation)}</p>", table(found.head, rows)]
     if len(compared.tasks) > 1 and compared.scores:
         parts.append(_over_tasks(compared, colours))
