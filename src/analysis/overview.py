@@ -32,7 +32,7 @@ class Entry:
     def text(self) -> str:
         """Mean and half-width; rates have three decimals, returns one."""
         width = (self.interval.high - self.interval.low) / 2
-        digits = 3 if abs(self.mean) < 2 else 1
+        digits = 3 if max(abs(self.mean), 0 if math.isnan(width) else width) < 2 else 1
         mean = f"{self.mean:.{digits}f}"
         return mean if math.isnan(width) else f"{mean} ± {width:.{digits}f}"
 
