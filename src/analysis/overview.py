@@ -79,12 +79,16 @@ class Overview:
         mean = float(np.mean(used))
         return "-" if math.isnan(mean) else f"{mean:.0f}"
 
+    def cells(self, method: str) -> list[tuple[str, bool]]:
+        """The text of each column, and whether it is bold."""
+        found = [self.entries.get((method, column)) for column in self.columns]
+        return [(e.text, e.leads) if e else ("-", False) for e in found]
+
     def markdown(self) -> str:
         """The table, with a heading."""
         lines = [f"| {' | '.join(self.head)} |", "|---" * len(self.head) + "|"]
         for method, what in self.acts_on.items():
-            found = (self.entries.get((method, column)) for column in self.columns)
-            cells = [f"**{e.text}**" if e and e.leads else e.text if e else "-" for e in found]
+            cells = [f"**{text}**" if bold else text for text, bold in self.cells(method)]
             lines.append(f"| {' | '.join([method, what, *cells, self.seconds(method)])} |")
         return "\n".join(["## Every task", "", self.explanation, "", *lines])
 

@@ -29,10 +29,7 @@ def overview(tables: list[Table], compared: Aggregate, colours: dict[str, str]) 
     found = every_method(tables)
     rows: list[list[Cell]] = []
     for method, what in found.acts_on.items():
-        entries = [found.entries.get((method, column)) for column in found.columns]
-        cells = [
-            Html(f"<b>{e.text}</b>") if e and e.leads else e.text if e else "-" for e in entries
-        ]
+        cells = [Html(f"<b>{text}</b>") if bold else text for text, bold in found.cells(method)]
         rows.append([method, what, *cells, found.seconds(method)])
     parts = [f"<p>{escape(found.explanation)}</p>", table(found.head, rows)]
     if len(compared.tasks) > 1 and compared.scores:
