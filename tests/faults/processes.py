@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -92,8 +91,6 @@ class Job:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            # A shell gives SIGINT to no job in the background; here it must arrive.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def end(self, process: subprocess.Popen[str]) -> int:

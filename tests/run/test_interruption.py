@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,6 @@ from records.disk_record import DiskRecord
 from runners.batch_runner import BatchRunner
 
 FLAGS = ["--config=agp", "--env-config=topk", "with", *TINY]
-
-
-@pytest.fixture(autouse=True)
-def usual_handler() -> Iterator[None]:
-    """As in a process that a shell started in the foreground."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def folder(results: Path) -> Path:
