@@ -3,6 +3,7 @@
 A score is (value - low) / (high - low) with the bounds of `bounds.yaml`, or of a file of the user.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,6 +32,12 @@ class Estimate:
     interval: Interval
 
 
+def _estimate(statistic: Callable[..., Array], *groups: list[Array]) -> Estimate:
+    """A statistic of one number, with its bootstrap interval."""
+    low, high = bootstrap_interval(statistic, *groups)
+    return Estimate(float(statistic(*groups)), Interval(float(low), float(high)))
+
+
 @dataclass(frozen=True)
 class Aggregate:
     """Methods compared over tasks.
@@ -49,14 +56,11 @@ class Aggregate:
 
     def iqm(self, method: str) -> Estimate:
         """Interquartile mean of a method's scores."""
-        low, high = bootstrap_interval(interquartile_mean, self.scores[method])
-        return Estimate(interquartile_mean(self.scores[method]), Interval(float(low), float(high)))
+        return _estimate(interquartile_mean, self.scores[method])
 
     def improvement(self, ours: str, theirs: str) -> Estimate:
         """Probability that a run of one method scores higher than a run of another."""
-        pair = self.scores[ours], self.scores[theirs]
-        low, high = bootstrap_interval(probability_of_improvement, *pair)
-        return Estimate(probability_of_improvement(*pair), Interval(float(low), float(high)))
+        return _estimate(probability_of_improvement, self.scores[ours], self.scores[theirs])
 
     def profile(self, method: str) -> tuple[Array, Array, Array]:
         """Share of runs above each of `PROFILE_LEVELS`, with the lower and upper end."""

@@ -20,8 +20,8 @@ from utils.errors import UserError
 from utils.files import reason
 
 Curve = tuple[np.ndarray, np.ndarray]  # environment steps [n], values [n]
+YAML_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader  # ten times faster
 NEEDED = ("alg_name", "env_name", "env", "name", "seed", "t_max")  # settings that a report reads
-
 
 CLOCKS = {  # what curves can be drawn against
     "env_steps": "environment steps",
@@ -135,7 +135,7 @@ def read_run(path: Path) -> RunRecord:
         UserError: if a file in it is damaged.
     """
     try:
-        config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+        config = yaml.load((path / "config.yaml").read_text(encoding="utf-8"), YAML_LOADER)
         if not isinstance(config, dict):
             raise ValueError("config.yaml is no mapping")
         lacks = [key for key in NEEDED if key not in config]

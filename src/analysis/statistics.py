@@ -7,6 +7,7 @@ Precipice*, NeurIPS 2021). `docs/guide/reports.md` says how often each interval 
 value.
 
 The scores of a method are a list with one array for each task, and one number for each seed in it.
+A statistic takes further axes in front, `[..., seeds]`, so that a bootstrap needs one call.
 """
 
 from collections.abc import Callable, Sequence
@@ -59,12 +60,16 @@ def welch_interval(ours: Array, theirs: Array, level: float = LEVEL) -> Interval
     return Interval(mean - half, mean + half)
 
 
-def interquartile_mean(scores: Scores) -> float:
-    """Mean of the middle half of all scores; each run of each task counts once."""
-    return float(trim_mean(np.concatenate(list(scores)), 0.25))
+def interquartile_mean(scores: Scores) -> Array:
+    """Mean of the middle half of all scores; each run of each task counts once.
+
+    Shapes:
+        scores: one `[..., seeds]` for each task -> [...]
+    """
+    return np.asarray(trim_mean(np.concatenate(list(scores), axis=-1), 0.25, axis=-1))
 
 
-def probability_of_improvement(ours: Scores, theirs: Scores) -> float:
+def probability_of_improvement(ours: Scores, theirs: Scores) -> Array:
     """Probability that a run of ours scores higher than one of theirs, the mean over tasks.
 
     Equal scores count one half.
@@ -72,21 +77,28 @@ def probability_of_improvement(ours: Scores, theirs: Scores) -> float:
     Args:
         ours: scores of a method.
         theirs: scores of another method on the same tasks.
+
+    Shapes:
+        ours, theirs: one `[..., seeds]` for each task -> [...]
     """
     rates = []
     for x, y in zip(ours, theirs, strict=True):
-        difference = x[:, None] - y[None, :]
-        rates.append(((difference > 0) + 0.5 * (difference == 0)).mean())
-    return float(np.mean(rates))
+        difference = x[..., :, None] - y[..., None, :]
+        rates.append(((difference > 0) + 0.5 * (difference == 0)).mean(axis=(-2, -1)))
+    return np.mean(rates, axis=0)
 
 
 def performance_profile(scores: Scores, levels: Array) -> Array:
-    """Share of all runs that score above each level. levels: [n] -> [n]."""
-    return (np.concatenate(list(scores))[:, None] > levels).mean(axis=0)
+    """Share of all runs that score above each level.
+
+    Shapes:
+        scores: one `[..., seeds]` for each task;  levels: [n] -> [..., n]
+    """
+    return (np.concatenate(list(scores), axis=-1)[..., None, :] > levels[:, None]).mean(axis=-1)
 
 
 def bootstrap_interval(
-    statistic: Callable[..., float | Array],
+    statistic: Callable[..., Array],
     *groups: Scores,
     n_resamples: int = N_BOOTSTRAP,
     level: float = LEVEL,
@@ -95,7 +107,8 @@ def bootstrap_interval(
     """Percentile interval of a statistic; seeds are drawn again within each task (the strata).
 
     Args:
-        statistic: maps the scores of each group to a number or an array.
+        statistic: maps the scores of each group to an array, all resamples at once: each task's
+            scores are `[n_resamples, seeds]`, and the result `[n_resamples, ...]`.
         groups: scores of one or more methods, resampled independently.
         n_resamples: how many times seeds are drawn.
         level: of the interval.
@@ -108,9 +121,6 @@ def bootstrap_interval(
         nothing = np.full(np.shape(statistic(*groups)), np.nan)
         return nothing, nothing
     rng = np.random.default_rng(seed)
-    drawn = [
-        statistic(*([rng.choice(task, len(task)) for task in scores] for scores in groups))
-        for _ in range(n_resamples)
-    ]
-    low, high = np.quantile(np.array(drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
+    drawn = [[rng.choice(task, (n_resamples, len(task))) for task in scores] for scores in groups]
+    low, high = np.quantile(statistic(*drawn), [(1 - level) / 2, (1 + level) / 2], axis=0)
     return np.asarray(low), np.asarray(high)

@@ -97,8 +97,8 @@ def test_the_bootstrap_of_a_profile_is_near_that_of_rliable():
 
 def test_resampling_stays_within_a_task():
     tasks = [np.array([0.0, 0.0]), np.array([1.0, 1.0])]
-    assert bootstrap_interval(lambda s: float(s[0].mean()), tasks) == (0, 0)
-    assert bootstrap_interval(lambda s: float(s[1].mean()), tasks) == (1, 1)
+    assert bootstrap_interval(lambda s: s[0].mean(axis=-1), tasks) == (0, 0)
+    assert bootstrap_interval(lambda s: s[1].mean(axis=-1), tasks) == (1, 1)
 
 
 def test_the_same_report_each_time():
