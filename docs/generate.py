@@ -1,18 +1,18 @@
-"""Writes the generated pages of docs/ from the code; `--check` only says which are out of date.
+"""Writes the generated pages and tables of docs/; `--check` only says which are out of date.
 
 python docs/generate.py [--check]
 """
 
 import re
 import sys
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent / "src"))
+sys.path[:0] = [str(DOCS), str(DOCS.parent / "src")]
 
+import archived_tables  # noqa: E402  # beside this file
 import torch  # noqa: E402  # what follows is found in src
 import yaml  # noqa: E402
 
@@ -107,14 +107,25 @@ def _cell(key: str, config: dict[str, Any]) -> str:
     return f"`{yaml.safe_dump(config[key]).partition(chr(10))[0]}`"
 
 
+def results_page(name: str) -> str:
+    """docs/results/<name>.md with the tables of its archived runs."""
+    return archived_tables.filled((DOCS / "results" / name).read_text(encoding="utf-8"))
+
+
+def _pages_with(place: re.Pattern[str], folder: str) -> list[str]:
+    """Names of the pages of a folder that have a place to fill."""
+    paths = sorted((DOCS / folder).glob("*.md"))
+    return [path.name for path in paths if place.search(path.read_text(encoding="utf-8"))]
+
+
 PAGES = {
     "reference/configuration.md": configuration_page,
     "reference/metrics.md": metrics_page,
     "coming_from/epymarl.md": epymarl_page,
-} | {
-    f"methods/{path.name}": partial(method_page, path.name)
-    for path in sorted((DOCS / "methods").glob("*.md"))
-    if SETTINGS.search(path.read_text(encoding="utf-8"))
+}
+PAGES |= {f"methods/{n}": partial(method_page, n) for n in _pages_with(SETTINGS, "methods")}
+PAGES |= {
+    f"results/{n}": partial(results_page, n) for n in _pages_with(archived_tables.PLACE, "results")
 }
 
 
@@ -171,12 +182,10 @@ def _table(descriptions: dict[str, str]) -> str:
     return "\n".join(["| key | meaning |", "|---|---|", *rows])
 
 
-def outdated() -> Iterable[str]:
-    """Names of the pages that differ from what the code says now."""
-    for name, page in PAGES.items():
-        path = DOCS / name
-        if not path.is_file() or path.read_text(encoding="utf-8") != page():
-            yield name
+def is_outdated(name: str) -> bool:
+    """Whether a page differs from what the code and the archived runs say now."""
+    path = DOCS / name
+    return not path.is_file() or path.read_text(encoding="utf-8") != PAGES[name]()
 
 
 def main(argv: list[str]) -> int:
@@ -188,7 +197,7 @@ def main(argv: list[str]) -> int:
         for name, page in PAGES.items():
             (DOCS / name).write_text(page(), encoding="utf-8")
         return 0
-    names = list(outdated())
+    names = [name for name in PAGES if is_outdated(name)]
     for name in names:
         print(f"docs/{name} is out of date: run `make docs`, commit the result.", file=sys.stderr)
     return 1 if names else 0

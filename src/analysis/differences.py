@@ -5,7 +5,7 @@ graph, methods with the same network that see different things, the same method 
 memory.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.results import last_values
@@ -20,6 +20,7 @@ class Difference:
 
     Attributes:
         name: what the difference stands for.
+        pair: labels of the two methods' rows.
         task: the task's name.
         mean: of the first method minus that of the second.
         interval: of the difference.
@@ -27,19 +28,20 @@ class Difference:
     """
 
     name: str
+    pair: tuple[str, str]
     task: str
     mean: float
     interval: Interval
     n_seeds: tuple[int, int]
 
 
-def parse_differences(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """The arguments of `--difference`, `NAME=METHOD - METHOD` each, as {name: (first, second)}.
+def parse_differences(texts: Sequence[str]) -> list[tuple[str, tuple[str, str]]]:
+    """The arguments of `--difference`, `NAME=METHOD - METHOD` each, as (name, (first, second)).
 
     Raises:
         UserError: if one is not written like this.
     """
-    found = {}
+    found = []
     for text in texts:
         name, _, methods = text.partition("=")
         first, _, second = methods.partition(" - ")
@@ -48,12 +50,12 @@ def parse_differences(texts: Sequence[str]) -> dict[str, tuple[str, str]]:
                 f"--difference '{text}' is not a name and two methods. Write it like "
                 f'--difference "graph=agp - vdn_joint".'
             )
-        found[name.strip()] = (first.strip(), second.strip())
+        found.append((name.strip(), (first.strip(), second.strip())))
     return found
 
 
 def differences(
-    tables: Sequence[Table], wanted: Mapping[str, tuple[str, str]]
+    tables: Sequence[Table], wanted: Sequence[tuple[str, tuple[str, str]]]
 ) -> tuple[list[Difference], list[str]]:
     """Each wanted difference on each task that has both methods.
 
@@ -68,7 +70,7 @@ def differences(
         UserError: if no task has both methods of a difference, or a label stands for several rows.
     """
     found, notes = [], []
-    for name, pair in wanted.items():
+    for name, pair in wanted:
         here = []
         for table in tables:
             rows = [_row(table, label) for label in pair]
@@ -80,6 +82,7 @@ def differences(
             here.append(
                 Difference(
                     name,
+                    pair,
                     table.task,
                     float(first.mean() - second.mean()),
                     welch_interval(first, second),
@@ -97,12 +100,13 @@ def differences(
 
 
 def differences_markdown(found: Sequence[Difference]) -> str:
-    """A markdown table: a row for each task, a column for each difference."""
-    names = list(dict.fromkeys(d.name for d in found))
-    cells = {(d.task, d.name): _text(d) for d in found}
-    lines = [f"| task | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    for task in dict.fromkeys(d.task for d in found):
-        lines.append(f"| {task} | {' | '.join(cells.get((task, n), '-') for n in names)} |")
+    """A markdown table: a row for each difference, a column for each task."""
+    tasks = list(dict.fromkeys(d.task for d in found))
+    cells = {(d.name, d.pair, d.task): _text(d) for d in found}
+    lines = [f"| difference | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
+    for name, pair in dict.fromkeys((d.name, d.pair) for d in found):
+        values = [cells.get((name, pair, task), "-") for task in tasks]
+        lines.append(f"| {name}: {' - '.join(pair)} | {' | '.join(values)} |")
     return "\n".join(lines)
 
 

@@ -31,7 +31,7 @@ def read(root: Path) -> list[Table]:
 
 
 def test_mean_and_interval(root: Path) -> None:
-    wanted = {"graph": ("agp", "vdn"), "memory": ("agp", "agp (no_memory)")}
+    wanted = [("graph", ("agp", "vdn")), ("memory", ("agp", "agp (no_memory)"))]
     found, notes = differences(read(root), wanted)
     assert notes == []
     graph, memory = found
@@ -41,7 +41,8 @@ def test_mean_and_interval(root: Path) -> None:
     expected = ttest_ind(AGP, VDN, equal_var=False).confidence_interval(0.95)
     assert graph.interval == pytest.approx((expected.low, expected.high))
     text = differences_markdown(found)
-    assert "| task | graph | memory |" in text
+    assert text.startswith("| difference | topk |\n|---|---|\n| graph: agp - vdn | +0.517 (")
+    assert "\n| memory: agp - agp (no_memory) | +0.442 (" in text
     assert "+0.517 (" in text
 
 
@@ -52,21 +53,21 @@ def test_no_interval_from_one_seed_and_none_without_spread() -> None:
 
 def test_a_method_that_no_task_has_is_an_error_with_the_rows(root: Path) -> None:
     with pytest.raises(UserError, match=r"no task has both agp and qmix.*agp \(no_memory\)"):
-        differences(read(root), {"x": ("agp", "qmix")})
+        differences(read(root), [("x", ("agp", "qmix"))])
 
 
 def test_a_label_of_several_rows_is_an_error(root: Path) -> None:
     make_run(root, "agp", 9, [0.1, 0.2], lr=0.01)
     with pytest.raises(UserError, match=r"'agp' stands for 2 rows.*lr"):
-        differences(read(root), {"x": ("agp", "vdn")})
-    found, _ = differences(read(root), {"x": ("agp, lr=0.01", "vdn")})
+        differences(read(root), [("x", ("agp", "vdn"))])
+    found, _ = differences(read(root), [("x", ("agp, lr=0.01", "vdn"))])
     assert found[0].n_seeds == (1, 3)
     assert "(1 and 3 seeds)" in differences_markdown(found)
 
 
 def test_a_task_without_both_is_a_note(root: Path) -> None:
     make_run(root, "agp", 0, [0.1, 0.2], number=5, env_name="other", env="topk")
-    found, notes = differences(read(root), {"graph": ("agp", "vdn")})
+    found, notes = differences(read(root), [("graph", ("agp", "vdn"))])
     assert len(found) == 1
     assert notes == ["graph: other has no vdn."]
 
@@ -78,5 +79,9 @@ def test_what_is_no_difference_is_an_error(text: str) -> None:
 
 
 def test_report_prints_them(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(root), "--difference", "graph=agp - vdn"]) == 0
-    assert "## Differences" in capsys.readouterr().out
+    pairs = ["agp - vdn", "agp - agp (no_memory)"]  # one name may stand for several pairs
+    assert main([str(root), *(f"--difference=graph={pair}" for pair in pairs)]) == 0
+    said = capsys.readouterr().out.partition("## Differences\n\n| difference | topk |\n")[2]
+    assert [line.split(" | ")[0] for line in said.splitlines()[1:3]] == [
+        f"| graph: {pair}" for pair in pairs
+    ]

@@ -104,7 +104,8 @@ def test_one_command_makes_every_figure(
     assert "### Methods that act on their own history" in own
     assert "| iql | 1 |" in own
     assert "| agp | 1 |" in shared
-    assert "## Differences\n\n| task | graph |" in said
+    assert "## Differences\n\n| difference | " in said
+    assert "\n| graph: " in said
     page = (folder / "page/index.html").read_text()
     assert f'<p class="banner">{BANNER}</p>' in page
     assert "Attention" in page
