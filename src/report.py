@@ -20,7 +20,6 @@ from analysis.aggregate import Aggregate, aggregate, aggregate_markdown
 from analysis.archive import unpacked, write_archive
 from analysis.best import best_of
 from analysis.bounds import Bounds, read_bounds, with_anchors
-from analysis.changed_evaluations import TITLE
 from analysis.differences import differences, differences_markdown, parse_differences
 from analysis.export import marl_eval
 from analysis.groups import grouped
@@ -188,8 +187,7 @@ def report(given: argparse.Namespace) -> int:
         if table.rows:
             parts += markdown_of(table, given)
             parts += [best_of(table)] if given.best else []
-            changed = changed_markdown(table.rows, table.key)
-            parts += [f"### {TITLE}", changed] if changed else []
+            parts += changed_markdown(table.rows, table.key)
             draw(table, given, lines, several=sum(bool(t.rows) for t in shown) > 1)
         print("\n\n".join([*parts, *table.notes]) + "\n")
     compare(given, shown, bounds, notes)

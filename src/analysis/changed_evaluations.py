@@ -9,12 +9,15 @@ from analysis.results import last_values
 from analysis.statistics import Array
 from analysis.tables import Row
 
-TITLE = "Evaluated under other settings"
+
+def title(settings: str) -> str:
+    """The heading of a table of these evaluations."""
+    return f"Evaluated with {settings}"
 
 
 def columns(key: str) -> list[str]:
-    """The columns of a table of these evaluations."""
-    return ["evaluated with", "method", "seeds", key, "95 % interval", "as trained"]
+    """The columns of such a table."""
+    return ["method", "seeds", key, "95 % interval", "as trained"]
 
 
 @dataclass(frozen=True)
@@ -22,31 +25,33 @@ class ChangedEvaluation:
     """A row's runs, evaluated under other settings.
 
     Attributes:
-        settings: what was changed, as it is written after `with`.
         row: the configuration.
         values: the metric of each run that was evaluated so, by seed; of the last such evaluation
             of its latest checkpoint.
         as_trained: the metric of the same runs under the settings of their training.
     """
 
-    settings: str
     row: Row
     values: Array
     as_trained: Array
 
 
-def changed_evaluations(rows: Iterable[Row], key: str) -> list[ChangedEvaluation]:
-    """All evaluations of these rows under other settings, by the settings and then the best first.
+def changed_evaluations(rows: Iterable[Row], key: str) -> dict[str, list[ChangedEvaluation]]:
+    """All evaluations of these rows under other settings, the best first.
 
     Args:
         rows: of one task.
         key: the metric.
+
+    Returns:
+        {what was changed, as it is written after `with`: evaluations}.
     """
-    found = []
+    found: dict[str, list[ChangedEvaluation]] = {}
     for row in rows:
         for settings in dict.fromkeys(c for run in row.runs for c in run.changed_evaluations):
             runs = [run for run in row.runs if key in run.changed_evaluations.get(settings, {})]
             if runs:
                 values = np.array([run.changed_evaluations[settings][key] for run in runs])
-                found.append(ChangedEvaluation(settings, row, values, last_values(runs, key)))
-    return sorted(found, key=lambda c: (c.settings, -c.values.mean()))
+                evaluation = ChangedEvaluation(row, values, last_values(runs, key))
+                found.setdefault(settings, []).append(evaluation)
+    return {s: sorted(found[s], key=lambda c: -c.values.mean()) for s in sorted(found)}

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from analysis.changed_evaluations import changed_evaluations, columns
+from analysis.changed_evaluations import changed_evaluations, columns, title
 from analysis.results import cpu_seconds, last_values, n_weights, reached
 from analysis.statistics import t_interval
 from analysis.tables import Row
@@ -47,16 +47,19 @@ def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool 
     return "\n".join([*top, *(line for _, line in sorted(lines, reverse=True))])
 
 
-def changed_markdown(rows: list[Row], key: str) -> str:
-    """A markdown table of evaluations under other settings, without a heading; empty if none."""
-    lines = [
-        f"| {c.settings} | {c.row.full_label} | {len(c.values)} | {_text(c.values.mean())} "
-        f"| {_span(*t_interval(c.values))} | {_text(c.as_trained.mean())} |"
-        for c in changed_evaluations(rows, key)
-    ]
+def changed_markdown(rows: list[Row], key: str) -> list[str]:
+    """Evaluations under other settings: a heading and a markdown table for each change."""
     head = columns(key)
     top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    return "\n".join([*top, *lines]) if lines else ""
+    parts = []
+    for settings, evaluations in changed_evaluations(rows, key).items():
+        lines = [
+            f"| {c.row.full_label} | {len(c.values)} | {_text(c.values.mean())} "
+            f"| {_span(*t_interval(c.values))} | {_text(c.as_trained.mean())} |"
+            for c in evaluations
+        ]
+        parts += [f"### {title(settings)}", "\n".join([*top, *lines])]
+    return parts
 
 
 def _text(x: float) -> str:

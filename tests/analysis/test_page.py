@@ -134,7 +134,7 @@ def test_everything_is_there(text: str, written: Path) -> None:
     assert "<summary>agent_args (1)</summary>" in text
     assert "layer 2, mean" in text
     assert "Over 2 tasks" in text
-    assert "<h3>Evaluated under other settings</h3>" in text
+    assert "<h3>Evaluated with env_args.k=3</h3>" in text
     assert "<p>Dashed lines: own signals 0.3290.</p>" in text
     assert (written / "films" / "1.gif").is_file()
     for section in ("Overview", "swap", "topk"):

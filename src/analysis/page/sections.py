@@ -95,21 +95,22 @@ def results(shown_table: Table, looks: list[Look]) -> str:
 
 
 def changed(shown_table: Table) -> str:
-    """A table of evaluations under other settings, with its heading; empty without any."""
-    key = shown_table.key
-    rows: list[list[Cell]] = [
-        [
-            c.settings,
-            c.row.full_label,
-            str(len(c.values)),
-            number(float(c.values.mean())),
-            span(*t_interval(c.values)),
-            number(float(c.as_trained.mean())),
-        ]
-        for c in changed_evaluations.changed_evaluations(shown_table.rows, key)
-    ]
+    """Tables of evaluations under other settings, with their headings; empty without any."""
+    key, parts = shown_table.key, []
     head = changed_evaluations.columns(key)
-    return f"<h3>{changed_evaluations.TITLE}</h3>{table(head, rows)}" if rows else ""
+    for settings, found in changed_evaluations.changed_evaluations(shown_table.rows, key).items():
+        rows: list[list[Cell]] = [
+            [
+                c.row.full_label,
+                str(len(c.values)),
+                number(float(c.values.mean())),
+                span(*t_interval(c.values)),
+                number(float(c.as_trained.mean())),
+            ]
+            for c in found
+        ]
+        parts.append(f"<h3>{escape(changed_evaluations.title(settings))}</h3>{table(head, rows)}")
+    return "".join(parts)
 
 
 def _return(row: Row) -> str:
