@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.changed_evaluations import changed_evaluations, columns, title
 from analysis.results import cpu_seconds, last_values, n_weights, reached
-from analysis.statistics import t_interval
+from analysis.statistics import Array, t_interval
 from analysis.tables import Row
 
 
@@ -22,17 +22,19 @@ def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool 
         with_weights: also say how many weights a method trains, from its checkpoints.
     """
     lines = []
+    digits = _digits(*(last_values(row.runs, key) for row in rows))
     has_opponents, with_return = any(row.opponent for row in rows), key != "test_return_mean"
     for row in rows:
         final, runs = last_values(row.runs, key), row.runs
         cells = [row.label]
         if has_opponents:
             cells.append(row.opponent or "-")
-        cells += [str(len(runs)), _text(final.mean()), _span(*t_interval(final))]
-        cells.append(_span(final.min(), final.max()))
+        cells += [str(len(runs)), f"{final.mean():.{digits}f}"]
+        cells += [_span(*t_interval(final), digits), _span(final.min(), final.max(), digits)]
         if with_return:
             measured = all("test_return_mean" in run.metrics for run in runs)
-            cells.append(_text(last_values(runs, "test_return_mean").mean()) if measured else "-")
+            returns = last_values(runs, "test_return_mean") if measured else None
+            cells.append("-" if returns is None else f"{returns.mean():.{_digits(returns)}f}")
         if with_weights:
             cells.append(f"{n_weights(runs[0]):,}")
         cells.append(_seconds(cpu_seconds(runs)))
@@ -53,23 +55,24 @@ def changed_markdown(rows: list[Row], key: str) -> list[str]:
     top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     parts = []
     for settings, evaluations in changed_evaluations(rows, key).items():
+        digits = _digits(*(c.values for c in evaluations))
         lines = [
-            f"| {c.row.full_label} | {len(c.values)} | {_text(c.values.mean())} "
-            f"| {_span(*t_interval(c.values))} | {_text(c.as_trained.mean())} |"
+            f"| {c.row.full_label} | {len(c.values)} | {c.values.mean():.{digits}f} "
+            f"| {_span(*t_interval(c.values), digits)} | {c.as_trained.mean():.{digits}f} |"
             for c in evaluations
         ]
         parts += [f"### {title(settings)}", "\n".join([*top, *lines])]
     return parts
 
 
-def _text(x: float) -> str:
-    """A rate with four decimals, a return with one."""
-    return f"{x:.4f}" if abs(x) < 2 else f"{x:.1f}"
+def _digits(*values: Array) -> int:
+    """Decimals of a column: four for rates, one for returns."""
+    return 4 if all((np.abs(v[np.isfinite(v)]) < 2).all() for v in values) else 1
 
 
-def _span(low: float, high: float) -> str:
+def _span(low: float, high: float, digits: int) -> str:
     """An interval; a dash where one seed gives none."""
-    return "-" if math.isnan(low) else f"{_text(low)} to {_text(high)}"
+    return "-" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def _seconds(x: float) -> str:
