@@ -8,6 +8,9 @@ memory.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from analysis.numbers import decimals
 from analysis.results import last_values
 from analysis.statistics import Interval, welch_interval
 from analysis.tables import Row, Table
@@ -102,7 +105,9 @@ def differences(
 def differences_markdown(found: Sequence[Difference]) -> str:
     """A markdown table: a row for each difference, a column for each task."""
     tasks = list(dict.fromkeys(d.task for d in found))
-    cells = {(d.name, d.pair, d.task): _text(d) for d in found}
+    ends = {task: [(d.mean, *d.interval) for d in found if d.task == task] for task in tasks}
+    digits = {task: decimals(np.array(ends[task]), of_rates=3) for task in tasks}
+    cells = {(d.name, d.pair, d.task): _text(d, digits[d.task]) for d in found}
     lines = [f"| difference | {' | '.join(tasks)} |", "|---" * (len(tasks) + 1) + "|"]
     for name, pair in dict.fromkeys((d.name, d.pair) for d in found):
         values = [cells.get((name, pair, task), "-") for task in tasks]
@@ -122,10 +127,9 @@ def _row(table: Table, label: str) -> Row | None:
     return rows[0] if rows else None
 
 
-def _text(difference: Difference) -> str:
+def _text(difference: Difference, digits: int) -> str:
     """The difference, its interval, and seeds where there are too few for one."""
     low, high = difference.interval
-    digits = 3 if max(map(abs, (difference.mean, low, high))) < 2 else 1
     mean = f"{difference.mean:+.{digits}f}"
     if low != low:
         return f"{mean} ({' and '.join(map(str, difference.n_seeds))} seeds)"

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from analysis.changed_evaluations import changed_evaluations, columns, title
-from analysis.results import cpu_seconds, last_values, n_weights, reached
-from analysis.statistics import Array, t_interval
+from analysis.numbers import decimals, number, span
+from analysis.results import cpu_seconds, last_values, mean_return, n_weights, reached
+from analysis.statistics import t_interval
 from analysis.tables import Row
 
 
@@ -22,19 +23,18 @@ def markdown(rows: list[Row], key: str, level: float | None, with_weights: bool 
         with_weights: also say how many weights a method trains, from its checkpoints.
     """
     lines = []
-    digits = _digits(*(last_values(row.runs, key) for row in rows))
+    digits = decimals(*(last_values(row.runs, key) for row in rows))
+    digits_of_return = decimals(*(np.array(mean_return(row.runs)) for row in rows))
     has_opponents, with_return = any(row.opponent for row in rows), key != "test_return_mean"
     for row in rows:
         final, runs = last_values(row.runs, key), row.runs
         cells = [row.label]
         if has_opponents:
             cells.append(row.opponent or "-")
-        cells += [str(len(runs)), f"{final.mean():.{digits}f}"]
-        cells += [_span(*t_interval(final), digits), _span(final.min(), final.max(), digits)]
+        cells += [str(len(runs)), number(final.mean(), digits)]
+        cells += [span(*t_interval(final), digits), span(final.min(), final.max(), digits)]
         if with_return:
-            measured = all("test_return_mean" in run.metrics for run in runs)
-            returns = last_values(runs, "test_return_mean") if measured else None
-            cells.append("-" if returns is None else f"{returns.mean():.{_digits(returns)}f}")
+            cells.append(number(mean_return(runs), digits_of_return))
         if with_weights:
             cells.append(f"{n_weights(runs[0]):,}")
         cells.append(_seconds(cpu_seconds(runs)))
@@ -55,24 +55,14 @@ def changed_markdown(rows: list[Row], key: str) -> list[str]:
     top = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     parts = []
     for settings, evaluations in changed_evaluations(rows, key).items():
-        digits = _digits(*(c.values for c in evaluations))
+        digits = decimals(*(c.values for c in evaluations))
         lines = [
-            f"| {c.row.full_label} | {len(c.values)} | {c.values.mean():.{digits}f} "
-            f"| {_span(*t_interval(c.values), digits)} | {c.as_trained.mean():.{digits}f} |"
+            f"| {c.row.full_label} | {len(c.values)} | {number(c.values.mean(), digits)} "
+            f"| {span(*t_interval(c.values), digits)} | {number(c.as_trained.mean(), digits)} |"
             for c in evaluations
         ]
         parts += [f"### {title(settings)}", "\n".join([*top, *lines])]
     return parts
-
-
-def _digits(*values: Array) -> int:
-    """Decimals of a column: four for rates, one for returns."""
-    return 4 if all((np.abs(v[np.isfinite(v)]) < 2).all() for v in values) else 1
-
-
-def _span(low: float, high: float, digits: int) -> str:
-    """An interval; a dash where one seed gives none."""
-    return "-" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def _seconds(x: float) -> str:

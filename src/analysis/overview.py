@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.groups import HEADINGS, SHORT, group_of
+from analysis.numbers import decimals, number
 from analysis.results import cpu_seconds, last_values
 from analysis.statistics import Interval, t_interval
 from analysis.tables import Row, Table
@@ -21,20 +22,21 @@ class Entry:
         interval: of the mean; NaN with one seed.
         leads: whether it is the best on the task, or its interval overlaps the best one's.
         cpu_seconds: of a run, the median over seeds; NaN if not measured.
+        digits: decimals of the column's numbers.
     """
 
     mean: float
     interval: Interval
     leads: bool
     cpu_seconds: float
+    digits: int
 
     @property
     def text(self) -> str:
-        """Mean and half-width; rates have three decimals, returns one."""
+        """Mean and half-width."""
         width = (self.interval.high - self.interval.low) / 2
-        digits = 3 if max(abs(self.mean), 0 if math.isnan(width) else width) < 2 else 1
-        mean = f"{self.mean:.{digits}f}"
-        return mean if math.isnan(width) else f"{mean} ± {width:.{digits}f}"
+        mean = number(self.mean, self.digits)
+        return mean if math.isnan(width) else f"{mean} ± {number(width, self.digits)}"
 
 
 @dataclass(frozen=True)
@@ -121,4 +123,8 @@ def _entries(rows: dict[str, Row], key: str) -> list[tuple[str, Entry]]:
     order = sorted(means, key=lambda m: math.inf if math.isnan(means[m]) else -means[m])
     lowest = intervals[order[0]].low
     leads = {m: m == order[0] or intervals[m].high >= lowest for m in order}
-    return [(m, Entry(means[m], intervals[m], leads[m], cpu_seconds(rows[m].runs))) for m in order]
+    digits = decimals(*values.values(), of_rates=3)
+    return [
+        (m, Entry(means[m], intervals[m], leads[m], cpu_seconds(rows[m].runs), digits))
+        for m in order
+    ]

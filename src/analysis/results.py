@@ -185,6 +185,13 @@ def last_values(runs: list[RunRecord], key: str) -> np.ndarray:
     return np.array([r.evaluations.get(key, r.metrics[key][1][-1]) for r in runs])
 
 
+def mean_return(runs: list[RunRecord]) -> float:
+    """Mean return of the same episodes as `last_values`; NaN if a run did not measure it."""
+    if not all("test_return_mean" in run.metrics for run in runs):
+        return np.nan
+    return float(last_values(runs, "test_return_mean").mean())
+
+
 def cpu_seconds(runs: Iterable[RunRecord]) -> float:
     """CPU seconds of a whole run with its tests, the median; NaN if a run did not log them."""
     used = [

@@ -36,15 +36,3 @@ def table(head: Sequence[Cell], rows: Sequence[Sequence[Cell]]) -> str:
 def folded(summary: str, body: str) -> str:
     """A part that opens with a click, without JavaScript."""
     return f"<details><summary>{escape(summary)}</summary>\n{body}</details>"
-
-
-def number(x: float) -> str:
-    """A rate with four decimals, a return with one, a dash for what is not known."""
-    if x != x:
-        return "-"
-    return f"{x:.4f}" if abs(x) < 2 else f"{x:,.1f}"
-
-
-def span(low: float, high: float) -> str:
-    """An interval; a dash if there is none."""
-    return f"{number(low)} to {number(high)}" if low == low else "-"

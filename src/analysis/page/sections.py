@@ -5,17 +5,20 @@ from collections import defaultdict
 from html import escape
 from pathlib import Path
 
+import numpy as np
+
 from analysis import changed_evaluations
 from analysis.aggregate import Aggregate
 from analysis.attention import AttentionMaps, numbers_markdown, read_maps
 from analysis.groups import SHORT, group_of
 from analysis.looks import Look
+from analysis.numbers import decimals, number, span
 from analysis.overview import overview as every_method
 from analysis.page.colours import colour_class
 from analysis.page.curves import N_IN_TABLE, common_grid, curves_at
-from analysis.page.html import Cell, Html, folded, number, span, table
+from analysis.page.html import Cell, Html, folded, table
 from analysis.page.svg import Strip, attention_map, dots
-from analysis.results import RunRecord, cpu_seconds, last_values, n_weights
+from analysis.results import RunRecord, cpu_seconds, last_values, mean_return, n_weights
 from analysis.statistics import probability_of_improvement, t_interval
 from analysis.tables import Row, Table, differing, settings_of, shown
 from utils.errors import UserError
@@ -68,7 +71,9 @@ def results(shown_table: Table, looks: list[Look]) -> str:
     """Dots and a table of a task, the best row first."""
     key = shown_table.key
     strips, rows = list[tuple[float, Strip]](), list[tuple[float, list[Cell]]]()
-    for row, look in zip(shown_table.rows, looks, strict=True):
+    digits = decimals(*(last_values(row.runs, key) for row in shown_table.rows))
+    returns = [mean_return(row.runs) for row in shown_table.rows]
+    for row, look, gained in zip(shown_table.rows, looks, returns, strict=True):
         last = last_values(row.runs, key)
         mean, interval = float(last.mean()), t_interval(last)
         order = -math.inf if math.isnan(mean) else mean
@@ -77,10 +82,10 @@ def results(shown_table: Table, looks: list[Look]) -> str:
         strips.append((order, Strip(row.full_label, colour, values, mean, interval)))
         seconds = cpu_seconds(row.runs)
         group = SHORT[group_of(row.runs[0].config)]
-        cells: list[Cell] = [row.full_label, group, str(len(last)), number(mean), span(*interval)]
-        cells.append(span(float(last.min()), float(last.max())))
+        cells: list[Cell] = [row.full_label, group, str(len(last)), number(mean, digits)]
+        cells += [span(*interval, digits), span(float(last.min()), float(last.max()), digits)]
         if key != "test_return_mean":
-            cells.append(_return(row))
+            cells.append(number(gained, decimals(np.array(returns))))
         cells.append(_weights(row))
         cells.append("-" if math.isnan(seconds) else f"{seconds:,.0f}")
         rows.append((order, cells))
@@ -99,24 +104,19 @@ def changed(shown_table: Table) -> str:
     key, parts = shown_table.key, []
     head = changed_evaluations.columns(key)
     for settings, found in changed_evaluations.changed_evaluations(shown_table.rows, key).items():
+        digits = decimals(*(c.values for c in found))
         rows: list[list[Cell]] = [
             [
                 c.row.full_label,
                 str(len(c.values)),
-                number(float(c.values.mean())),
-                span(*t_interval(c.values)),
-                number(float(c.as_trained.mean())),
+                number(float(c.values.mean()), digits),
+                span(*t_interval(c.values), digits),
+                number(float(c.as_trained.mean()), digits),
             ]
             for c in found
         ]
         parts.append(f"<h3>{escape(changed_evaluations.title(settings))}</h3>{table(head, rows)}")
     return "".join(parts)
-
-
-def _return(row: Row) -> str:
-    """Mean return of the same episodes; a dash if a run did not measure it."""
-    measured = all("test_return_mean" in run.metrics for run in row.runs)
-    return number(float(last_values(row.runs, "test_return_mean").mean())) if measured else "-"
 
 
 def _weights(row: Row) -> str:
@@ -130,15 +130,14 @@ def _weights(row: Row) -> str:
 def curves(shown_table: Table, name: str) -> str:
     """Where the script draws a task's curves, and the same as a table."""
     grid = common_grid(shown_table, N_IN_TABLE)
+    means = [curves_at(r.runs, shown_table.key, grid).mean(axis=0) for r in shown_table.rows]
+    digits = decimals(*means)
     rows = [
-        [
-            row.full_label,
-            *(number(float(x)) for x in curves_at(row.runs, shown_table.key, grid).mean(axis=0)),
-        ]
-        for row in shown_table.rows
+        [row.full_label, *(number(float(x), digits) for x in values)]
+        for row, values in zip(shown_table.rows, means, strict=True)
     ]
     head = ["mean at step", *(f"{x:,.0f}" for x in grid)]
-    known = "; ".join(f"{label} {number(x)}" for label, x in shown_table.anchors.items())
+    known = "; ".join(f"{label} {number(x, digits)}" for label, x in shown_table.anchors.items())
     anchors = f"<p>Dashed lines: {escape(known)}.</p>\n" if known else ""
     return (
         f'<figure class="chart" id="{name}" hidden></figure>\n{anchors}'

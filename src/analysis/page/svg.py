@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.page.html import number
+from analysis.numbers import decimals, number
 from analysis.statistics import Array, Interval
 
 SHADES = 16  # of a map
@@ -28,6 +28,7 @@ def dots(strips: Sequence[Strip]) -> str:
     """Dots, centre and interval of each strip on one common axis; it scales with the window."""
     numbers = [x for s in strips for x in (*s.values, *s.interval, s.centre) if np.isfinite(x)]
     low, high = (min(numbers), max(numbers)) if numbers else (0.0, 1.0)
+    digits = decimals(np.array(numbers))
     margin = 0.04 * (high - low) or 0.5
     low, high = low - margin, high + margin
 
@@ -37,7 +38,7 @@ def dots(strips: Sequence[Strip]) -> str:
     lines = []
     for strip in strips:
         marks = [
-            f'<circle cx="{at(x)}" cy="12" r="4"><title>{number(x)}</title></circle>'
+            f'<circle cx="{at(x)}" cy="12" r="4"><title>{number(x, digits)}</title></circle>'
             for x in strip.values
             if np.isfinite(x)
         ]
@@ -52,7 +53,7 @@ def dots(strips: Sequence[Strip]) -> str:
             f'<svg role="img" aria-label="seeds of {escape(strip.label)}" height="24" '
             f'width="100%">{" ".join(marks)}</svg></div>'
         )
-    ends_of_axis = f"<span>{number(low)}</span><span>{number(high)}</span>"
+    ends_of_axis = f"<span>{number(low, digits)}</span><span>{number(high, digits)}</span>"
     return (
         f'<div class="strips">{"".join(lines)}<div class="axis"><span></span>'
         f"<p>{ends_of_axis}</p></div></div>"
