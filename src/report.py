@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 from analysis.aggregate import Aggregate, aggregate, aggregate_markdown
-from analysis.archive import unpacked, write_archive
+from analysis.archive import placed, unpacked, write_archive
 from analysis.best import best_of
 from analysis.bounds import Bounds, read_bounds, with_anchors
 from analysis.differences import differences, differences_markdown, parse_differences
@@ -171,12 +171,13 @@ def report(given: argparse.Namespace) -> int:
     lines = reference_lines(given.line)
     for name in FIGURES:
         writable_figure(getattr(given, name), f"--{name}")
-    with unpacked(given.roots) as roots:
-        runs, notes = find_runs(*roots)
-    if given.archive is not None:
-        write_archive(given.archive, runs)
-        print(f"{len(runs)} runs: {given.archive}")
-        return 0
+    with unpacked(given.roots) as folders:
+        runs, notes = find_runs(*folders)
+        runs = placed(runs, folders)
+        if given.archive is not None:
+            write_archive(given.archive, runs)
+            print(f"{len(runs)} runs: {given.archive}")
+            return 0
     if given.paper_figure is not None:
         return draw_paper_figure(given, runs)
     bounds = read_bounds(given.bounds)

@@ -5,8 +5,9 @@ An archive holds `config.yaml`, `metrics.csv` and `evaluations.csv` of each run,
 
 import io
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -40,8 +41,8 @@ def write_archive(path: Path, runs: Sequence[RunRecord]) -> None:
         folder = Path(run.task, str(run.config["alg_name"]), run.path.name)
         if folder in folders:
             raise UserError(
-                f"--archive: {folders[folder].path} and {run.path} would both be {folder}. Archive "
-                f"one results folder at a time."
+                f"--archive: {folders[folder].place} and {run.place} would both be {folder}. "
+                f"Archive one results folder at a time."
             )
         folders[folder] = run
     try:
@@ -65,17 +66,17 @@ def _add(archive: tarfile.TarFile, folder: Path, run: RunRecord) -> None:
 
 
 @contextmanager
-def unpacked(roots: Sequence[str]) -> Iterator[list[str]]:
-    """The same folders, with archives among them unpacked into temporary ones.
+def unpacked(roots: Sequence[str]) -> Iterator[dict[str, str]]:
+    """{folder: root}; the folder of an archive is a temporary one into which it is unpacked.
 
     Raises:
         UserError: if a file is no archive of runs.
     """
     with TemporaryDirectory() as temporary:
-        folders = []
+        folders = {}
         for number, root in enumerate(roots):
             if not Path(root).is_file():
-                folders.append(root)
+                folders[root] = root
                 continue
             folder = Path(temporary, str(number), Path(root).name.removesuffix(ENDING))
             try:
@@ -86,5 +87,20 @@ def unpacked(roots: Sequence[str]) -> Iterator[list[str]]:
                     f"{root} is no archive of runs ({reason(error)}). Give folders that hold runs, "
                     f"or a file that --archive has written."
                 ) from error
-            folders.append(str(folder))
+            folders[str(folder)] = root
         yield folders
+
+
+def placed(runs: Sequence[RunRecord], folders: Mapping[str, str]) -> list[RunRecord]:
+    """The same runs, those of archives shown by the archive's name and their folder in it.
+
+    Args:
+        runs: found in these folders.
+        folders: as `unpacked` gives them.
+    """
+    shown = []
+    for run in runs:
+        root = next(f for f in folders if run.path.is_relative_to(f))
+        place = Path(folders[root], run.path.relative_to(root))
+        shown.append(replace(run, place=str(place)))
+    return shown

@@ -53,7 +53,7 @@ def learning_curves(
     """
     for run in (run for row in rows for run in row.runs):
         if clock != "env_steps" and clock not in run.metrics:
-            raise UserError(f"{run.path} has no {clock}. Draw it with --clock env_steps.")
+            raise UserError(f"{run.place} has no {clock}. Draw it with --clock env_steps.")
     height = max(4.5, 0.2 * len(rows))  # inches; the legend has a line for each row
     figure, axes = plt.subplots(figsize=(8, height), layout="constrained")
     curves = [curves_on_grid(row.runs, key, clock=clock) for row in rows]

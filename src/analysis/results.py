@@ -7,7 +7,7 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +53,15 @@ class RunRecord:
         evaluations: {key: value} of the last `evaluate=True` of its latest checkpoint under its own
             settings, empty without one. One made before the run was resumed does not count.
         changed_evaluations: {changed settings: {key: value}}, the same under other settings.
+        place: the folder as it is shown to the reader; of a run in an archive, its place there.
     """
 
     path: Path
     config: dict[str, Any]
     metrics: dict[str, Curve]
     evaluations: dict[str, float]
-    changed_evaluations: dict[str, dict[str, float]] = field(default_factory=dict)
+    changed_evaluations: dict[str, dict[str, float]]
+    place: str
 
     @property
     def method(self) -> str:
@@ -148,7 +150,8 @@ def read_run(path: Path) -> RunRecord:
                 evaluations[row.changes][row.key] = row.value
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"the run in {path} cannot be read ({reason(error)}).") from error
-    return RunRecord(path, config, metrics, evaluations.pop("", {}), dict(evaluations))
+    as_trained = evaluations.pop("", {})
+    return RunRecord(path, config, metrics, as_trained, dict(evaluations), str(path))
 
 
 def read_evaluations(path: Path) -> list[Evaluation]:

@@ -157,8 +157,8 @@ def _drop_repeated_seeds(group: list[RunRecord]) -> list[str]:
     for seed, (*older, newest) in by_seed.items():
         if older:
             notes.append(
-                f"Left out: {', '.join(str(run.path) for run in older)}. {newest.method} ran with "
-                f"seed {seed} more than once under the same settings; {newest.path} counts."
+                f"Left out: {', '.join(run.place for run in older)}. {newest.method} ran with "
+                f"seed {seed} more than once under the same settings; {newest.place} counts."
             )
     group[:] = [by_seed[seed][-1] for seed in sorted(by_seed)]
     return notes
@@ -198,7 +198,7 @@ def _mixed_sources(rows: list[Row], key: str) -> list[str]:
     for row in rows:
         tested = [run for run in row.runs if key not in run.evaluations]
         if 0 < len(tested) < len(row.runs):
-            names = ", ".join(str(run.path) for run in tested)
+            names = ", ".join(run.place for run in tested)
             notes.append(
                 f"{row.full_label}: the values are those of evaluations (evaluate=True), but of "
                 f"the last test in training for {names}."
@@ -239,6 +239,6 @@ def _places(runs: list[RunRecord], key: str) -> str:
     for run in runs[:MOST_NAMED]:
         tested = "" if key in run.metrics else ", before its first test"
         steps = f"{run.env_steps:,} of {int(run.config['t_max']):,} steps"
-        parts.append(f"{run.path} ({steps}{tested})")
+        parts.append(f"{run.place} ({steps}{tested})")
     more = len(runs) - MOST_NAMED
     return ", ".join([*parts, f"and {more} more"] if more > 0 else parts)

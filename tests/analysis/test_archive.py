@@ -25,6 +25,22 @@ def test_a_report_of_an_archive_is_that_of_the_runs(
     assert capsys.readouterr().out == expected
 
 
+def test_an_archive_can_be_archived_and_its_runs_are_shown_by_their_place_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_run(tmp_path / "runs", "agp", 0, [0.1, 0.2])
+    make_run(tmp_path / "runs", "vdn", 0, [0.1, 0.2], t_max=1_000_000)
+    assert main(["runs", "--archive", "first.tar.xz"]) == 0
+    assert main(["first.tar.xz", "--archive", "second.tar.xz"]) == 0
+    assert Path("first.tar.xz").read_bytes() == Path("second.tar.xz").read_bytes()
+    assert main(["first.tar.xz", "--html", "page"]) == 0
+    assert (
+        "Left out: 1 unfinished run, first.tar.xz/topk/vdn/vdn_seed0_1 (" in capsys.readouterr().out
+    )
+    assert "<code>first.tar.xz/topk/agp/agp_seed0_1</code>" in Path("page/index.html").read_text()
+
+
 def test_equal_runs_make_equal_archives_without_the_folder_of_results(tmp_path: Path) -> None:
     files = []
     for place in ("here", "there"):

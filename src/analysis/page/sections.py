@@ -203,7 +203,7 @@ def commands(shown_table: Table) -> str:
     parts = []
     for row in shown_table.rows:
         lines = [
-            f"<dt>seed {escape(str(run.config['seed']))}, <code>{escape(str(run.path))}</code></dt>"
+            f"<dt>seed {escape(str(run.config['seed']))}, <code>{escape(run.place)}</code></dt>"
             f"<dd><pre>{escape(_commands(run))}</pre></dd>"
             for run in row.runs
         ]
