@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = re.compile(r"(<!-- report: (.*?) -->\n).*?(<!-- end -->)", re.DOTALL)
 COMMAND = re.compile(r"^    python (src/report.py docs/results/runs/.*)$", re.MULTILINE)
-TABLE = re.compile(r"^(#+) (.*)$|((?:^\|.*\n)+)", re.MULTILINE)  # or a heading
+HEADING_OR_TABLE = re.compile(r"^(#+) (.*)$|((?:^\|.*\n)+)", re.MULTILINE)
 
 
 def filled(page: str) -> str:
@@ -38,7 +38,7 @@ def printed(page: str) -> dict[str, str]:
         words = [sys.executable, *shlex.split(command)]
         output = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout
         above: list[str] = []
-        for marks, heading, table in TABLE.findall(output):
+        for marks, heading, table in HEADING_OR_TABLE.findall(output):
             if heading:
                 above = [*above[: len(marks) - 2], heading]  # the report's own begin with ##
             else:
