@@ -73,6 +73,7 @@ def results(shown_table: Table, looks: list[Look]) -> str:
     strips, rows = list[tuple[float, Strip]](), list[tuple[float, list[Cell]]]()
     digits = decimals(*(last_values(row.runs, key) for row in shown_table.rows))
     returns = [mean_return(row.runs) for row in shown_table.rows]
+    digits_of_return = decimals(np.array(returns))
     for row, look, gained in zip(shown_table.rows, looks, returns, strict=True):
         last = last_values(row.runs, key)
         mean, interval = float(last.mean()), t_interval(last)
@@ -85,7 +86,7 @@ def results(shown_table: Table, looks: list[Look]) -> str:
         cells: list[Cell] = [row.full_label, group, str(len(last)), number(mean, digits)]
         cells += [span(*interval, digits), span(float(last.min()), float(last.max()), digits)]
         if key != "test_return_mean":
-            cells.append(number(gained, decimals(np.array(returns))))
+            cells.append(number(gained, digits_of_return))
         cells.append(_weights(row))
         cells.append("-" if math.isnan(seconds) else f"{seconds:,.0f}")
         rows.append((order, cells))
