@@ -1,4 +1,4 @@
-"""Writes the generated pages and tables of docs/; `--check` only says which are out of date.
+"""Writes the generated pages, tables and figures of docs/, or says which are out of date.
 
 python docs/generate.py [--check]
 """
@@ -12,7 +12,7 @@ from typing import Any
 DOCS = Path(__file__).resolve().parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent / "src")]
 
-import archived_tables  # noqa: E402  # beside this file
+import archived_runs  # noqa: E402  # beside this file
 import torch  # noqa: E402  # what follows is found in src
 import yaml  # noqa: E402
 
@@ -109,7 +109,7 @@ def _cell(key: str, config: dict[str, Any]) -> str:
 
 def results_page(name: str) -> str:
     """docs/results/<name>.md with the tables of its archived runs."""
-    return archived_tables.filled((DOCS / "results" / name).read_text(encoding="utf-8"))
+    return archived_runs.filled((DOCS / "results" / name).read_text(encoding="utf-8"))
 
 
 def _pages_with(place: re.Pattern[str], folder: str) -> list[str]:
@@ -125,8 +125,10 @@ PAGES = {
 }
 PAGES |= {f"methods/{n}": partial(method_page, n) for n in _pages_with(SETTINGS, "methods")}
 PAGES |= {
-    f"results/{n}": partial(results_page, n) for n in _pages_with(archived_tables.PLACE, "results")
+    f"results/{n}": partial(results_page, n) for n in _pages_with(archived_runs.PLACE, "results")
 }
+for _path in sorted((DOCS / "results").glob("*.md")):
+    PAGES |= archived_runs.files(_path.read_text(encoding="utf-8"))
 
 
 def _component_metrics(registry: Registry, name: str) -> str:
