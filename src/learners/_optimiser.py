@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from components.settings import TrainingSettings
+from modules.layers import ScaledLearningRate
 
 Groups = list[dict[str, Any]]
 
@@ -14,18 +15,28 @@ Groups = list[dict[str, Any]]
 def parameter_groups(online: nn.ModuleDict, lr: float, others: Mapping[str, float]) -> Groups:
     """Parameters that are trained, grouped by the learning rate that they have at the start.
 
+    Parts marked `ScaledLearningRate` have their factor of it.
+
     Args:
         online: the modules that are trained.
         lr: learning rate of every module but `others`.
         others: name of a module in `online` -> its learning rate.
     """
     groups: dict[float, list[nn.Parameter]] = {}
+    factors = {
+        p: part.lr_factor
+        for part in online.modules()
+        if isinstance(part, ScaledLearningRate)
+        for p in part.parameters()
+    }
     seen: set[nn.Parameter] = set()  # modules may share some
     for name, module in online.items():
-        own = [p for p in module.parameters() if p.requires_grad and p not in seen]
-        seen.update(own)
-        groups.setdefault(others.get(name, lr), []).extend(own)
-    return [{"params": own, "lr": rate, "initial_lr": rate} for rate, own in groups.items() if own]
+        for p in module.parameters():
+            if p.requires_grad and p not in seen:
+                rate = others.get(name, lr) * factors.get(p, 1.0)
+                groups.setdefault(rate, []).append(p)
+                seen.add(p)
+    return [{"params": own, "lr": rate, "initial_lr": rate} for rate, own in groups.items()]
 
 
 def make_optimizer(

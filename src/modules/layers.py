@@ -87,6 +87,12 @@ class CustomInitialisation:
     """Marks modules that draw their own initial weights; `orthogonal_weights` skips them."""
 
 
+class ScaledLearningRate:
+    """Marks modules whose weights are trained with `lr_factor` times the learning rate."""
+
+    lr_factor: float
+
+
 def orthogonal_linear(
     input_dim: int, output_dim: int, gain: float = 1.0, parts: int = 1, *, bias: bool = True
 ) -> nn.Linear:

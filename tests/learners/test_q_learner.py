@@ -294,6 +294,17 @@ def test_linear_learning_rate() -> None:
     assert same(before, weights(learner.online))
 
 
+def test_the_graph_has_its_part_of_the_learning_rate() -> None:
+    graph = ActionGraphConfig(embed_dim=8, heads=2, lr_factor=0.25)
+    learner = make(agent=("agp_agent", AGPAgentConfig(graph=graph)), lr=0.004)
+    before = {name: w.detach().clone() for name, w in learner.online.agent.named_parameters()}
+    learner.train(fake_batch(INFO), 0, 4)
+    for name, weight in learner.online.agent.named_parameters():  # Adam's first step is lr
+        step = (weight.detach() - before[name]).abs().max().item()
+        rate = 0.001 if name.startswith("graph.") else 0.004
+        assert step == pytest.approx(rate, rel=1e-3), name
+
+
 def test_constant_learning_rate() -> None:
     learner = make(lr=0.01)
     learner.train(fake_batch(INFO), 900, 1)

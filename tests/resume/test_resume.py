@@ -28,6 +28,7 @@ QMIX = (
 )
 CASES = {
     "agp": ("agp", AGP),
+    "agp_lr_factor": ("agp", (*AGP, "agent_args.graph.lr_factor=0.5", "lr_schedule=linear")),
     "qmix": ("qmix", QMIX),
     "fop": ("fop", ("agent_args.share_parameters=False",)),
     "macpf": ("macpf", ("learner_args.share_mixer=False", "use_rnn=True")),

@@ -20,7 +20,7 @@ from modules.action_graph.edges import allowed_edges, edge_mask, relations
 from modules.action_graph.layer import ActionGraphConfig, GraphLayer, node_norm
 from modules.action_graph.nodes import NodeEncoder, NodeLayout, NodeMap, bound_features
 from modules.agents.base import AgentSizes
-from modules.layers import CustomInitialisation
+from modules.layers import CustomInitialisation, ScaledLearningRate
 from utils.errors import UserError
 
 
@@ -33,7 +33,7 @@ class GraphOutput:
     attention: list[Tensor] | None  # per exchange [R, heads, P, P], where asked for
 
 
-class ActionGraph(CustomInitialisation, nn.Module):
+class ActionGraph(CustomInitialisation, ScaledLearningRate, nn.Module):
     """Encoder, message passing and pooling.
 
     Args:
@@ -68,6 +68,7 @@ class ActionGraph(CustomInitialisation, nn.Module):
                 "this environment gives them. Use nodes=actions."
             )
         self.config, self.keep_nodes = config, keep_nodes
+        self.lr_factor = config.lr_factor
         self.layout = NodeLayout.build(sizes, nodes, config.compact)
         self.node_map = NodeMap(self.layout)
         self.encoder = NodeEncoder(

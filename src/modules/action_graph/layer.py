@@ -44,12 +44,14 @@ class ActionGraphConfig:
     project_values: bool = True  # false: messages are averages of the nodes themselves (Eq. 14)
     ffn: bool = False  # a feed-forward block (2d wide) after each attention
     pool: Literal["mean", "sum", "max"] = "mean"  # over an agent's available action nodes
+    lr_factor: float = 1.0  # above 0: the graph's weights are trained with lr times this
 
     def __post_init__(self) -> None:
         validate(
             *out_of_range(self, 1, LARGEST_LAYER, "embed_dim", "heads"),
             *out_of_range(self, 0, LARGEST_LAYER, "encoder_dim"),
             *out_of_range(self, 0, 100, "layers"),
+            (not 0 < self.lr_factor, "lr_factor", f"{self.lr_factor} must be above 0."),
             (
                 self.heads >= 1 and self.embed_dim % self.heads != 0,
                 "heads",
