@@ -105,11 +105,13 @@ def load_recorded(
     """The configuration that a run recorded in its folder, with overrides on top.
 
     Of components outside the tree it holds the hashes that were recorded (`plugins.as_of_today`).
+    A setting that a component has got since holds its default.
 
     Args:
         run_dir: folder of the run, which holds the `config.yaml` that `dump` wrote.
         overrides: the arguments after `with`.
-        say: receives a sentence for each of them that has a new name.
+        say: receives a sentence for each of them that has a new name, and for each setting that is
+            newer than the run.
 
     Raises:
         ConfigError: if the file is missing, damaged or incomplete, or a setting is wrong.
@@ -139,11 +141,15 @@ def load_recorded(
     others = {s for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
     config = plugins.as_recorded(config, hashes, others)
     optional = {f"{s}_args" for s in others} | MAY_BE_MISSING
-    missing = [
-        leaf
-        for leaf, _ in leaves(to_dict(config))
-        if leaf not in merged.origin and leaf.split(".")[0] not in optional
-    ]
+    missing = []
+    for leaf, default in leaves(to_dict(config)):
+        top = leaf.split(".")[0]
+        if leaf in merged.origin or top in optional:
+            continue
+        if isinstance(recorded.data.get(top), dict):  # the component's other settings are there
+            say(f"{path} is older than the setting {leaf}; its default, {default}, holds.")
+        else:
+            missing.append(leaf)
     if missing:
         raise ConfigError(
             [

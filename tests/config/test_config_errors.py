@@ -243,17 +243,33 @@ def test_recorded_configuration_incomplete(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     dump(load_config("qmix", "topk", []), path)
     lines = path.read_text().splitlines()
-    kept = [line for line in lines if "embed_dim" not in line and not line.startswith("t_max")]
-    path.write_text("\n".join(kept))
+    path.write_text("\n".join(line for line in lines if not line.startswith(("t_max", "lr:"))))
     text = "not recorded; the file is damaged or from another version of the code."
     with pytest.raises(ConfigError) as caught:
         load_recorded(tmp_path, [])
     assert caught.value.problems == [
         f"{path}: {leaf}: {text} Restore it, or give the value with `with {leaf}=<value>`."
-        for leaf in ("mixer_args.embed_dim", "t_max")
+        for leaf in ("lr", "t_max")
     ]
-    config = load_recorded(tmp_path, ["mixer_args.embed_dim=4", "t_max=9"])
-    assert (config.mixer_args.embed_dim, config.t_max) == (4, 9)
+    config = load_recorded(tmp_path, ["lr=4", "t_max=9"])
+    assert (config.lr, config.t_max) == (4, 9)
+
+
+def test_a_setting_that_is_newer_than_the_record_has_its_default(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    dump(load_config("qmix", "topk", ["mixer_args.hypernet_embed=7"]), path)
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(line for line in lines if "  embed_dim" not in line))
+    said: list[str] = []
+    config = load_recorded(tmp_path, [], said.append)
+    assert (config.mixer_args.embed_dim, config.mixer_args.hypernet_embed) == (32, 7)
+    assert said == [
+        f"{path} is older than the setting mixer_args.embed_dim; its default, 32, holds."
+    ]
+    assert (
+        load_recorded(tmp_path, ["mixer_args.embed_dim=4"], said.append).mixer_args.embed_dim == 4
+    )
+    assert len(said) == 1
 
 
 def test_recorded_configuration_unreadable(tmp_path: Path) -> None:
