@@ -75,6 +75,13 @@ def test_every_policy_at_hand_has_a_row() -> None:
     assert sum(path.stat().st_size for path in files) < 3e6
 
 
+def test_policies_at_hand_have_todays_settings() -> None:
+    notes: list[str] = []
+    for path in PRETRAINED.rglob("config.yaml"):
+        load_recorded(path.parent, [], notes.append)
+    assert notes == [], "write each new setting, with what the policy was trained with, in its file"
+
+
 @pytest.mark.parametrize(
     ("folder", "metric", "value"), ROW.findall((PRETRAINED / "README.md").read_text())
 )
