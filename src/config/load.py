@@ -141,24 +141,40 @@ def load_recorded(
     others = {s for s in REGISTRIES if getattr(config, s) != recorded.data.get(s)}
     config = plugins.as_recorded(config, hashes, others)
     optional = {f"{s}_args" for s in others} | MAY_BE_MISSING
+    absent = {
+        leaf: value
+        for leaf, value in leaves(to_dict(config))
+        if leaf not in merged.origin and leaf.split(".")[0] not in optional
+    }
+    _account_for(absent, recorded, say)
+    return config
+
+
+def _account_for(absent: dict[str, Any], recorded: Layer, say: Callable[[str], None]) -> None:
+    """Say which settings a record is older than.
+
+    Args:
+        absent: settings that nothing gives, and their defaults.
+        recorded: the record.
+        say: receives a sentence for each setting of a component whose others are recorded.
+
+    Raises:
+        ConfigError: for the other ones.
+    """
     missing = []
-    for leaf, default in leaves(to_dict(config)):
-        top = leaf.split(".")[0]
-        if leaf in merged.origin or top in optional:
-            continue
-        if isinstance(recorded.data.get(top), dict):  # the component's other settings are there
-            say(f"{path} is older than the setting {leaf}; its default, {default}, holds.")
+    for leaf, default in absent.items():
+        if isinstance(recorded.data.get(leaf.split(".")[0]), dict):
+            say(f"{recorded.label} is older than {leaf}, whose default holds: {default}.")
         else:
             missing.append(leaf)
     if missing:
         raise ConfigError(
             [
-                f"{path}: {leaf}: not recorded; the file is damaged or from another version of the "
-                f"code. Restore it, or give the value with `with {leaf}=<value>`."
+                f"{recorded.label}: {leaf}: not recorded; the file is damaged or from another "
+                f"version of the code. Restore it, or give the value with `with {leaf}=<value>`."
                 for leaf in missing
             ]
         )
-    return config
 
 
 def recorded_settings(run_dir: str | Path) -> dict[str, Any]:
