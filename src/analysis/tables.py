@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.older_records import of_one_version
 from analysis.results import RunRecord
 from config.schema import BESIDE_LEARNING
 from utils.errors import UserError
@@ -86,7 +87,7 @@ def tables(runs: Iterable[RunRecord], key: str | None, unfinished: bool = False)
         UserError: if no run can be shown.
     """
     tasks: dict[tuple[str, str], list[RunRecord]] = defaultdict(list)
-    for run in runs:
+    for run in of_one_version(runs):
         tasks[run.task, str(run.config["env"])].append(run)
     names = Counter(name for name, _ in tasks)
     found = []

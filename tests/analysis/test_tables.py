@@ -44,6 +44,22 @@ def test_a_name_stands_for_the_settings_it_was_given_for(tmp_path):
     }
 
 
+def test_a_run_that_is_older_than_a_setting_has_its_default(tmp_path):
+    def make(seed, graph, agent="agp_agent"):
+        settings = {"agent": agent, "agent_args": {"graph": graph}}
+        make_run(tmp_path, "agp", seed, [0.0, 1.0], **settings)
+
+    make(1, {"layers": 2})
+    make(2, {"layers": 2, "lr_factor": 1.0})
+    assert labels(tmp_path) == {"agp": [1, 2]}
+    make(3, {"layers": 2, "lr_factor": 0.5})
+    factor = "agent_args.graph.lr_factor"
+    assert labels(tmp_path) == {f"agp, {factor}=1.0": [1, 2], f"agp, {factor}=0.5": [3]}
+    make(4, {"layers": 2, "gone": 1}, "no_agent")
+    make(5, {"layers": 2}, "no_agent")  # nothing is known of its defaults
+    assert len(labels(tmp_path)) == 4
+
+
 def test_how_a_run_was_recorded_does_not_matter(tmp_path):
     make_run(tmp_path, "agp", 1, [0.0, 1.0], checkpoint_interval=5)
     make_run(tmp_path, "agp", 2, [0.0, 1.0], checkpoint_interval=9, results_dir="x", resume="y")
