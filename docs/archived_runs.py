@@ -80,4 +80,5 @@ def _output(words: list[str]) -> int | None:
 def _run(words: list[str]) -> str:
     """What a command prints."""
     command = [sys.executable, *words]
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
