@@ -19,10 +19,10 @@ from utils.registry import REGISTRIES
 def of_one_version(runs: Iterable[RunRecord]) -> list[RunRecord]:
     """The runs, older ones with the defaults of settings that only newer ones record."""
     runs = list(runs)
-    recorded: dict[tuple[str, Any], set[str]] = defaultdict(set)  # (slot, component) -> settings
+    recorded: dict[tuple[str, str], set[str]] = defaultdict(set)  # (slot, component) -> settings
     for run in runs:
         for slot, settings in _components(run):
-            recorded[slot, run.config.get(slot)].update(key for key, _ in leaves(settings))
+            recorded[slot, str(run.config.get(slot))].update(key for key, _ in leaves(settings))
     return [_completed(run, recorded) for run in runs]
 
 
@@ -34,12 +34,13 @@ def _components(run: RunRecord) -> Iterable[tuple[str, dict[str, Any]]]:
             yield slot, settings
 
 
-def _completed(run: RunRecord, recorded: dict[tuple[str, Any], set[str]]) -> RunRecord:
+def _completed(run: RunRecord, recorded: dict[tuple[str, str], set[str]]) -> RunRecord:
+    """The run with the default of each setting that it lacks; itself if it lacks none."""
     config = None
     for slot, settings in _components(run):
-        component = run.config.get(slot)
+        component = str(run.config.get(slot))
         for key in sorted(recorded[slot, component] - {key for key, _ in leaves(settings)}):
-            default = _default(slot, str(component), key)
+            default = _default(slot, component, key)
             if default is not dataclasses.MISSING:
                 config = config or copy.deepcopy(run.config)
                 *path, last = f"{slot}_args.{key}".split(".")
