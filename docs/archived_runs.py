@@ -56,9 +56,8 @@ def files(page: str) -> dict[str, Callable[[], str]]:
         words = shlex.split(command)
         place = _output(words)
         if place is not None:
-            path = Path(words[place])
-            path = path if path.suffix else path / "index.html"
-            made[path.relative_to("docs").as_posix()] = partial(_written, words, place)
+            path = _file(Path(words[place])).relative_to("docs")
+            made[path.as_posix()] = partial(_written, words, place)
     return made
 
 
@@ -67,8 +66,12 @@ def _written(words: list[str], place: int) -> str:
     with TemporaryDirectory() as folder:
         path = Path(folder) / Path(words[place]).name
         _run([*words[:place], str(path), *words[place + 1 :]])
-        path = path if path.is_file() else path / "index.html"
-        return path.read_text(encoding="utf-8")
+        return _file(path).read_text(encoding="utf-8")
+
+
+def _file(path: Path) -> Path:
+    """The file that `--figure` or `--html` writes when it is given this path."""
+    return path if path.suffix else path / "index.html"
 
 
 def _output(words: list[str]) -> int | None:
