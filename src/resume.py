@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from config.history import changes_with
+from config.history import changes_with, trained_before
 from config.load import load_recorded
 from config.plain_data import changes, to_dict
 from config.schema import BESIDE_LEARNING, RunConfig
@@ -130,11 +130,14 @@ def same_runs(config: RunConfig, any_name: bool = False) -> list[Path]:
 def difference(run_dir: Path, config: RunConfig, ignored: tuple[str, ...] = BESIDE_LEARNING) -> str:
     """Why a recorded run is not one of this configuration, in words; empty if it is."""
     try:
-        recorded = load_recorded(run_dir, [])
+        recorded = to_dict(load_recorded(run_dir, []))
+        before = trained_before(run_dir, recorded)
     except UserError as error:
         return str(error).splitlines()[0]
-    different = changes(to_dict(recorded), config, ignored)
-    return f"here {' '.join(different)}." if different else ""
+    different = changes(recorded, config, ignored)
+    if different:
+        return f"here {' '.join(different)}."
+    return f"it was trained with {before}." if before else ""
 
 
 def place_of(config: RunConfig) -> tuple[str, str, str]:

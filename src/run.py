@@ -33,6 +33,7 @@ from records.checkpoint import (
     save_checkpoint,
 )
 from records.console import RunConsole, duration
+from records.evaluations import drop_evaluations_after
 from records.logger import RunStart
 from records.run_log import RunLog
 from utils.device import resolve_device, use_device
@@ -118,6 +119,7 @@ class Run:
             RunConsole(config.t_max, counters.env_steps, config.show_progress) as console,
         ):
             changed = record_settings(run_dir, config, counters.env_steps)
+            drop_evaluations_after(run_dir, counters.env_steps)
             console.say("\n".join(filter(None, (self._announcement(), changed, str(run_dir)))))
             saved = perf_counter()
             if counters.env_steps == 0:

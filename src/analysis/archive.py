@@ -1,6 +1,7 @@
 """Archives of runs: what a report reads of them, in one small file that can be given to others.
 
-An archive holds `config.yaml`, `metrics.csv` and `evaluations.csv` of each run, no checkpoints.
+An archive holds `config.yaml`, `changes.csv`, `metrics.csv` and `evaluations.csv` of each run, no
+checkpoints.
 """
 
 import io
@@ -18,7 +19,7 @@ from utils.errors import UserError
 from utils.files import reason
 
 ENDING = ".tar.xz"
-FILES = ("metrics.csv", "evaluations.csv")  # copied as they are, where they exist
+FILES = ("changes.csv", "metrics.csv", "evaluations.csv")  # copied as they are, where they exist
 # In place of the paths that a run recorded, which others do not have
 PATHS = {"results_dir": "results", "resume": ""}
 

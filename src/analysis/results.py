@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from config.history import trained_before
 from records.evaluations import opponent_label
 from records.run_dir import sacred_records, task_name
 from utils.errors import UserError
@@ -54,6 +55,8 @@ class RunRecord:
             settings, empty without one. One made before the run was resumed does not count.
         changed_evaluations: {changed settings: {key: value}}, the same under other settings.
         place: the folder as it is shown to the reader; of a run in an archive, its place there.
+        before: other settings that it was trained with before it was resumed with those of
+            `config`, as text; empty: none.
     """
 
     path: Path
@@ -62,6 +65,7 @@ class RunRecord:
     evaluations: dict[str, float]
     changed_evaluations: dict[str, dict[str, float]]
     place: str
+    before: str = ""
 
     @property
     def method(self) -> str:
@@ -148,10 +152,11 @@ def read_run(path: Path) -> RunRecord:
         for row in read_evaluations(path):
             if row.checkpoint == "latest.pt" and row.env_steps >= _end(metrics):
                 evaluations[row.changes][row.key] = row.value
+        before = trained_before(path, config)
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"the run in {path} cannot be read ({reason(error)}).") from error
     as_trained = evaluations.pop("", {})
-    return RunRecord(path, config, metrics, as_trained, dict(evaluations), str(path))
+    return RunRecord(path, config, metrics, as_trained, dict(evaluations), str(path), before)
 
 
 def read_evaluations(path: Path) -> list[Evaluation]:

@@ -1,7 +1,8 @@
 """From runs to the rows of a table: one table for each task, one row for each configuration.
 
 A configuration is everything that a run recorded except its seed and what only says how the run was
-recorded. A note says which runs are left out, and why.
+recorded. A run that was trained with other settings before is one of another configuration. Notes
+say which runs are left out, and why.
 """
 
 import json
@@ -107,9 +108,13 @@ def default_metric(runs: Iterable[RunRecord]) -> str:
 
 
 def settings_of(run: RunRecord) -> Settings:
-    """The settings that decide what a run learns and measures, except its seed; dotted keys."""
+    """The settings that decide what a run learns and measures, except its seed; dotted keys.
+
+    `resumed` says with which others it was trained before.
+    """
     beside = {"seed", *BESIDE_LEARNING}
-    return dict(_leaves({k: v for k, v in run.config.items() if k not in beside}))
+    settings = dict(_leaves({k: v for k, v in run.config.items() if k not in beside}))
+    return settings | {"resumed": f"({run.before})" if run.before else "no"}
 
 
 def _table(task: str, runs: list[RunRecord], key: str | None, unfinished: bool) -> Table:
@@ -137,6 +142,9 @@ def _table(task: str, runs: list[RunRecord], key: str | None, unfinished: bool) 
         notes += _drop_repeated_seeds(group)
     labels, common = _labels(groups)
     rows = [Row(label, group) for label, group in zip(labels, groups, strict=True)]
+    resumed = [f"{run.place} ({run.before})" for row in rows for run in row.runs if run.before]
+    if resumed:
+        notes.append(f"Resumed with other settings: {', '.join(resumed)}.")
     notes += [*common, *_mixed_sources(rows, key)]
     return Table(task, key, rows, notes)
 

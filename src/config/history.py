@@ -9,10 +9,10 @@ settings at any step.
 import csv
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.schedules import LinearSchedule
 from config.load import recorded_settings
 from config.plain_data import dump, leaves, to_dict
 from config.schema import BESIDE_LEARNING, RunConfig
@@ -37,13 +37,50 @@ class Change(NamedTuple):
 
 
 def read_changes(run_dir: Path) -> list[Change]:
-    """The rows of a run's `changes.csv`, the oldest first; none if it never changed."""
+    """The rows of a run's `changes.csv`, the oldest first; none if it never changed.
+
+    Raises:
+        UserError: if the file is damaged.
+    """
     path = run_dir / FILE
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [Change(int(r["env_steps"]), r["setting"], r["before"], r["after"]) for r in rows]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        return [Change(int(r["env_steps"]), r["setting"], r["before"], r["after"]) for r in rows]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(
+            f"{path} cannot be read ({reason(error)}). It says with which settings the run was "
+            f"trained before; without it, the run counts as trained with those of today."
+        ) from error
+
+
+def trained_before(run_dir: Path, settings: Mapping[str, Any]) -> str:
+    """Other settings that a run was trained with, as `lr=0.001 before step 2,048`; else empty.
+
+    More steps alone do not count, unless something falls along a line to `t_max`. Neither does a
+    setting that the code did not have then, nor the run's name.
+
+    Args:
+        run_dir: the run's folder.
+        settings: what it records, those of today.
+
+    Raises:
+        UserError: if `changes.csv` is damaged.
+    """
+    beside = {"name"} if _falls_to_t_max(settings) else {"name", "t_max"}
+    return ", ".join(
+        f"{c.setting}={_unquoted(c.before)} before step {c.env_steps:,}"
+        for c in read_changes(run_dir)
+        if c.before and c.after and c.setting not in beside
+    )
+
+
+def _falls_to_t_max(settings: Mapping[str, Any]) -> bool:
+    """Whether the learning rate or the entropy's coefficient depends on `t_max`."""
+    learner = settings.get("learner_args") or {}
+    return settings.get("lr_schedule") == "linear" or bool(learner.get("entropy_anneal_fraction"))
 
 
 def changes_with(run_dir: Path, config: RunConfig, env_steps: int) -> list[Change]:
@@ -137,4 +174,4 @@ def _learning_rate(settings: dict[str, str], env_steps: int) -> float:
     lr = float(settings["lr"])
     if settings["lr_schedule"] != '"linear"':
         return lr
-    return LinearSchedule(lr, 0.0, int(settings["t_max"])).value(env_steps)
+    return lr * max(0.0, 1.0 - env_steps / int(settings["t_max"]))

@@ -1,11 +1,13 @@
 """`evaluations.csv`: what greedy tests of a trained policy gave, a row for each number."""
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from utils.errors import UserError
+from utils.files import reason, replacing
 
 EVALUATION_COLUMNS = (
     "checkpoint",
@@ -78,3 +80,33 @@ def append_evaluation(
                 writer.writerow({**head, "key": key, "value": f"{value:.9g}"})
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
+
+
+def drop_evaluations_after(run_dir: Path, env_steps: int) -> None:
+    """Drop what later checkpoints earned, when a run goes on from an earlier one.
+
+    Args:
+        run_dir: the run's folder.
+        env_steps: environment steps of the checkpoint from which it goes on.
+
+    Raises:
+        UserError: if the file cannot be read or written.
+    """
+    path = run_dir / "evaluations.csv"
+    if not path.is_file():
+        return
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])))
+        kept = [row for row in rows if int(row["env_steps"]) <= env_steps]
+        if len(kept) < len(rows):
+            whole = io.StringIO(newline="")
+            writer = csv.DictWriter(whole, rows[0], lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(kept)
+            with replacing(path) as file:
+                file.write(whole.getvalue().encode())
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+        raise UserError(
+            f"{path} cannot be used ({reason(error)}). Repair it or move it away."
+        ) from error

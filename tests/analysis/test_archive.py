@@ -25,6 +25,17 @@ def test_a_report_of_an_archive_is_that_of_the_runs(
     assert capsys.readouterr().out == expected
 
 
+def test_an_archive_keeps_which_settings_a_run_had_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = make_run(tmp_path / "runs", "agp", 1, [0.1, 0.2])
+    (folder / "changes.csv").write_text("env_steps,setting,before,after\n40,lr,0.01,0.001\n")
+    assert main(["runs", "--archive", "mine.tar.xz"]) == 0
+    assert main(["mine.tar.xz"]) == 0
+    assert "agp_seed1_1 (lr=0.01 before step 40)." in capsys.readouterr().out
+
+
 def test_an_archive_can_be_archived_and_its_runs_are_shown_by_their_place_in_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

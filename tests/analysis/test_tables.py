@@ -32,6 +32,23 @@ def test_runs_of_other_settings_have_rows_that_say_so(tmp_path):
     assert labels(tmp_path) == {"agp, lr=0.001": [1], "agp, lr=0.01": [2], "vdn": [1]}
 
 
+def test_a_run_that_was_resumed_with_other_settings_has_its_own_row(tmp_path):
+    make_run(tmp_path, "agp", 1, [0.0, 1.0])
+    folder = make_run(tmp_path, "agp", 2, [0.0, 1.0])
+    (folder / "changes.csv").write_text("env_steps,setting,before,after\n40,lr,0.01,0.001\n")
+    before = "lr=0.01 before step 40"
+    assert labels(tmp_path) == {"agp, resumed=no": [1], f"agp, resumed=({before})": [2]}
+    (table,) = found(tmp_path)
+    assert table.notes == [f"Resumed with other settings: {folder} ({before})."]
+
+
+def test_a_run_that_was_only_made_longer_is_like_the_others(tmp_path):
+    make_run(tmp_path, "agp", 1, [0.0, 1.0])
+    folder = make_run(tmp_path, "agp", 2, [0.0, 1.0])
+    (folder / "changes.csv").write_text("env_steps,setting,before,after\n40,t_max,40,100\n")
+    assert labels(tmp_path) == {"agp": [1, 2]}
+
+
 def test_a_name_stands_for_the_settings_it_was_given_for(tmp_path):
     make_run(tmp_path, "agp", 1, [0.0, 1.0])
     make_run(tmp_path, "agp", 1, [0.0, 1.0], name="deep", agent_args={"graph": {"layers": 8}})

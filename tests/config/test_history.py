@@ -7,9 +7,11 @@ import pytest
 import yaml
 from tests.helpers.runs import tiny
 
-from config.history import Change, changes_with, read_changes, record_settings
+from config.history import Change, changes_with, read_changes, record_settings, trained_before
+from config.plain_data import to_dict
 from config.schema import RunConfig
 from modules.mixers.qmix import QMixConfig
+from utils.errors import UserError
 
 
 @pytest.fixture
@@ -99,3 +101,40 @@ def test_a_jump_of_the_learning_rate_is_reported(
 def test_a_constant_rate_does_not_jump(tmp_path: Path, config: RunConfig) -> None:
     record_settings(tmp_path, config, 0)
     assert "jumps" not in record_settings(tmp_path, dataclasses.replace(config, t_max=200), 100)
+
+
+def test_what_a_run_was_trained_with_before(tmp_path: Path, config: RunConfig) -> None:
+    record_settings(tmp_path, config, 0)
+    longer = dataclasses.replace(config, t_max=200, name="more")
+    record_settings(tmp_path, longer, 40)
+    assert trained_before(tmp_path, to_dict(longer)) == ""
+    falling = dataclasses.replace(longer, lr_schedule="linear")
+    assert trained_before(tmp_path, to_dict(falling)) == "t_max=100 before step 40"
+    record_settings(tmp_path, with_lr(longer, 0.02), 1_060)
+    assert trained_before(tmp_path, to_dict(with_lr(longer, 0.02))) == "lr=0.01 before step 1,060"
+
+
+def test_a_setting_that_the_code_did_not_have_is_no_change(
+    tmp_path: Path, config: RunConfig
+) -> None:
+    settings = to_dict(config)
+    del settings["gamma"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    record_settings(tmp_path, config, 40)
+    assert [change.setting for change in read_changes(tmp_path)] == ["gamma"]
+    assert trained_before(tmp_path, to_dict(config)) == ""
+
+
+def test_entropy_that_falls_to_t_max_depends_on_it(tmp_path: Path) -> None:
+    config = tiny("mappo", "topk", "t_max=100", "lr_schedule=constant")
+    record_settings(tmp_path, config, 0)
+    longer = dataclasses.replace(config, t_max=200)
+    record_settings(tmp_path, longer, 100)
+    assert trained_before(tmp_path, to_dict(longer)) == "t_max=100 before step 100"
+
+
+@pytest.mark.parametrize("text", ["env_steps\n3\n", "env_steps,setting,before,after\nx,lr,1,2\n"])
+def test_a_damaged_file_is_an_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "changes.csv").write_text(text)
+    with pytest.raises(UserError, match=r"changes\.csv cannot be read .*trained before"):
+        read_changes(tmp_path)

@@ -273,6 +273,25 @@ def test_readme_has_at_most_900_words():
     assert len(README.read_text(encoding="utf-8").split()) <= 900
 
 
+def cells(table: str) -> list[list[str]]:
+    """The cells of a table in Markdown, without the line under its head."""
+    rows = [line.strip("| ").split(" | ") for line in table.replace("`", "").split("\n")]
+    return [rows[0], *rows[2:]]
+
+
+def test_scores_in_the_readme_are_those_of_the_particle_page():
+    def rows_under(heading: str) -> dict[str, list[str]]:
+        _, _, after = text_of("results/paper_particles.md").partition(f"<!-- report: {heading} -->")
+        table = after.partition("<!-- end -->")[0].strip()
+        return {method: rest for method, *rest in cells(table)}
+
+    before = README.read_text(encoding="utf-8").partition("\n\n![Greedy return on six")[0]
+    methods, scores, seconds = cells(before.split("\n\n")[-1])
+    everything, iqm = rows_under("Every task"), rows_under("6 tasks")
+    assert scores == [f"{float(iqm[method][2]):.2f}" for method in methods]
+    assert seconds == [everything[method][-1] for method in methods]
+
+
 RESULTS = sorted(set((ROOT / "docs/results").glob("*.md")) - {ROOT / "docs/results/index.md"})
 
 

@@ -9,7 +9,7 @@ import pytest
 from config.load import load_config
 from config.plain_data import changes, dump, to_dict
 from config.schema import RunConfig
-from resume import place_of, same_runs
+from resume import difference, place_of, same_runs
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,17 @@ def recorded(config: RunConfig, number: int) -> Path:
     folder.mkdir(parents=True)
     dump(config, folder / "config.yaml")
     return folder
+
+
+def test_a_run_that_was_trained_with_other_settings_before_is_another_one(tmp_path: Path) -> None:
+    config = load_config("iql", "topk", [f"results_dir={tmp_path}"])
+    folder = recorded(config, 1)
+    assert same_runs(config) == [folder]
+    (folder / "changes.csv").write_text("env_steps,setting,before,after\n40,lr,0.01,0.0005\n")
+    assert same_runs(config) == []
+    assert difference(folder, config) == "it was trained with lr=0.01 before step 40."
+    (folder / "changes.csv").write_text("damaged\n1\n")
+    assert "changes.csv cannot be read" in difference(folder, config)
 
 
 def test_the_newest_comes_first_and_those_of_another_name_last(tmp_path: Path) -> None:
