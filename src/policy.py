@@ -6,6 +6,7 @@
 >>> step = env.reset()
 >>> step = env.step(policy.act(step))
 >>> print(step.metrics["success"].mean())
+>>> policy.reset()  # before the next episode, as the environment
 """
 
 from pathlib import Path

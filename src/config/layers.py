@@ -1,7 +1,7 @@
 """Reading and merging the layers of a configuration, with the layer that each value came from."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,28 @@ def read_file(path: Path, label: str, problems: list[str]) -> Layer:
         nested = key.replace(".", ": {") + ": ..." + "}" * key.count(".")
         problems.append(f"{label}: {key}: dots do not nest in a file. Write `{nested}`.")
     return Layer(label, data)
+
+
+def wrong_kinds(files: Mapping[str, Layer], with_layer: Layer) -> Iterable[str]:
+    """Sentences about an environment's file that names none, and a method's file that names one.
+
+    Args:
+        files: what was read of the files of `--env-config` (`env`) and `--config` (`alg`).
+        with_layer: the settings after `with`.
+    """
+    env, alg = files.get("env"), files.get("alg")
+    if env is not None and "env" not in {**env.data, **with_layer.data}:
+        parts = ", ".join(_slots(env.data))
+        yield f"{env.label}: names no environment" + (
+            f", but {parts}. A method's file belongs to --config."
+            if parts
+            else ", so its settings are for none. Write `env: <name>` in it, as in envs/topk.yaml."
+        )
+    if alg is not None and "env" in alg.data:
+        yield (
+            f"{alg.label}: env: a method's file names no environment. Take it out; "
+            f"the file of an environment belongs to --env-config."
+        )
 
 
 def read_overrides(overrides: Iterable[str], problems: list[str]) -> Layer:

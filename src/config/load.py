@@ -58,6 +58,9 @@ def load_config(
     names = {f"{key}_name": path.stem for key, path in chosen.items()}
     stack.insert(1, Layer("names of the files", names))
     with_layer = layers.read_overrides(overrides, problems)
+    read = {layer.label: layer for layer in stack}
+    of_flags = {key: read[label] for key, (label, _) in named.items() if label in read}
+    problems += layers.wrong_kinds(of_flags, with_layer)
     preset = "none"
     try:
         found = search_path.find_preset(alg, env, _asked_preset([*stack, with_layer]))

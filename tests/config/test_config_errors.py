@@ -133,9 +133,28 @@ def test_wrong_values(override: str, text: str) -> None:
     assert says(problems("agp", None, override), [f"command line: {text}"])
 
 
+def test_an_environments_file_that_names_none_is_an_error(folder: Path) -> None:
+    write(folder, "envs/mine.yaml", "env_args: {k: 3}\n")
+    (said,) = problems("vdn", "mine")
+    assert said == (
+        "envs/mine.yaml: names no environment, so its settings are for none. "
+        "Write `env: <name>` in it, as in envs/topk.yaml."
+    )
+    assert load_config("vdn", "mine", ["env=topk"]).env == "topk"
+
+
+def test_files_in_each_others_place_are_an_error(folder: Path) -> None:
+    env, alg = folder / "envs" / "topk.yaml", folder / "algs" / "vdn.yaml"
+    assert problems(str(env), str(alg)) == [
+        f"{alg}: names no environment, but mixer. A method's file belongs to --config.",
+        f"{env}: env: a method's file names no environment. Take it out; the file of an "
+        f"environment belongs to --env-config.",
+    ]
+
+
 def test_the_layer_that_gave_the_value_is_named(folder: Path) -> None:
     write(folder, "default.yaml", "lr: 0\n")
-    write(folder, "envs/topk.yaml", "env_args: {k: two}\ngamma: 2\n")
+    write(folder, "envs/topk.yaml", "env: topk\nenv_args: {k: two}\ngamma: 2\n")
     write(folder, "algs/qmix.yaml", "mixer: qmx\ntarget_update: {interval: 0}\n")
     facts = [
         "algs/qmix.yaml: mixer: ... 'qmx'",

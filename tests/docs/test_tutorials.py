@@ -30,6 +30,12 @@ def test_train_and_look(tmp_path):
     assert list((run_dir / "attention").glob("*.png"))
 
 
+def test_the_page_includes_both_scripts():
+    lines = (TUTORIALS / "index.md").read_text(encoding="utf-8").split("\n")
+    for script in ("train_and_look", "add_a_method"):
+        assert f'--8<-- "tutorials/{script}.py"' in lines
+
+
 def test_add_a_method(tmp_path):
     printed = run("add_a_method.py", tmp_path, ["tiny", *TINY])
     for method in ("agp_scaled", "agp", "agent_graph", "vdn", "qmix", "iql"):
