@@ -7,9 +7,9 @@ import torch
 
 from build import build_test_runner, build_trained_controller
 from components.statistics import Statistics
-from config.load import recorded_settings
-from config.plain_data import changes, to_dict
-from config.schema import HARMLESS, RunConfig
+from config.history import evaluated_with
+from config.plain_data import to_dict
+from config.schema import RunConfig
 from records.checkpoint import find_checkpoint, run_folder
 from records.console import result_table
 from records.episodes import write_episodes
@@ -55,7 +55,7 @@ def evaluate(config: RunConfig) -> str:
     episodes = statistics.episodes(config.test_nepisode)
     metrics = statistics.means(config.test_nepisode, prefix="test_")
     n, folder = config.test_nepisode, run_folder(path)
-    changed = " ".join(changes(recorded_settings(folder), config, HARMLESS))
+    changed = evaluated_with(folder, config)
     opponent = opponent_label(to_dict(config)["env_args"])
     append_evaluation(folder, path.name, steps, n, opponent, changed, metrics)
     rows = {"checkpoint": str(path), "trained for": f"{steps:,} environment steps"}

@@ -86,8 +86,7 @@ class Run:
             self._resumed = f"\n{resumption(path, state)}"
         elif config.checkpoint_path:
             path = find_checkpoint(config.checkpoint_path)
-            weights = load_checkpoint(path)["learner"]["online"]
-            load_into(self.learner, weights, path, "load_weights")
+            load_into(self.learner, load_checkpoint(path)["learner"], path, "load_weights")
         self._graphs = plan_graphs(config, env.info)
         if self._graphs.acting:
             self.runner.capture()

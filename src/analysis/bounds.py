@@ -2,7 +2,7 @@
 
 Anchors are values that a reader knows without training: random play, a rule, a bound that was
 proved. Both are in `bounds.yaml`, and in a file of the user; they hold for the settings of the
-environment that stand beside them.
+environment, and the ways to add up its agents' rewards, that stand beside them.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from utils.files import reason
 
 OURS = Path(__file__).with_name("bounds.yaml")
 
-Entry = dict[str, Any]  # bounds, env_args, anchors, anchors_env_args, from
+Entry = dict[str, Any]  # bounds, env_args, reward_aggregation, anchors, anchors_env_args, from
 Bounds = dict[str, dict[str, Entry]]  # task: metric: entry
 
 
@@ -69,7 +69,11 @@ def with_anchors(table: Table, bounds: Bounds) -> Table:
 def _entry(table: Table, rows: list[Row], bounds: Bounds) -> Entry | None:
     """What is known of a table's metric, if it holds for all runs of these rows."""
     entry = bounds.get(table.task, {}).get(table.key)
-    return entry if entry and _hold(rows, entry.get("env_args", {})) else None
+    if entry is None or not _hold(rows, entry.get("env_args", {})):
+        return None
+    sums = entry.get("reward_aggregation")
+    found = {run.config.get("reward_aggregation") for row in rows for run in row.runs}
+    return entry if sums is None or found <= {None, *sums} else None  # None: not recorded
 
 
 def _hold(rows: list[Row], env_args: dict[str, Any]) -> bool:

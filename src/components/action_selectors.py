@@ -17,7 +17,7 @@ from components.policies import (
 from components.schedules import LinearSchedule, Number
 from components.settings import ExplorationSettings
 from components.squashed_normal import SquashedNormal
-from utils.errors import out_of_range, validate
+from utils.errors import UserError, out_of_range, validate
 from utils.registry import SELECTORS
 
 
@@ -148,6 +148,9 @@ class PolicySampler:
 
     p = 1 - (1 - epsilon)^n is the probability that one of n = `uniform_draws` draws is random; only
     epsilon is annealed along a line. Greedy takes each policy's mode.
+
+    Raises:
+        UserError: if actions are continuous and epsilon is above zero.
     """
 
     takes: ClassVar[tuple[type, ...]] = (Categorical, SquashedNormal)
@@ -160,6 +163,11 @@ class PolicySampler:
         exploration: ExplorationSettings,
         policy: PolicyMaker = Categorical,
     ):
+        if config.deviation and policy is not Categorical:
+            raise UserError(
+                f"action_selector_args.{config.deviation}: continuous actions are explored by the "
+                f"policies, without uniform draws. Set epsilon_start and epsilon_finish to 0."
+            )
         self._policy, self._uniform_draws = policy, config.uniform_draws
         self._schedule = _epsilon(config, exploration)
 

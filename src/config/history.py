@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from config.load import recorded_settings
-from config.plain_data import dump, leaves, to_dict
-from config.schema import BESIDE_LEARNING, RunConfig
+from config.load import load_recorded, recorded_settings
+from config.plain_data import changes, dump, leaves, to_dict
+from config.schema import BESIDE_LEARNING, HARMLESS, RunConfig
 from utils.errors import UserError
 from utils.files import reason, replacing
 
@@ -81,6 +81,18 @@ def _falls_to_t_max(settings: Mapping[str, Any]) -> bool:
     """Whether the learning rate or the entropy's coefficient depends on `t_max`."""
     learner = settings.get("learner_args") or {}
     return settings.get("lr_schedule") == "linear" or bool(learner.get("entropy_anneal_fraction"))
+
+
+def evaluated_with(run_dir: Path, config: RunConfig) -> str:
+    """Settings in which an evaluation differs from its run, as text; empty: in none.
+
+    Of a setting that is newer than the run, its default is the run's.
+    """
+    try:
+        recorded = to_dict(load_recorded(run_dir, []))
+    except UserError:  # a setting is missing that the command line has given
+        recorded = recorded_settings(run_dir)
+    return " ".join(changes(recorded, config, HARMLESS))
 
 
 def changes_with(run_dir: Path, config: RunConfig, env_steps: int) -> list[Change]:
@@ -152,15 +164,15 @@ def _unquoted(value: str) -> str:
     return value[1:-1] if value.startswith('"') else value
 
 
-def _sentence(changes: list[Change], config: RunConfig) -> str:
+def _sentence(changed: list[Change], config: RunConfig) -> str:
     """The message about settings that change when a run is resumed."""
-    if not changes:
+    if not changed:
         return ""
-    listed = ", ".join(f"{c.text} (before: {_unquoted(c.before) or 'none'})" for c in changes)
-    at = changes[0].env_steps
+    listed = ", ".join(f"{c.text} (before: {_unquoted(c.before) or 'none'})" for c in changed)
+    at = changed[0].env_steps
     text = f"From step {at:,} on: {listed}. {FILE} keeps both."
     after = _flat(to_dict(config))
-    before = {**after, **{c.setting: c.before for c in changes}}
+    before = {**after, **{c.setting: c.before for c in changed}}
     old, new = _learning_rate(before, at), _learning_rate(after, at)
     if "linear" in before["lr_schedule"] + after["lr_schedule"] and old != new:
         text += (

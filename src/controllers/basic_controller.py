@@ -19,6 +19,7 @@ from components.policies import policy_maker
 from components.settings import AgentSettings
 from envs.base import EnvInfo, EnvStep
 from modules.agents.base import AgentInputs, AgentSizes
+from utils.errors import UserError
 from utils.registry import AGENTS, CONTROLLERS
 from utils.seeding import seeded_initialisation
 
@@ -74,10 +75,11 @@ class BasicController:
         # Row i lists the agents as agent i sees them: itself first, then the others in order.
         order = [[i] + [j for j in range(n) if j != i] for i in range(n)]
         self._own_first = torch.tensor(order, device=device)
-        agent_name, agent_settings = agent
+        self.agent_name, agent_settings = agent
         with seeded_initialisation(seed, "weights", "agent"):
             sizes = AgentSizes.of(info, input_dim, shared)
-            self.agent = self.build_network(AGENTS.get(agent_name).cls(agent_settings, sizes))
+            self.agent = self.build_network(AGENTS.get(self.agent_name).cls(agent_settings, sizes))
+        self.n_outputs = info.n_actions * sizes.outputs_per_action  # of each agent
         self.agent.to(device)
 
     def build_network(self, agent: nn.Module) -> nn.Module:
@@ -102,7 +104,8 @@ class BasicController:
         Returns:
             outputs [B, N, A] ([B, N, 2 A] of continuous policies) and the new memory.
         """
-        outputs, hidden = self.agent(self.step_inputs(step, last_actions, noise), hidden)
+        inputs = self.step_inputs(step, last_actions, noise)
+        outputs, hidden = self._run(self.agent, inputs, hidden)
         return outputs.squeeze(1), hidden
 
     def choose(
@@ -142,9 +145,27 @@ class BasicController:
         Returns:
             [B, L, N, A]
         """
-        inputs = self.agent_inputs(batch, n_steps)
-        outputs: Tensor = (agent or self.agent)(inputs, None)[0]
-        return outputs
+        return self._run(agent or self.agent, self.agent_inputs(batch, n_steps), None)[0]
+
+    def _run(
+        self, agent: nn.Module, inputs: AgentInputs, hidden: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """What the network returns: outputs [B, L, N, A] and its memory.
+
+        Raises:
+            UserError: if it returns something else.
+        """
+        returned = agent(inputs, hidden)
+        expected = [*inputs.x.shape[:3], self.n_outputs]
+        pair = returned if isinstance(returned, tuple) else (returned,)
+        shapes = [list(part.shape) if isinstance(part, Tensor) else part for part in pair]
+        if len(pair) != 2 or shapes[0] != expected:
+            raise UserError(
+                f"agent={self.agent_name}: forward must return outputs [B, L, N, A]={expected} and "
+                f"its memory or None, but returned {', '.join(map(str, shapes))}."
+            )
+        outputs, memory = pair
+        return outputs, memory
 
     def step_inputs(
         self, step: EnvStep, last_actions: Tensor | None, noise: Tensor | None

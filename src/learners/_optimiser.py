@@ -101,10 +101,19 @@ def load_optimizer(
         The learning rates' fraction of what they are at the start.
 
     Raises:
-        ValueError: if the state belongs to another optimiser.
+        ValueError: if the state belongs to another optimiser, or to other groups.
     """
     if saved["name"] != settings.optimizer:
         raise ValueError(f"it was trained with optimizer={saved['name']}, not {settings.optimizer}")
+    now, before = (
+        [len(group["params"]) for group in groups]
+        for groups in (optimizer.param_groups, saved["param_groups"])
+    )
+    if now != before:
+        raise ValueError(
+            "it was trained with other groups of learning rates; critic_lr and lr_factor must stay "
+            "equal to lr, or differ from it, as they did"
+        )
     groups = [
         {**group, "params": old["params"]}
         for group, old in zip(optimizer.param_groups, saved["param_groups"], strict=True)

@@ -251,15 +251,20 @@ class Learner(ABC):
             with torch.no_grad():
                 torch._foreach_lerp_(targets, list(self.online.parameters()), weight)
 
-    def load_weights(self, weights: dict[str, Any]) -> None:
-        """Start from the online weights of another run.
+    def load_weights(self, state: dict[str, Any]) -> None:
+        """Start from the online weights of another run, in its units of value if it has some.
+
+        Args:
+            state: what `state_dict` of its learner returned; of an exported policy, `online` alone.
 
         Raises:
-            RuntimeError: if they belong to another architecture.
+            RuntimeError: if the weights belong to another architecture.
         """
-        self.online.load_state_dict(weights)
+        self.online.load_state_dict(state["online"])
         if self.has_targets:
-            self.target.load_state_dict(weights)
+            self.target.load_state_dict(state["online"])
+        if "moments" in self.stateful and "moments" in state:
+            self.stateful["moments"].load_state_dict(state["moments"])
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the online weights' owner: weights, targets, optimiser, counters.
@@ -275,7 +280,9 @@ class Learner(ABC):
             **{name: part.state_dict() for name, part in self.stateful.items()},
             "updates": self.updates,
             "rounds": self._iterations,
+            "train_every_episodes": self.settings.train_every_episodes,
             "targets_at": self._targets_at,
+            "targets_unit": self.settings.target_update.unit,
             "sums": self._record.state_dict(),
             "details": {name: detail().detach() for name, detail in self._details.items()},
         }
@@ -292,7 +299,19 @@ class Learner(ABC):
         self._lr_fraction = load_optimizer(self.optimizer, state["optimizer"], self.settings)
         for name, part in self.stateful.items():
             part.load_state_dict(state[name])
-        self.updates, self._targets_at = state["updates"], state["targets_at"]
-        self._iterations = state["rounds"]
+        self._load_clocks(state)
         self._record.load_state_dict(state["sums"])
         self._details = {name: value.clone for name, value in state["details"].items()}
+
+    def _load_clocks(self, state: dict[str, Any]) -> None:
+        """Restore when it last trained and updated its targets, in the units of today's settings.
+
+        States of older code lack the units that they were saved in; they are today's then.
+        """
+        every, unit = self.settings.train_every_episodes, self.settings.target_update.unit
+        episodes = state["rounds"] * state.get("train_every_episodes", every)
+        self._iterations = episodes // every
+        self.updates = state["updates"]
+        self._targets_at = state["targets_at"]
+        if state.get("targets_unit", unit) != unit:
+            self._targets_at = episodes if unit == "episodes" else self.updates

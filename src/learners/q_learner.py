@@ -23,7 +23,7 @@ from components.settings import TrainingSettings
 from controllers.basic_controller import BasicController
 from learners._td_terms import TDTerms
 from learners.base import Details, Learner
-from utils.errors import validate
+from utils.errors import UserError, validate
 from utils.registry import LEARNERS
 
 
@@ -143,4 +143,11 @@ class QLearner(Learner):
         """Mixed values [B, L, R] of actions [B, L, N] at `steps`; the absent contribute nothing."""
         chosen = of_present(taken(estimate, actions), batch, steps)  # [B, L, N]
         mixed: Tensor = networks["mixer"](chosen, batch.state[:, steps])
+        b, length, n = chosen.shape
+        if list(mixed.shape) not in ([b, length, 1], [b, length, n]):
+            raise UserError(
+                f"{type(networks['mixer']).__name__}: forward must return the team's value "
+                f"[B, L, 1]={[b, length, 1]}, or one for each agent [B, L, N]={[b, length, n]}, "
+                f"but returned {list(mixed.shape)}."
+            )
         return mixed

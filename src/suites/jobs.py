@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from analysis.results import read_evaluations, read_run
+from config.history import evaluated_with
 from config.load import load_recorded, recorded_settings
-from config.plain_data import changes
-from config.schema import HARMLESS
 from config.suite_file import Job
 from resume import is_closed, same_runs
 from utils.errors import UserError
@@ -65,7 +64,7 @@ def _is_evaluated(run_dir: Path, evaluation: tuple[str, ...]) -> bool:
     except (UserError, ValueError, KeyError):
         return False
     wanted = load_recorded(run_dir, ["resume=", *_of_evaluation(run_dir, evaluation)])
-    changed = " ".join(changes(recorded_settings(run_dir), wanted, HARMLESS))
+    changed = evaluated_with(run_dir, wanted)
     return any(
         row.checkpoint == "latest.pt"
         and row.env_steps >= end

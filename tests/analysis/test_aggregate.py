@@ -4,7 +4,7 @@ import pytest
 from tests.analysis.run_folders import evaluate_run, make_run
 
 from analysis.aggregate import aggregate, aggregate_markdown
-from analysis.bounds import read_bounds, with_anchors
+from analysis.bounds import limits, read_bounds, with_anchors
 from analysis.export import marl_eval
 from analysis.results import find_runs
 from analysis.tables import tables
@@ -54,6 +54,19 @@ def test_what_a_method_acts_on_is_shown(root):
     found = compared(root)
     assert set(found.acts_on.values()) == {"-", "own history"}
     assert "| own history | 2 |" in aggregate_markdown(found)
+
+
+def test_bounds_of_returns_hold_for_their_aggregation_of_rewards(root):
+    task = {"env": "mpe", "env_name": "mpe_reference", "env_args": {"max_cycles": 25}}
+    for seed, aggregation in enumerate(["sum", "sum", "individual"]):
+        settings = {"reward_aggregation": aggregation, **task}
+        make_run(root / str(seed), "agp", seed, [-60.0, -30.0], metric="test_x", **settings)
+    bounds = read_bounds(None)
+    for last, found in ((1, (-56.2, -14.7)), (2, None)):
+        runs = find_runs(*(root / str(seed) for seed in range(last + 1)))[0]
+        (table,) = tables(runs, "test_return_mean")
+        assert limits(table, table.rows, bounds) == found
+        assert bool(with_anchors(table, bounds).anchors) == bool(found)
 
 
 def test_bounds_hold_for_their_settings_only(root):

@@ -10,8 +10,9 @@ from components.action_selectors import (
 )
 from components.policies import greedy_actions
 from components.settings import ExplorationSettings
+from components.squashed_normal import SquashedNormal
 from config.load import load_config
-from utils.errors import SettingsError
+from utils.errors import SettingsError, UserError
 
 B = 40_000
 OUTPUTS = torch.tensor([[1.0, 2.0, 9.0, 0.5], [-1.0, -3.0, -2.0, -1.5]]).expand(B, 2, 4)
@@ -148,3 +149,9 @@ def test_settings_out_of_range(name: str, value: float) -> None:
 def test_at_least_one_uniform_draw() -> None:
     with pytest.raises(SettingsError, match="uniform_draws: 0 must be at least 1"):
         CategoricalConfig(uniform_draws=0)
+
+
+def test_continuous_actions_have_no_epsilon() -> None:
+    config = CategoricalConfig(epsilon_start=0.5)
+    with pytest.raises(UserError, match=r"epsilon_start=0\.5: continuous .* Set epsilon_start and"):
+        PolicySampler(config, ExplorationSettings(), SquashedNormal)

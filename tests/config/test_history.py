@@ -7,7 +7,14 @@ import pytest
 import yaml
 from tests.helpers.runs import tiny
 
-from config.history import Change, changes_with, read_changes, record_settings, trained_before
+from config.history import (
+    Change,
+    changes_with,
+    evaluated_with,
+    read_changes,
+    record_settings,
+    trained_before,
+)
 from config.plain_data import to_dict
 from config.schema import RunConfig
 from modules.mixers.qmix import QMixConfig
@@ -138,3 +145,17 @@ def test_a_damaged_file_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "changes.csv").write_text(text)
     with pytest.raises(UserError, match=r"changes\.csv cannot be read .*trained before"):
         read_changes(tmp_path)
+
+
+def test_an_evaluation_differs_from_an_older_run_by_its_default(tmp_path: Path) -> None:
+    config = tiny("macpf", "swap")
+    settings = to_dict(config)
+    del settings["controller_args"]["execution"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert evaluated_with(tmp_path, dataclasses.replace(config, test_nepisode=9)) == ""
+    asked = dataclasses.replace(config.controller_args, execution="dependent")
+    config = dataclasses.replace(config, controller_args=asked)
+    assert evaluated_with(tmp_path, config) == "controller_args.execution=dependent"
+    del settings["gamma"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert evaluated_with(tmp_path, config) == ""  # what it lacks is not compared

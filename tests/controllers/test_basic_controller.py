@@ -11,6 +11,7 @@ from controllers.basic_controller import BasicController
 from envs.base import EnvStep
 from modules.agents.agp_agent import AGPAgentConfig
 from modules.agents.rnn_agent import RNNAgentConfig
+from utils.errors import UserError
 
 N, A = 3, 4
 INFO = fake_info(**RICH)
@@ -119,6 +120,24 @@ def test_the_seed_decides_the_weights_and_nothing_else_moves() -> None:
     pairs = list(zip(a.agent.parameters(), b.agent.parameters(), strict=True))
     assert all(torch.equal(x, y) for x, y in pairs)
     assert not torch.equal(a.agent.first.weight, c.agent.first.weight)
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (torch.zeros(2, 1, N, A), r"returned \[2, 1, 3, 4\]\."),
+        (
+            (torch.zeros(2, 1, N, 1), None),
+            r"\[B, L, N, A\]=\[2, 1, 3, 4\] and .* \[2, 1, 3, 1\], None",
+        ),
+        ((torch.zeros(2, 1, N, A), None, 7), r", None, 7\."),
+    ],
+)
+def test_an_agent_that_returns_something_else_is_an_error(returned: Any, said: str) -> None:
+    controller = make()
+    controller.agent.forward = lambda *_: returned
+    with pytest.raises(UserError, match=f"agent=rnn_agent: forward must return .*{said}"):
+        controller.outputs(fake_batch(INFO, ((3, "terminated"),) * 2), 1)
 
 
 def test_no_noise() -> None:

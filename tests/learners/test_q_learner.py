@@ -30,7 +30,7 @@ from modules.agents.rnn_agent import RNNAgentConfig
 from modules.mixers.none import NoMixer
 from modules.mixers.qmix import QMixConfig, QMixer
 from modules.mixers.vdn import VDNMixer
-from utils.errors import NumericalError, SettingsError
+from utils.errors import NumericalError, SettingsError, UserError
 from utils.seeding import seeded_initialisation
 
 GAMMA = 0.9
@@ -241,6 +241,14 @@ def weights(module: nn.Module) -> list[Tensor]:
 
 def same(a: list[Tensor], b: list[Tensor]) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (4, 1, 2), (4, 3)])
+def test_a_mixer_that_returns_another_shape_is_an_error(shape: tuple[int, ...]) -> None:
+    learner = make(ONE_STEP, "vdn")
+    learner.online["mixer"].forward = lambda *_: torch.zeros(shape)  # type: ignore[assignment]
+    with pytest.raises(UserError, match=r"VDNMixer: .*\[B, L, 1\]=\[4, 1, 1\].* returned \["):
+        learner.loss(learner.prepare(fake_batch(ONE_STEP, ((1, "terminated"),) * 4)))
 
 
 def test_targets_start_equal() -> None:

@@ -14,6 +14,7 @@ from config.load import load_recorded
 from config.schema import RunConfig
 from records.checkpoint import LATEST, find_checkpoint, load_checkpoint
 from run import Run
+from utils.errors import UserError
 
 AGP = (
     "agent_args.recurrent=post",
@@ -278,6 +279,47 @@ def test_checkpoint_path_starts_from_its_weights_only(tmp_path: Path) -> None:
     for network in (run.learner.online, run.learner.target):
         assert differences(dict(network.state_dict()), dict(weights)) == []
     assert (run.counters.env_steps, run.buffer.n_episodes, run.learner.updates) == (0, 0, 0)
+
+
+def test_weights_of_a_normalised_critic_come_with_their_units(tmp_path: Path) -> None:
+    config = tiny("mappo", "topk", "learner_args.value_norm=true")
+    first = train(config, tmp_path / "first")
+    saved = load_checkpoint(find_checkpoint(first))["learner"]["moments"]
+    assert saved["n_batches"] > 0
+    run = Run(dataclasses.replace(config, checkpoint_path=str(first), seed=2))
+    assert run.learner.state_dict()["moments"] == saved
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 32), (32, 4)])
+def test_another_interval_of_training_holds_from_here_on(
+    before: int, after: int, tmp_path: Path
+) -> None:
+    run_dir = train(tiny("vdn", "topk", f"train_every_episodes={before}"), tmp_path / "run")
+    state = load_checkpoint(find_checkpoint(run_dir))
+    episodes, updates = state["counters"]["episodes"], state["learner"]["updates"]
+    more = [f"resume={run_dir}", f"train_every_episodes={after}", "t_max=1000"]
+    run = Run(load_recorded(run_dir, more))
+    while run.counters.episodes < 2 * episodes:
+        run.advance()
+    assert run.learner.updates == updates + episodes // after
+
+
+def test_targets_follow_when_their_unit_changes(tmp_path: Path) -> None:
+    run_dir = train(tiny("vdn", "topk", "target_update.interval=64"), tmp_path / "run")
+    more = ["target_update.unit=updates", "target_update.interval=1", "t_max=1000"]
+    run = Run(load_recorded(run_dir, [f"resume={run_dir}", *more]))
+    updates = run.learner.updates
+    while run.learner.updates == updates:
+        run.advance()
+    states = (dict(net.state_dict()) for net in (run.learner.online, run.learner.target))
+    assert differences(*states) == []
+
+
+def test_other_groups_of_learning_rates_are_named(tmp_path: Path) -> None:
+    run_dir = train(tiny("mappo", "topk"), tmp_path / "run")
+    config = load_recorded(run_dir, [f"resume={run_dir}", "learner_args.critic_lr=0.01"])
+    with pytest.raises(UserError, match="critic_lr and lr_factor must stay equal to lr"):
+        Run(config)
 
 
 def change(path: Path, how: Callable[[dict[str, object]], None]) -> None:

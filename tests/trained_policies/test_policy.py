@@ -27,7 +27,7 @@ def agp(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_example_of_the_docstring(agp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     example = doctest.DocTestParser().get_examples(policy_module.__doc__ or "")
-    assert len(example) == 6
+    assert len(example) == 7
     source = "".join(line.source for line in example)
     assert "results/topk/agp/agp_seed1_1" in source
     exec(source.replace("results/topk/agp/agp_seed1_1", str(agp)), {})
