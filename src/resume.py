@@ -20,6 +20,7 @@ from records.run_dir import folder_of_runs, locked, require_writable, sacred_rec
 from utils.errors import UserError
 
 AUTO = "auto"
+MOST_NAMED = 3  # runs of other settings that are named
 
 
 class Choice(NamedTuple):
@@ -82,7 +83,7 @@ def _finished(run_dir: Path, config: RunConfig, env_steps: int) -> str:
 def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
     """The run that `resume=auto` resumes; None if a new one must begin.
 
-    Standard error says which runs are skipped, and why.
+    Standard error says which runs are skipped, and why; of runs of other settings the newest ones.
 
     Args:
         config: what the command line asks for.
@@ -92,10 +93,15 @@ def _newest_run(config: RunConfig, held: ExitStack) -> Choice | None:
         UserError: if a process is training a run of this configuration right now, or the run's
             folder cannot be written.
     """
+    n_skipped = 0
     for run_dir in _runs(config):
         why_not = difference(run_dir, config)
         if why_not:
-            _say(f"{run_dir} is skipped: {why_not}")
+            n_skipped += 1
+            if n_skipped <= MOST_NAMED:
+                _say(f"{run_dir} is skipped: {why_not}")
+            elif n_skipped == MOST_NAMED + 1:
+                _say("Older runs of other settings are skipped, too.")
             continue
         held.enter_context(locked(require_writable(run_dir)))
         for checkpoint in all_checkpoints(run_dir):

@@ -235,3 +235,14 @@ def test_a_checkpoint_of_other_code_is_a_clear_error(
     save_checkpoint(latest, state)
     assert auto(results) == 2
     assert "belongs to another architecture" in capsys.readouterr().err
+
+
+def test_of_many_runs_of_other_settings_the_newest_are_named(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(2, 7):
+        shutil.copytree(run_dir(results), run_dir(results, number))
+    assert auto(results, "lr=0.03", "t_max=8") == 0
+    warned = capsys.readouterr().err
+    assert [number for number in range(1, 7) if f"seed3_{number} is skipped" in warned] == [4, 5, 6]
+    assert warned.count("Older runs of other settings are skipped, too.") == 1
