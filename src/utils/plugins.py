@@ -6,6 +6,7 @@ there: `mixer: my_mixer` is `my_mixer.py`, and `mixer: my_package.my_mixer` is
 `my_package/my_mixer.py`. A dotted name may also belong to an installed package.
 """
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -58,6 +59,29 @@ def files() -> dict[str, Path]:
         if _is_name(name) and not _is_ours(path) and os.access(path, os.R_OK):
             if b"registry" in path.read_bytes():
                 found[name] = path
+    return found
+
+
+def syntax_tree(path: Path) -> ast.Module:
+    """The statements of a Python file, read without importing it.
+
+    Raises:
+        UserError: if it is not valid Python.
+    """
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except (SyntaxError, ValueError) as error:
+        raise UserError(f"{path} is not valid Python: {error}. Correct it, or move it.") from error
+
+
+def unreadable() -> list[str]:
+    """A sentence for each module of that folder that is not valid Python."""
+    found = []
+    for path in files().values():
+        try:
+            syntax_tree(path)
+        except UserError as error:
+            found.append(str(error))
     return found
 
 

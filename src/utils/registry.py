@@ -15,6 +15,7 @@ import difflib
 import importlib
 from collections import ChainMap
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -142,7 +143,7 @@ class Registry:
     def summary(self, name: str) -> str:
         """First line of the docstring of the component's file (or class), without importing it."""
         path = self._files().get(name) or self._outside()[name]
-        tree = ast.parse(path.read_bytes())
+        tree = plugins.syntax_tree(path)
         node: Any = tree
         if path == self.place:
             node = next(n for n in tree.body if name in _registered_names(n))
@@ -170,8 +171,16 @@ class Registry:
         }
 
     def _outside(self) -> dict[str, Path]:
-        """Name -> file of this slot's components outside the tree."""
-        return {name: path for name, path in plugins.files().items() if self._registers(name, path)}
+        """Name -> file of this slot's components outside the tree.
+
+        A file that is not valid Python may have nothing to do with the run, and is left out.
+        """
+        found = {}
+        for name, path in plugins.files().items():
+            with suppress(UserError):
+                if self._registers(name, path):
+                    found[name] = path
+        return found
 
     def _registers(self, name: str, path: Path) -> bool:
         """Whether a file outside the tree registers its stem here, read without importing it.
@@ -179,14 +188,8 @@ class Registry:
         Raises:
             UserError: if it is not valid Python.
         """
-        try:
-            tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError) as error:
-            raise UserError(
-                f"{path} is not valid Python: {error}. Correct it, or move it."
-            ) from error
         stem = name.rpartition(".")[2]
-        return any(stem in _registered_names(node, self) for node in tree.body)
+        return any(stem in _registered_names(node, self) for node in plugins.syntax_tree(path).body)
 
     def _require_one(self, component: Component) -> None:
         """Check that no file outside the tree has a name that another component has.

@@ -13,6 +13,7 @@ from tests.helpers.runs import rows, tiny, train
 
 from config.combinations import check_combination
 from config.describe import list_text
+from config.help_topics import about
 from config.load import load_config, load_recorded
 from config.plain_data import dump, to_dict
 from envs.base import make_env
@@ -371,10 +372,61 @@ def test_a_missing_module_of_the_project_is_a_mistake_in_its_code(project: Path)
         load_config("vdn", "topk", [f"plugins={project}", "mixer=wrong"])
 
 
-def test_a_file_that_is_not_python_is_named(project: Path) -> None:
-    write(project / "half.py", "from utils.registry import MIXERS\ndef (\n")
-    with pytest.raises(UserError, match=r"half\.py is not valid Python: .*line 2"):
-        list_text(str(project))
+BROKEN = "from utils.registry import MIXERS\ndef (\n"
+
+
+@pytest.mark.parametrize("place", ["old.py", "notes/old.py"])
+def test_a_file_that_is_not_python_hides_no_other_mistake(place: str, project: Path) -> None:
+    write(project / place, BROKEN)
+    assert "my_mixer" in list_text(str(project))
+    assert load_config("vdn", "topk", [f"plugins={project}", "mixer=my_mixer"]).mixer == "my_mixer"
+    folder = f"plugins={project}"
+    assert problems(folder, "mixer=vdnn") == [
+        "command line: mixer: there is no mixer 'vdnn'. Did you mean 'vdn'? Available: fop, "
+        "my_mixer, my_package.my_mixer, none, qmix, qplex, vdn."
+    ]
+    assert problems(folder, "mixer_args.factor=3") == [
+        "command line: mixer_args.factor: `vdn` takes no `factor`; `my_mixer` and "
+        "`my_package.my_mixer` do: to switch mixer write `with mixer=my_mixer`."
+    ]
+    assert problems(folder, "mixer_args.x=3") == [
+        "command line: mixer_args.x: no such setting. vdn takes no settings."
+    ]
+
+
+def test_a_listing_warns_of_a_file_that_is_not_python(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(project / "half.py", BROKEN)
+    assert main(["--list", "with", f"plugins={project}"]) == 0
+    out, err = capsys.readouterr()
+    assert "my_mixer" in out
+    assert err == (
+        f"warning: {project}/half.py is not valid Python: invalid syntax (half.py, line 2). "
+        "Correct it, or move it. It is not listed.\n"
+    )
+
+
+def test_help_on_a_file_that_is_not_python_names_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project / "half.py", BROKEN)
+    monkeypatch.chdir(project)
+    with pytest.raises(UserError) as caught:
+        about("half")
+    assert str(caught.value) == (
+        f"{project}/half.py is not valid Python: invalid syntax (half.py, line 2). Correct it, or "
+        "move it."
+    )
+    assert "learning rate" in about("lr")
+
+
+def test_a_file_with_the_name_of_a_component_of_ours_must_be_readable(project: Path) -> None:
+    write(project / "qmix.py", BROKEN)
+    assert problems(f"plugins={project}", "mixer=qmix") == [
+        f"command line: mixer: {project}/qmix.py is not valid Python: invalid syntax (qmix.py, "
+        "line 2). Correct it, or move it."
+    ]
 
 
 def test_files_in_the_tree_are_not_taken_for_others(
