@@ -105,14 +105,14 @@ class Registry:
         """The component called `name`, importing its file if need be.
 
         Raises:
-            UserError: if there is no such component, or its file needs a package that is not
-                installed.
+            UserError: if there is no such component, its file needs a package that is not
+                installed, or a file outside the tree cannot be imported.
         """
         if name not in self._known:
             path = self._files().get(name)
             if path is not None:
                 self._import(name, path)
-            elif not plugins.import_module(name):
+            elif not plugins.import_module(name, self.slot):
                 raise UserError(self.unknown(name))
         if name not in self._known:
             stem = name.rpartition(".")[2]

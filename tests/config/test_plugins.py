@@ -16,6 +16,7 @@ from config.describe import list_text
 from config.help_topics import about
 from config.load import load_config, load_recorded
 from config.plain_data import dump, to_dict
+from config.suite_file import read_suite
 from envs.base import make_env
 from main import main
 from policy import load_policy
@@ -366,13 +367,110 @@ def test_mistakes_are_reported_clearly(case: str, project: Path) -> None:
     assert "pip install" not in problem
 
 
-def test_a_missing_module_of_the_project_is_a_mistake_in_its_code(project: Path) -> None:
-    write(project / "wrong.py", '"""Wrong."""\nimport my_package.gone\n')
-    with pytest.raises(ModuleNotFoundError, match="gone"):
-        load_config("vdn", "topk", [f"plugins={project}", "mixer=wrong"])
-
-
 BROKEN = "from utils.registry import MIXERS\ndef (\n"
+WRONG: dict[str, tuple[dict[str, str], str, str]] = {
+    "a missing module of the project": (
+        {"wrong.py": '"""Wrong."""\nimport my_package.gone\n'},
+        "ModuleNotFoundError: No module named 'my_package.gone'",
+        "{folder}/wrong.py:2: import my_package.gone",
+    ),
+    "a missing module of the framework": (
+        {"wrong.py": "import utils.gone\n"},
+        "ModuleNotFoundError: No module named 'utils.gone'",
+        "{folder}/wrong.py:1: import utils.gone",
+    ),
+    "a name that a module of the framework lacks": (
+        {"wrong.py": "from utils.seeding import gone\n"},
+        "ImportError: cannot import name 'gone' from 'utils.seeding' ({source}/utils/seeding.py)",
+        "{folder}/wrong.py:1: from utils.seeding import gone",
+    ),
+    "no valid Python": (
+        {"wrong.py": BROKEN},
+        "SyntaxError: invalid syntax (wrong.py, line 2)",
+        "{folder}/wrong.py:2: def (",
+    ),
+    "a helper that is no valid Python": (
+        {"wrong.py": "import half\n", "half.py": BROKEN},
+        "SyntaxError: invalid syntax (half.py, line 2)",
+        "{folder}/wrong.py:1: import half\n    {folder}/half.py:2: def (",
+    ),
+    "an error in a helper, below a line of the framework": (
+        {
+            "wrong.py": "import half\nimport utils.seeding\n\nhalf.call(half.fail)\n",
+            "half.py": "from utils.errors import validate\n\n\ndef fail():\n"
+            '    raise RuntimeError("Too bad.")\n\n\ndef call(function):\n    function()\n',
+        },
+        "RuntimeError: Too bad",
+        "{folder}/wrong.py:4: half.call(half.fail)\n    {folder}/half.py:9: function()\n"
+        '    {folder}/half.py:5: raise RuntimeError("Too bad.")',
+    ),
+    "an error in a library": (
+        {"wrong.py": "import json\n\njson.loads('')\n"},
+        "JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+        "{folder}/wrong.py:3: json.loads('')",
+    ),
+    "a failed assertion": (
+        {"wrong.py": "assert False\n"},
+        "AssertionError",
+        "{folder}/wrong.py:1: assert False",
+    ),
+    "an exit": (
+        {"wrong.py": "import sys\nsys.exit(0)\n"},
+        "SystemExit: 0",
+        "{folder}/wrong.py:2: sys.exit(0)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_an_error_while_importing_names_the_lines_of_the_project(case: str, project: Path) -> None:
+    files, raised, lines = WRONG[case]
+    for file, content in files.items():
+        write(project / file, content)
+    text = (
+        "command line: mixer: the mixer 'wrong' cannot be loaded: importing {folder}/wrong.py "
+        f"raised {raised}. Correct it at the last of these lines:\n    {lines}"
+    )
+    folder = f"plugins={project}"
+    assert problems(folder, "mixer=wrong") == [text.format(folder=project, source=plugins.SOURCE)]
+    assert load_config("vdn", "topk", [folder]).mixer == "vdn"
+
+
+def test_only_the_last_lines_are_shown(project: Path) -> None:
+    text = "def f(n):\n    return f(n - 1) if n else 1 / 0\n\n\nf(9)\n"
+    write(project / "my_package" / "deep.py", text)
+    (problem,) = problems(f"plugins={project}", "mixer=my_package.deep")
+    path = project / "my_package" / "deep.py"
+    assert problem == (
+        f"command line: mixer: the mixer 'my_package.deep' cannot be loaded: importing {path} "
+        "raised ZeroDivisionError: division by zero. Correct it at the last of these lines:"
+        + f"\n    {path}:2: return f(n - 1) if n else 1 / 0"
+        * 3
+    )
+
+
+def test_a_suite_reports_an_error_of_an_import_with_its_block(project: Path) -> None:
+    write(project / "wrong.py", "assert False\n")
+    suite = project / "mine.yaml"
+    write(suite, "runs: [{algs: [vdn], envs: [topk], seeds: [1], with: {mixer: wrong}}]\n")
+    with pytest.raises(ConfigError) as caught:
+        read_suite(str(suite), [f"plugins={project}"])
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{suite}: block 1: with: mixer: the mixer 'wrong' ")
+
+
+def test_a_command_ends_without_a_traceback(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(project / "wrong.py", "assert False\n")
+    settings = ("with", f"plugins={project}", "mixer=wrong")
+    assert main(["--config=vdn", "--env-config=topk", *settings]) == 2
+    assert capsys.readouterr().err == (
+        "error: 1 problem with the configuration:\n"
+        "  * command line: mixer: the mixer 'wrong' cannot be loaded: importing "
+        f"{project}/wrong.py raised AssertionError. Correct it at the last of these lines:\n"
+        f"    {project}/wrong.py:1: assert False\n"
+    )
 
 
 @pytest.mark.parametrize("place", ["old.py", "notes/old.py"])
