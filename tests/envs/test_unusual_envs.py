@@ -272,6 +272,24 @@ def test_arguments_that_it_does_not_take_are_named() -> None:
     assert "env_args.kwargs has 'speed'" in failure("Parallel", kwargs={"speed": 1})
 
 
+@pytest.mark.parametrize(
+    ("kind", "setting", "cls"),
+    [
+        ("parallel_env", "task", "Parallel"),
+        ("gym_env", "key", "Gym"),
+        ("odd/Forwards-v0", "key", "Gym"),
+    ],
+)
+def test_arguments_that_are_handed_on_are_named_too(kind: str, setting: str, cls: str) -> None:
+    name = f"{HERE}:{kind}"
+    style = "Parallel" if setting == "task" else "Gym"
+    what = kind if "/" in kind else name
+    assert failure(style, kwargs={"foo": 1}, **{setting: name}) == (
+        f"env_args.kwargs has 'foo', which {what} does not take ({cls}.__init__() got an "
+        "unexpected keyword argument 'foo'). Take it out with env_args.kwargs.foo=null."
+    )
+
+
 # Images
 
 
