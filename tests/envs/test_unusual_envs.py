@@ -272,6 +272,21 @@ def test_arguments_that_it_does_not_take_are_named() -> None:
     assert "env_args.kwargs has 'speed'" in failure("Parallel", kwargs={"speed": 1})
 
 
+def test_a_broken_promise_of_the_settings_is_no_mistake_of_the_environment() -> None:
+    text, passes = check("Parallel", fixed_length=True)
+    assert not passes
+    place = "of environment 0, whose episode began with reset(seed="
+    before, _, after = text.splitlines()[1].partition(place)
+    assert before == (
+        f"  1. Play ended after step {LENGTH}, episode 1 of 8 environments: {HERE}:Parallel failed "
+        f"in step {LENGTH} "
+    )
+    assert after.partition("): ")[2] == (
+        "the episode ended before its limit of 9 steps, although env_args.fixed_length promises "
+        "that none does. Write env_args.fixed_length=false. The remaining checks were left out."
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "setting", "cls"),
     [
