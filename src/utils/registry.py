@@ -115,11 +115,7 @@ class Registry:
             elif not plugins.import_module(name, self.slot):
                 raise UserError(self.unknown(name))
         if name not in self._known:
-            stem = name.rpartition(".")[2]
-            raise UserError(
-                f"{self._files().get(name) or plugins.file_of(name) or name} does not register the "
-                f"{self.slot} '{stem}': the name given to `.register(...)` must be the file's name."
-            )
+            raise UserError(self._unregistered(name))
         component = self._known[name]
         self._require_one(component)
         return component
@@ -157,6 +153,21 @@ class Registry:
             hint = f' Its file has no class below `{self.decorator}"{name}")`.'
         yours = "" if hint else f" Yours are looked for in {plugins.folder()} (setting `plugins`)."
         return f"there is no {self.slot} '{name}'.{hint} Available: {', '.join(names)}.{yours}"
+
+    def _unregistered(self, name: str) -> str:
+        """The sentence that says why importing the file of `name` registered no such component."""
+        stem = name.rpartition(".")[2]
+        path = self._files().get(name) or plugins.file_of(name) or plugins.module_file(name)
+        if path is not None and not any(
+            _registered_names(node, self) for node in plugins.syntax_tree(path).body
+        ):
+            return (
+                f'{path} has no class below `{self.decorator}"{stem}")`. Write it above the class.'
+            )
+        return (
+            f"{path or name} does not register the {self.slot} '{stem}': the name given to "
+            f"`.register(...)` must be the file's name."
+        )
 
     def _files(self) -> dict[str, Path]:
         if self.place.with_suffix(".py").is_file():

@@ -1,5 +1,6 @@
 """Components outside the tree, in a project of the user's own."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -316,12 +317,18 @@ MISTAKES = {
     "a module that registers nothing": (
         {},
         "json.tool",
-        "json.tool does not register the mixer 'tool'",
+        '{json}/tool.py has no class below `@MIXERS.register("tool")`. Write it above the class.',
     ),
     "another slot": (
         {},
         "my_island",
-        "{folder}/my_island.py does not register the mixer 'my_island'",
+        '{folder}/my_island.py has no class below `@MIXERS.register("my_island")`. Write it above '
+        "the class.",
+    ),
+    "no decorator": (
+        {"ws9.py": '"""Mine."""\n\nclass Ws9:\n    """Mine."""\n'},
+        "ws9",
+        '{folder}/ws9.py has no class below `@MIXERS.register("ws9")`. Write it above the class.',
     ),
     "another name": (
         {"other.py": MIXER.format(summary="Misnamed", name="one")},
@@ -362,7 +369,8 @@ def test_mistakes_are_reported_clearly(case: str, project: Path) -> None:
     for file, content in files.items():
         write(project / file, content)
     (problem,) = problems(f"plugins={project}", f"mixer={name}")
-    expected = text.format(folder=project, source=plugins.SOURCE)
+    places = {"source": plugins.SOURCE, "json": Path(json.__file__).resolve().parent}
+    expected = text.format(folder=project, **places)
     assert problem.startswith(f"command line: mixer: {expected}"), problem
     assert "pip install" not in problem
 
