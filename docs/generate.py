@@ -16,8 +16,8 @@ import archived_runs  # noqa: E402  # beside this file
 import torch  # noqa: E402  # what follows is found in src
 import yaml  # noqa: E402
 
-from config import epymarl  # noqa: E402
 from config.describe import configuration_markdown, table_cell  # noqa: E402
+from config.epymarl_page import epymarl_markdown  # noqa: E402
 from config.load import load_config  # noqa: E402
 from config.plain_data import leaves, to_dict  # noqa: E402
 from config.search_path import CONFIG_DIR, available  # noqa: E402
@@ -69,7 +69,7 @@ def metrics_page() -> str:
 def epymarl_page() -> str:
     """docs/coming_from/epymarl.md: its own introduction, then what their words are called here."""
     page = (DOCS / "coming_from" / "epymarl.md").read_text(encoding="utf-8")
-    return f"{page.partition(EPYMARL_NOTE)[0]}{EPYMARL_NOTE}\n\n{epymarl.markdown()}\n"
+    return f"{page.partition(EPYMARL_NOTE)[0]}{EPYMARL_NOTE}\n\n{epymarl_markdown()}\n"
 
 
 # In a method's page: between these two comments stands what its YAML files say.

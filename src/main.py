@@ -13,6 +13,7 @@ from utils.errors import ConfigError, UserError
 from utils.interruption import StopSignals
 from utils.invocation import require_packages
 from utils.mongo_url import hide_password
+from utils.plugins import unreadable
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,6 +47,8 @@ def dispatch(command: Command, signals: StopSignals, words: list[str]) -> int:
         print(about(command.topic) if command.topic else describe.help_text())
     elif command.action == "list":
         print(describe.list_text(plugins_of(command)))
+        for sentence in unreadable():
+            print(f"warning: {sentence} It is not listed.", file=sys.stderr)
     elif command.sync_mongo:
         from config.load import recorded_settings
         from records.mongodb.recording import sync_run

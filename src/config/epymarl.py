@@ -25,6 +25,7 @@ ABSENT = "PAC is not here."
 CRITIC = f"{ABSENT} The critics that are here have no such setting."
 MADDPG = "It belongs to `--config=maddpg`."
 PPO = "It belongs to `ppo_learner`: `ippo`, `mappo`, `ia2c`, `maa2c`."
+ON_POLICY = "It belongs to `ippo`, `mappo`, `ia2c`, `maa2c` and `coma`."
 QTRAN = "It belongs to `--config=qtran`."
 LABEL = "`name` is the label of the run's folder. Runs of one name and seed are numbered."
 NOT_SHARED = "Separate networks are a setting of the agent, not separate files."
@@ -107,13 +108,18 @@ SETTINGS = {
         "`cv_critic` is `critic=state_value`, `ac_critic` is `own_value`, `maddpg_critic` is "
         "`joint_action_value`.",
     ),
-    "entropy_coef": Counterpart("learner_args.entropy_start=0.01", PPO),
-    "initial_entropy_coef": Counterpart("learner_args.entropy_start=0.01", PPO),
-    "final_entropy_coef": Counterpart("learner_args.entropy_finish=0", PPO),
-    "entropy_end_ratio": Counterpart("learner_args.entropy_anneal_fraction=0.5", PPO),
+    "entropy_coef": Counterpart(
+        "learner_args.entropy_start=0.01 learner_args.entropy_finish=0.01",
+        f"With equal numbers it stays constant. {ON_POLICY}",
+    ),
+    "initial_entropy_coef": Counterpart("learner_args.entropy_start=0.01", ON_POLICY),
+    "final_entropy_coef": Counterpart("learner_args.entropy_finish=0", ON_POLICY),
+    "entropy_end_ratio": Counterpart("learner_args.entropy_anneal_fraction=0.5", ON_POLICY),
     "eps_clip": Counterpart("learner_args.clip=0.2", PPO),
     "q_nstep": Counterpart(
-        "learner_args.td_lambda=0.8", "Returns are weighted by lambda instead; 0 is one step."
+        "learner_args.gae_lambda=0.95",
+        f"Returns are weighted by lambda instead; 0 is one step. {PPO} COMA and the value-based "
+        f"methods have `learner_args.td_lambda=0.8`.",
     ),
     "cg_edges": Counterpart("controller_args.edges=full", "It belongs to `--config=dcg`."),
     "cg_utilities_hidden_dim": Counterpart("", "Utilities of `--config=dcg` have no hidden layer."),
@@ -221,6 +227,7 @@ FILES = {
     },
 }
 
+ONE_STEP = "An episode of it is one step here, and observations are constant."
 MPE = "Each particle task has its file; it is a batched tensor program."
 KEYS = {
     "pz-mpe-simple-speaker-listener": Counterpart("--env-config=mpe_speaker_listener", MPE),
@@ -235,6 +242,11 @@ KEYS = {
         "--env-config=pettingzoo with env_args.task=<module>",
         "PettingZoo has a separate adapter; the task is a module, such as "
         "`pettingzoo.butterfly.cooperative_pong_v5`.",
+    ),
+    "matrixgames:climbing": Counterpart("--env-config=climbing", ONE_STEP),
+    "matrixgames:penalty": Counterpart(
+        "--env-config=penalty with env_args.k=-100",
+        f"`k` is the number in the key, with a minus. {ONE_STEP}",
     ),
     "vmas-": Counterpart("--env-config=vmas", "See docs/guide/other_environments.md."),
 }
@@ -276,24 +288,3 @@ def _sentence(name: str, found: Counterpart) -> str:
     if found.write:
         return f"EPyMARL's `{name}` is here `{found.write}`. {found.note}"
     return f"EPyMARL's `{name}` has no counterpart here. {found.note}"
-
-
-def markdown() -> str:
-    """All tables, for docs/coming_from/epymarl.md."""
-    parts = ["## Settings", *_table("setting", SETTINGS), "## Settings of environments"]
-    parts += _table("`env_args`", ENV_ARGS)
-    parts += ["## Same word, another meaning", "| setting | here |", "|---|---|"]
-    parts += [f"| `{name}` | {text} |" for name, text in SAME_WORD.items()]
-    for slot, table in COMPONENTS.items():
-        parts += [f"## `{slot}`", *_table(f"`{slot}:`", table)]
-    for flag, table in FILES.items():
-        parts += [f"## `{flag}`", *_table(f"`{flag}=`", table)]
-    parts += ["## `env_args.key` of gymma", *_table("begins with", KEYS)]
-    return "\n".join(f"\n{part}\n" if part.startswith("#") else part for part in parts).strip()
-
-
-def _table(head: str, table: dict[str, Counterpart]) -> list[str]:
-    rows = [f"| {head} | write | |", "|---|---|---|"]
-    for name, (write, note) in table.items():
-        rows.append(f"| `{name}` | {f'`{write}`' if write else 'no counterpart'} | {note} |")
-    return rows

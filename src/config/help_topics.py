@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from config import epymarl, search_path
 from config.describe import Setting, describe_settings, first_comment, run_wide, settings_lines
 from config.hints import did_you_mean
+from utils import plugins
 from utils.errors import ConfigError, UserError
 from utils.registry import ALL_REGISTRIES, Registry
 
@@ -18,11 +19,13 @@ def about(topic: str) -> str:
 
     Raises:
         ConfigError: if there is no such thing.
+        UserError: if the file of that name is not valid Python.
     """
     found = [*_slots(topic), *_components(topic), *_files(topic), *_settings(topic)]
     if not found:
         found = [f"{topic}: {text}" for text in [epymarl.answer("setting", topic)] if text]
     if not found:
+        _require_valid_python(topic)
         names = [*ALL_REGISTRIES, *(name for r in ALL_REGISTRIES.values() for name in r.names())]
         names += [*search_path.available("algs"), *search_path.available("envs")]
         names += [setting.name for _, settings in run_wide() for setting in settings]
@@ -33,6 +36,17 @@ def about(topic: str) -> str:
             ]
         )
     return "\n\n".join(dict.fromkeys(found))
+
+
+def _require_valid_python(topic: str) -> None:
+    """Check the file outside the tree that may hold a component of this name.
+
+    Raises:
+        UserError: if it is not valid Python, so that nothing can be said about it.
+    """
+    path = plugins.file_of(topic)
+    if path is not None:
+        plugins.syntax_tree(path)
 
 
 def _slots(topic: str) -> Iterator[str]:

@@ -49,7 +49,7 @@ def did_you_mean(key: str, paths: list[str]) -> str:
     cutoff = 0.6 if len(key) <= 4 else 0.75  # one letter of a short name weighs more
     meant = [key] if key in ends else difflib.get_close_matches(key, ends, n=1, cutoff=cutoff)
     found = [f"'{path}'" for path, end in zip(paths, ends, strict=True) if end in meant]
-    return f" Did you mean {' or '.join(found)}?" if found else ""
+    return f" Did you mean {' or '.join(dict.fromkeys(found))}?" if found else ""
 
 
 def shown(value: Any) -> str:

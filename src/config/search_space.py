@@ -89,9 +89,7 @@ def read_search(
         )
         return None
     problems += unknown(data, SEARCH_KEYS, place)
-    trials = _number(data.get("trials"), int, f"{place}: trials", problems)
-    if trials is not None and trials < 1:
-        problems.append(f"{place}: trials: {trials} must be at least 1.")
+    trials = _trials(data.get("trials"), f"{place}: trials", problems)
     fresh = read_seeds(data.get("fresh_seeds"), f"{place}: fresh_seeds", problems)
     used = {seed for block in blocks for seed in block.seeds}
     for seed in fresh:
@@ -100,7 +98,8 @@ def read_search(
     space = {}
     flat = data.get("space")
     if not isinstance(flat, dict) or not flat:
-        problems.append(f"{place}: space: {shown(flat)} is not a mapping of settings.")
+        wrong = "is missing" if flat is None else f"{shown(flat)} is not a mapping of settings"
+        problems.append(f"{place}: space: {wrong}. Write {{lr: {{low: 1e-4, high: 1e-2}}}}.")
         flat = {}
     given = {text.partition("=")[0] for text in settings}
     given |= {key for block in blocks for key in block.settings}
@@ -114,6 +113,17 @@ def read_search(
         return None
     assert trials is not None
     return Search(trials, fresh, space, str(data.get("metric") or ""))
+
+
+def _trials(value: Any, place: str, problems: list[str]) -> int | None:
+    """How many settings are tried; None if that is not given as it must be."""
+    if value is None:
+        problems.append(f"{place}: is missing. Write a whole number, such as 30.")
+        return None
+    trials: int | None = _number(value, int, place, problems)
+    if trials is not None and trials < 1:
+        problems.append(f"{place}: {trials} must be at least 1.")
+    return trials
 
 
 def _values(data: Any, place: str, problems: list[str]) -> Range | tuple[Any, ...]:

@@ -23,6 +23,11 @@ GIVEN = {
 }
 GIVEN_TO_EVALUATIONS = {key: "a suite gives it by itself" for key in ("evaluate", "resume")}
 GIVEN_TO_EVALUATIONS["checkpoint_path"] = GIVEN_TO_EVALUATIONS["evaluate"]
+EXAMPLES = {  # of the values of some keys, for messages
+    "envs": "[topk, swap]",
+    "include": "[topk, swap]",
+    "fresh_seeds": "[11, 12, 13]",
+}
 LONGEST_NAME = 100  # characters of a generated name
 
 
@@ -52,8 +57,9 @@ class Block:
 def read_blocks(runs: Any, label: str, problems: list[str]) -> list[Block]:
     """The blocks that can be read; what is wrong with the others is added to `problems`."""
     if not isinstance(runs, list) or not runs:
+        wrong = "missing" if runs is None else shown(runs)
         problems.append(
-            f"{label}: `runs` is {shown(runs)}. Write a list of blocks, such as\n"
+            f"{label}: `runs` is {wrong}. Write a list of blocks, such as\n"
             f"    runs:\n      - {{algs: [agp, iql], envs: [topk], seeds: [1, 2, 3]}}"
         )
         return []
@@ -89,12 +95,14 @@ def _read_block(data: Any, label: str, place: str, problems: list[str]) -> Itera
 
 
 def read_list(value: Any, kind: type, place: str, problems: list[str]) -> tuple[Any, ...]:
-    """The entries of a list that must not be empty."""
+    """The entries of a list that must not be empty; None stands for a key that is missing."""
     if not isinstance(value, list) or not value:
-        example = {str: "[agp, iql]", int: "[1, 2, 3]"}[kind]
+        by_kind = {str: "[agp, iql]", int: "[1, 2, 3]"}
+        example = EXAMPLES.get(place.rpartition(" ")[2], by_kind[kind])
         if isinstance(value, str | int) and not isinstance(value, bool):
             example = f"[{', '.join(part.strip() for part in str(value).split(','))}]"
-        problems.append(f"{place}: {shown(value)} is not a list. Write {example}.")
+        wrong = "is missing" if value is None else f"{shown(value)} is not a list"
+        problems.append(f"{place}: {wrong}. Write {example}.")
         return ()
     found: list[Problem] = []
     entries = [coerce(entry, kind, f"entry {i}", found) for i, entry in enumerate(value, 1)]

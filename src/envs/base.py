@@ -14,6 +14,19 @@ import torch
 from torch import Tensor
 
 from components.spaces import ActionSpace, Box, Discrete
+from utils.errors import UserError
+
+
+class EnvironmentFailure(UserError):
+    """An environment of another library raised an error, died or gave no answer.
+
+    Attributes:
+        has_remedy: whether the message says what to do, as for a setting that promises too much.
+    """
+
+    def __init__(self, text: str, has_remedy: bool = False):
+        self.has_remedy = has_remedy
+        super().__init__(text)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from contextlib import suppress
 import torch
 from torch import Tensor
 
-from envs.base import BatchedEnv, EnvInfo, EnvStep
+from envs.base import BatchedEnv, EnvInfo, EnvironmentFailure, EnvStep
 from envs.checker.budget import Budget, OutOfTime
 from envs.checker.continuous_actions import choose_numbers
 from envs.checker.likely_mistakes import LikelyMistakes
@@ -56,6 +56,7 @@ SHARES = {N_ENVS: 0.4, 1: 0.5}  # of the budget, spent when the rules have been 
 N_TRACES = 12  # eight are played when the rules have been checked; building takes time, too
 FEWEST_STEPS = 3  # of an episode in a trace, however slow
 STREAM = "env_checker"
+BUILDING = "when it was built"
 
 
 class Checker:
@@ -86,7 +87,7 @@ class Checker:
             Exception,
             SystemExit,
         ) as error:  # any exception of an environment is reported, not raised
-            if isinstance(error, UserError) and self.rules.where.startswith("when it was built"):
+            if isinstance(error, UserError) and self.rules.where.startswith(BUILDING):
                 raise  # a missing package or the like: the user can correct it
             self.rules.fail("raises", self._raised(error))
         self._close_all()
@@ -98,18 +99,26 @@ class Checker:
                 self.open.pop().close()
 
     def _raised(self, error: Exception | SystemExit) -> str:
-        what = f"{type(error).__name__} {self.rules.where}"
-        given = "available"
-        if self.info is not None and self.info.is_continuous:
-            given = f"{ACTIONS_OF_NUMBERS}, within its bounds,"
+        where, text = self.rules.where, f"{error}".rstrip(".")
+        if isinstance(error, EnvironmentFailure) and error.has_remedy:
+            return f"Play ended {where}: {text}. The remaining checks were left out."
+        if where.startswith(BUILDING):
+            advice = "Correct its constructor"
+        else:
+            given = "available"
+            if self.info is not None and self.info.is_continuous:
+                given = f"{ACTIONS_OF_NUMBERS}, within its bounds,"
+            advice = (
+                f"Every action given was {given} and every call in order, so this is a mistake of "
+                f"the environment"
+            )
         return (
-            f"The environment raised {what}: {error}. Every action given was {given} and every "
-            f"call in order, so this is a mistake of the environment; the remaining checks were "
-            f"left out."
+            f"The environment raised {type(error).__name__} {where}: {text}. {advice}; the "
+            f"remaining checks were left out."
         )
 
     def _build(self, batch_size: int, seed: int = 1, stream: str = STREAM) -> BatchedEnv:
-        self.rules.where = f"when it was built with batch_size={batch_size}, stream='{stream}'"
+        self.rules.where = f"{BUILDING} with batch_size={batch_size}, stream='{stream}'"
         env = self.make(batch_size, seed, stream, self.device)
         self.open.append(env)
         return env

@@ -15,6 +15,7 @@ import difflib
 import importlib
 from collections import ChainMap
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -104,21 +105,17 @@ class Registry:
         """The component called `name`, importing its file if need be.
 
         Raises:
-            UserError: if there is no such component, or its file needs a package that is not
-                installed.
+            UserError: if there is no such component, its file needs a package that is not
+                installed, or a file outside the tree cannot be imported.
         """
         if name not in self._known:
             path = self._files().get(name)
             if path is not None:
                 self._import(name, path)
-            elif not plugins.import_module(name):
+            elif not plugins.import_module(name, self.slot):
                 raise UserError(self.unknown(name))
         if name not in self._known:
-            stem = name.rpartition(".")[2]
-            raise UserError(
-                f"{self._files().get(name) or plugins.file_of(name) or name} does not register the "
-                f"{self.slot} '{stem}': the name given to `.register(...)` must be the file's name."
-            )
+            raise UserError(self._unregistered(name))
         component = self._known[name]
         self._require_one(component)
         return component
@@ -142,7 +139,7 @@ class Registry:
     def summary(self, name: str) -> str:
         """First line of the docstring of the component's file (or class), without importing it."""
         path = self._files().get(name) or self._outside()[name]
-        tree = ast.parse(path.read_bytes())
+        tree = plugins.syntax_tree(path)
         node: Any = tree
         if path == self.place:
             node = next(n for n in tree.body if name in _registered_names(n))
@@ -157,6 +154,21 @@ class Registry:
         yours = "" if hint else f" Yours are looked for in {plugins.folder()} (setting `plugins`)."
         return f"there is no {self.slot} '{name}'.{hint} Available: {', '.join(names)}.{yours}"
 
+    def _unregistered(self, name: str) -> str:
+        """The sentence that says why importing the file of `name` registered no such component."""
+        stem = name.rpartition(".")[2]
+        path = self._files().get(name) or plugins.file_of(name) or plugins.module_file(name)
+        if path is not None and not any(
+            _registered_names(node, self) for node in plugins.syntax_tree(path).body
+        ):
+            return (
+                f'{path} has no class below `{self.decorator}"{stem}")`. Write it above the class.'
+            )
+        return (
+            f"{path or name} does not register the {self.slot} '{stem}': the name given to "
+            f"`.register(...)` must be the file's name."
+        )
+
     def _files(self) -> dict[str, Path]:
         if self.place.with_suffix(".py").is_file():
             self.place = self.place.with_suffix(".py")
@@ -170,8 +182,16 @@ class Registry:
         }
 
     def _outside(self) -> dict[str, Path]:
-        """Name -> file of this slot's components outside the tree."""
-        return {name: path for name, path in plugins.files().items() if self._registers(name, path)}
+        """Name -> file of this slot's components outside the tree.
+
+        A file that is not valid Python may have nothing to do with the run, and is left out.
+        """
+        found = {}
+        for name, path in plugins.files().items():
+            with suppress(UserError):
+                if self._registers(name, path):
+                    found[name] = path
+        return found
 
     def _registers(self, name: str, path: Path) -> bool:
         """Whether a file outside the tree registers its stem here, read without importing it.
@@ -179,14 +199,8 @@ class Registry:
         Raises:
             UserError: if it is not valid Python.
         """
-        try:
-            tree = ast.parse(path.read_bytes())
-        except (SyntaxError, ValueError) as error:
-            raise UserError(
-                f"{path} is not valid Python: {error}. Correct it, or move it."
-            ) from error
         stem = name.rpartition(".")[2]
-        return any(stem in _registered_names(node, self) for node in tree.body)
+        return any(stem in _registered_names(node, self) for node in plugins.syntax_tree(path).body)
 
     def _require_one(self, component: Component) -> None:
         """Check that no file outside the tree has a name that another component has.

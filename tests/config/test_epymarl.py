@@ -10,6 +10,7 @@ import pytest
 
 from config import epymarl
 from config.cli import parse
+from config.epymarl_page import epymarl_markdown
 from config.hints import setting_paths
 from config.load import load_config
 from config.schema import RunConfig
@@ -138,36 +139,86 @@ def test_a_typing_mistake_still_gets_a_hint(key: str, meant: str) -> None:
     assert f"Did you mean '{meant}'" in problems(f"{key}=1")
 
 
-def written() -> Iterator[str]:
-    """Every setting that an answer says to write."""
-    tables = (epymarl.SETTINGS, epymarl.ENV_ARGS, *epymarl.COMPONENTS.values())
-    for table in tables:
-        yield from (c.write for c in table.values() if c.write)
-    for table in (*epymarl.FILES.values(), epymarl.KEYS):
-        yield from (c.write.partition(" with ")[2] for c in table.values() if " with " in c.write)
+def counterparts() -> Iterator[epymarl.Counterpart]:
+    """Every answer that says what to write."""
+    for table in (*epymarl.TABLES.values(), epymarl.KEYS):
+        yield from (found for found in table.values() if found.write)
 
 
-def said_of(text: str) -> str:
-    """The notes beside what is to be written."""
-    found = (entry for table in epymarl.TABLES.values() for entry in table.values())
-    return " ".join(entry.note for entry in found if entry.write == text)
+def methods_of(found: epymarl.Counterpart) -> list[str]:
+    """The methods to which the note says that the settings belong; one that has them if none."""
+    named = re.findall(r"`(?:--config=)?(\w+)`", found.note)
+    if "critic_args.share" in found.write:
+        named = ["maddpg"]
+    return [name for name in named if name in available("algs")] or ["qmix"]
 
 
-@pytest.mark.parametrize("text", sorted(set(written())))
-def test_what_an_answer_says_to_write_exists(text: str) -> None:
-    for setting in re.findall(r"([\w.]+)=", text):
-        known = setting in all_paths() or setting == "env_args.task"
+@pytest.mark.parametrize("found", sorted(set(counterparts())), ids=lambda found: found.write)
+def test_what_an_answer_says_to_write_loads_where_it_belongs(found: epymarl.Counterpart) -> None:
+    for setting in re.findall(r"(?<![\w-])([\w.]+)=", found.write):
+        known = setting in all_paths() or setting in ("env_args.task", "env_args.k")
         assert known, setting
-    if "<" not in text and "render" not in text:
-        alg = "dcg" if "controller_args" in text else "qmix"
-        if "`ppo_learner`" in said_of(text):
-            alg = "ippo"
-        for other in ("qtran", "maddpg"):
-            if f"`--config={other}`" in said_of(text):
-                alg = other
-        if "critic_args.share" in text:
-            alg = "maddpg"
-        load_config(alg, "topk" if "env=" not in text else "gymma", text.split())
+    if "<" in found.write or "render" in found.write:
+        return  # it needs a name of the user's
+    is_command = found.write.startswith("--")
+    words = found.write if is_command else f"with {found.write}"
+    parsed = parse(shlex.split(words))
+    for method in methods_of(found):
+        env = parsed.env or ("gymma" if "env=" in words else "topk")
+        load_config(parsed.alg or method, env, list(parsed.overrides))
+
+
+def test_every_setting_of_a_note_exists() -> None:
+    for found in counterparts():
+        for setting in re.findall(r"`(\w+_args\.[\w.]+)=", found.note):
+            assert setting in all_paths(), setting
+
+
+@pytest.mark.parametrize("method", ["coma", "qmix", "dcg"])
+def test_the_note_on_several_steps_loads(method: str) -> None:
+    load_config(method, "topk", ["learner_args.td_lambda=0.8"])
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (
+            "entropy_coef",
+            "EPyMARL's `entropy_coef` is here `learner_args.entropy_start=0.01 "
+            "learner_args.entropy_finish=0.01`. With equal numbers it stays constant. It belongs "
+            "to `ippo`, `mappo`, `ia2c`, `maa2c` and `coma`.",
+        ),
+        (
+            "q_nstep",
+            "EPyMARL's `q_nstep` is here `learner_args.gae_lambda=0.95`. Returns are weighted by "
+            "lambda instead; 0 is one step. It belongs to `ppo_learner`: `ippo`, `mappo`, `ia2c`, "
+            "`maa2c`. COMA and the value-based methods have `learner_args.td_lambda=0.8`.",
+        ),
+    ],
+)
+def test_answers_for_policy_gradients(key: str, text: str) -> None:
+    assert problems(f"{key}=1", alg="mappo") == f"command line: {key}: no such setting. {text}"
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (
+            "matrixgames:penalty-100-nostate-v0",
+            "`--env-config=penalty with env_args.k=-100`. `k` is the number in the key, with a "
+            "minus. An episode of it is one step here, and observations are constant.",
+        ),
+        (
+            "matrixgames:climbing-nostate-v0",
+            "`--env-config=climbing`. An episode of it is one step here, and observations are "
+            "constant.",
+        ),
+    ],
+)
+def test_keys_of_the_matrix_games(key: str, text: str) -> None:
+    assert problems(f"env_args.key={key}", env="gymma") == (
+        f"command line: env_args.key: EPyMARL's `{key}` is here {text}"
+    )
 
 
 def test_notes_on_equal_words_are_about_settings_that_exist() -> None:
@@ -176,7 +227,7 @@ def test_notes_on_equal_words_are_about_settings_that_exist() -> None:
 
 
 def test_the_page_holds_the_same_tables() -> None:
-    assert PAGE.read_text(encoding="utf-8").endswith(epymarl.markdown() + "\n")
+    assert PAGE.read_text(encoding="utf-8").endswith(epymarl_markdown() + "\n")
 
 
 def test_commands_of_the_page_are_right() -> None:

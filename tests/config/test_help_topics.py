@@ -31,3 +31,12 @@ def test_a_setting_is_explained_alone() -> None:
 def test_an_unknown_topic_gets_the_nearest_name() -> None:
     with pytest.raises(ConfigError, match=r"--help knows no 'agp_agnt'. Did you mean 'agp_agent'"):
         about("agp_agnt")
+
+
+def test_a_name_of_several_things_is_suggested_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        about("mixr")
+    assert str(caught.value) == (
+        "command line: --help knows no 'mixr'. Did you mean 'mixer'? It explains settings, "
+        "components, slots and YAML files; `--list` shows their names."
+    )

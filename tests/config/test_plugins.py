@@ -1,5 +1,6 @@
 """Components outside the tree, in a project of the user's own."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from tests.helpers.runs import rows, tiny, train
 
 from config.combinations import check_combination
 from config.describe import list_text
+from config.help_topics import about
 from config.load import load_config, load_recorded
 from config.plain_data import dump, to_dict
+from config.suite_file import read_suite
 from envs.base import make_env
 from main import main
 from policy import load_policy
@@ -314,12 +317,18 @@ MISTAKES = {
     "a module that registers nothing": (
         {},
         "json.tool",
-        "json.tool does not register the mixer 'tool'",
+        '{json}/tool.py has no class below `@MIXERS.register("tool")`. Write it above the class.',
     ),
     "another slot": (
         {},
         "my_island",
-        "{folder}/my_island.py does not register the mixer 'my_island'",
+        '{folder}/my_island.py has no class below `@MIXERS.register("my_island")`. Write it above '
+        "the class.",
+    ),
+    "no decorator": (
+        {"ws9.py": '"""Mine."""\n\nclass Ws9:\n    """Mine."""\n'},
+        "ws9",
+        '{folder}/ws9.py has no class below `@MIXERS.register("ws9")`. Write it above the class.',
     ),
     "another name": (
         {"other.py": MIXER.format(summary="Misnamed", name="one")},
@@ -360,21 +369,170 @@ def test_mistakes_are_reported_clearly(case: str, project: Path) -> None:
     for file, content in files.items():
         write(project / file, content)
     (problem,) = problems(f"plugins={project}", f"mixer={name}")
-    expected = text.format(folder=project, source=plugins.SOURCE)
+    places = {"source": plugins.SOURCE, "json": Path(json.__file__).resolve().parent}
+    expected = text.format(folder=project, **places)
     assert problem.startswith(f"command line: mixer: {expected}"), problem
     assert "pip install" not in problem
 
 
-def test_a_missing_module_of_the_project_is_a_mistake_in_its_code(project: Path) -> None:
-    write(project / "wrong.py", '"""Wrong."""\nimport my_package.gone\n')
-    with pytest.raises(ModuleNotFoundError, match="gone"):
-        load_config("vdn", "topk", [f"plugins={project}", "mixer=wrong"])
+BROKEN = "from utils.registry import MIXERS\ndef (\n"
+WRONG: dict[str, tuple[dict[str, str], str, str]] = {
+    "a missing module of the project": (
+        {"wrong.py": '"""Wrong."""\nimport my_package.gone\n'},
+        "ModuleNotFoundError: No module named 'my_package.gone'",
+        "{folder}/wrong.py:2: import my_package.gone",
+    ),
+    "a missing module of the framework": (
+        {"wrong.py": "import utils.gone\n"},
+        "ModuleNotFoundError: No module named 'utils.gone'",
+        "{folder}/wrong.py:1: import utils.gone",
+    ),
+    "a name that a module of the framework lacks": (
+        {"wrong.py": "from utils.seeding import gone\n"},
+        "ImportError: cannot import name 'gone' from 'utils.seeding' ({source}/utils/seeding.py)",
+        "{folder}/wrong.py:1: from utils.seeding import gone",
+    ),
+    "no valid Python": (
+        {"wrong.py": BROKEN},
+        "SyntaxError: invalid syntax (wrong.py, line 2)",
+        "{folder}/wrong.py:2: def (",
+    ),
+    "a helper that is no valid Python": (
+        {"wrong.py": "import half\n", "half.py": BROKEN},
+        "SyntaxError: invalid syntax (half.py, line 2)",
+        "{folder}/wrong.py:1: import half\n    {folder}/half.py:2: def (",
+    ),
+    "an error in a helper, below a line of the framework": (
+        {
+            "wrong.py": "import half\nimport utils.seeding\n\nhalf.call(half.fail)\n",
+            "half.py": "from utils.errors import validate\n\n\ndef fail():\n"
+            '    raise RuntimeError("Too bad.")\n\n\ndef call(function):\n    function()\n',
+        },
+        "RuntimeError: Too bad",
+        "{folder}/wrong.py:4: half.call(half.fail)\n    {folder}/half.py:9: function()\n"
+        '    {folder}/half.py:5: raise RuntimeError("Too bad.")',
+    ),
+    "an error in a library": (
+        {"wrong.py": "import json\n\njson.loads('')\n"},
+        "JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+        "{folder}/wrong.py:3: json.loads('')",
+    ),
+    "a failed assertion": (
+        {"wrong.py": "assert False\n"},
+        "AssertionError",
+        "{folder}/wrong.py:1: assert False",
+    ),
+    "an exit": (
+        {"wrong.py": "import sys\nsys.exit(0)\n"},
+        "SystemExit: 0",
+        "{folder}/wrong.py:2: sys.exit(0)",
+    ),
+}
 
 
-def test_a_file_that_is_not_python_is_named(project: Path) -> None:
-    write(project / "half.py", "from utils.registry import MIXERS\ndef (\n")
-    with pytest.raises(UserError, match=r"half\.py is not valid Python: .*line 2"):
-        list_text(str(project))
+@pytest.mark.parametrize("case", WRONG)
+def test_an_error_while_importing_names_the_lines_of_the_project(case: str, project: Path) -> None:
+    files, raised, lines = WRONG[case]
+    for file, content in files.items():
+        write(project / file, content)
+    text = (
+        "command line: mixer: the mixer 'wrong' cannot be loaded: importing {folder}/wrong.py "
+        f"raised {raised}. Correct it at the last of these lines:\n    {lines}"
+    )
+    folder = f"plugins={project}"
+    assert problems(folder, "mixer=wrong") == [text.format(folder=project, source=plugins.SOURCE)]
+    assert load_config("vdn", "topk", [folder]).mixer == "vdn"
+
+
+def test_only_the_last_lines_are_shown(project: Path) -> None:
+    text = "def f(n):\n    return f(n - 1) if n else 1 / 0\n\n\nf(9)\n"
+    write(project / "my_package" / "deep.py", text)
+    (problem,) = problems(f"plugins={project}", "mixer=my_package.deep")
+    path = project / "my_package" / "deep.py"
+    assert problem == (
+        f"command line: mixer: the mixer 'my_package.deep' cannot be loaded: importing {path} "
+        "raised ZeroDivisionError: division by zero. Correct it at the last of these lines:"
+        + f"\n    {path}:2: return f(n - 1) if n else 1 / 0"
+        * 3
+    )
+
+
+def test_a_suite_reports_an_error_of_an_import_with_its_block(project: Path) -> None:
+    write(project / "wrong.py", "assert False\n")
+    suite = project / "mine.yaml"
+    write(suite, "runs: [{algs: [vdn], envs: [topk], seeds: [1], with: {mixer: wrong}}]\n")
+    with pytest.raises(ConfigError) as caught:
+        read_suite(str(suite), [f"plugins={project}"])
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{suite}: block 1: with: mixer: the mixer 'wrong' ")
+
+
+def test_a_command_ends_without_a_traceback(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(project / "wrong.py", "assert False\n")
+    settings = ("with", f"plugins={project}", "mixer=wrong")
+    assert main(["--config=vdn", "--env-config=topk", *settings]) == 2
+    assert capsys.readouterr().err == (
+        "error: 1 problem with the configuration:\n"
+        "  * command line: mixer: the mixer 'wrong' cannot be loaded: importing "
+        f"{project}/wrong.py raised AssertionError. Correct it at the last of these lines:\n"
+        f"    {project}/wrong.py:1: assert False\n"
+    )
+
+
+@pytest.mark.parametrize("place", ["old.py", "notes/old.py"])
+def test_a_file_that_is_not_python_hides_no_other_mistake(place: str, project: Path) -> None:
+    write(project / place, BROKEN)
+    assert "my_mixer" in list_text(str(project))
+    assert load_config("vdn", "topk", [f"plugins={project}", "mixer=my_mixer"]).mixer == "my_mixer"
+    folder = f"plugins={project}"
+    assert problems(folder, "mixer=vdnn") == [
+        "command line: mixer: there is no mixer 'vdnn'. Did you mean 'vdn'? Available: fop, "
+        "my_mixer, my_package.my_mixer, none, qmix, qplex, vdn."
+    ]
+    assert problems(folder, "mixer_args.factor=3") == [
+        "command line: mixer_args.factor: `vdn` takes no `factor`; `my_mixer` and "
+        "`my_package.my_mixer` do: to switch mixer write `with mixer=my_mixer`."
+    ]
+    assert problems(folder, "mixer_args.x=3") == [
+        "command line: mixer_args.x: no such setting. vdn takes no settings."
+    ]
+
+
+def test_a_listing_warns_of_a_file_that_is_not_python(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(project / "half.py", BROKEN)
+    assert main(["--list", "with", f"plugins={project}"]) == 0
+    out, err = capsys.readouterr()
+    assert "my_mixer" in out
+    assert err == (
+        f"warning: {project}/half.py is not valid Python: invalid syntax (half.py, line 2). "
+        "Correct it, or move it. It is not listed.\n"
+    )
+
+
+def test_help_on_a_file_that_is_not_python_names_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(project / "half.py", BROKEN)
+    monkeypatch.chdir(project)
+    with pytest.raises(UserError) as caught:
+        about("half")
+    assert str(caught.value) == (
+        f"{project}/half.py is not valid Python: invalid syntax (half.py, line 2). Correct it, or "
+        "move it."
+    )
+    assert "learning rate" in about("lr")
+
+
+def test_a_file_with_the_name_of_a_component_of_ours_must_be_readable(project: Path) -> None:
+    write(project / "qmix.py", BROKEN)
+    assert problems(f"plugins={project}", "mixer=qmix") == [
+        f"command line: mixer: {project}/qmix.py is not valid Python: invalid syntax (qmix.py, "
+        "line 2). Correct it, or move it."
+    ]
 
 
 def test_files_in_the_tree_are_not_taken_for_others(

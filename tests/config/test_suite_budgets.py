@@ -223,7 +223,10 @@ def test_a_report_is_what_all_files_ask_for(folder) -> None:
         ({"differences": ["x"]}, "report: differences: ['x'] is not a mapping."),
         ({"differences": {"x": ["agp"]}}, "report: differences: x: ['agp'] is not a list of two"),
         ({"attention": ["agp"]}, "report: attention: ['agp'] is not a mapping."),
-        ({"attention": {"algs": ["iql"]}}, "report: attention: envs: null is not a list."),
+        (
+            {"attention": {"algs": ["iql"]}},
+            "report: attention: envs: is missing. Write [topk, swap].",
+        ),
         (
             {"attention": {"algs": ["agp"], "envs": ["topk"]}},
             "report: attention: no run of agp on topk is asked for.",

@@ -156,7 +156,9 @@ BAD_BLOCKS = [
     ({**ONE, "seeds": [-1]}, "block 1: seeds: -1 must lie in"),
     ({**ONE, "algs": "iql"}, "block 1: algs: 'iql' is not a list. Write [iql]."),
     ({**ONE, "algs": [7]}, "block 1: algs: entry 1: 7 is not text"),
-    ({"algs": ["iql"], "seeds": [1]}, "block 1: envs: null is not a list. Write [agp, iql]."),
+    ({"envs": ["topk"], "seeds": [1]}, "block 1: algs: is missing. Write [agp, iql]."),
+    ({"algs": ["iql"], "envs": ["topk"]}, "block 1: seeds: is missing. Write [1, 2, 3]."),
+    ({"algs": ["iql"], "seeds": [1]}, "block 1: envs: is missing. Write [topk, swap]."),
     ({**ONE, "alg": ["iql"]}, "block 1: there is no key 'alg' in it. Did you mean 'algs'?"),
     ({**ONE, "with": ["lr=1"]}, "block 1: with: ['lr=1'] is not a mapping."),
     ({**ONE, "with": {"seed": 3}}, "block 1: with: seed: write the seeds of a block under"),
@@ -201,10 +203,10 @@ def test_mistakes_of_the_command_line_are_reported_once(suite) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("run: []", "`runs` is null. Write a list of blocks"),
+        ("run: []", "`runs` is missing. Write a list of blocks"),
         ("runs: {algs: [iql]}", "`runs` is {'algs': ['iql']}. Write a list"),
         ("runs: [", "not valid YAML"),
-        ("", "`runs` is null"),
+        ("", "`runs` is missing"),
         ("[1]", "holds [1]"),
     ],
 )
@@ -308,7 +310,18 @@ def test_a_search_makes_named_runs_of_what_was_drawn(suite) -> None:
         ([], "search: [] is not a mapping"),
         ({**SEARCH, "trails": 3}, "search: there is no key 'trails' in it. Did you mean 'trials'?"),
         ({**SEARCH, "trials": 0}, "search: trials: 0 must be at least 1."),
-        ({**SEARCH, "trials": None}, "search: trials: "),
+        (
+            {k: v for k, v in SEARCH.items() if k != "trials"},
+            "search: trials: is missing. Write a whole number, such as 30.",
+        ),
+        (
+            {k: v for k, v in SEARCH.items() if k != "fresh_seeds"},
+            "search: fresh_seeds: is missing. Write [11, 12, 13].",
+        ),
+        (
+            {k: v for k, v in SEARCH.items() if k != "space"},
+            "search: space: is missing. Write {lr: {low: 1e-4, high: 1e-2}}.",
+        ),
         ({**SEARCH, "fresh_seeds": [1]}, "search: fresh_seeds: 1 is a seed of the search."),
         ({**SEARCH, "space": {}}, "search: space: {} is not a mapping"),
         ({**SEARCH, "space": {"gamma": [0.5]}}, "search: space: gamma: it is given elsewhere"),

@@ -463,7 +463,6 @@ def _fails(self: Walk, *args: Any) -> None:
 @pytest.mark.parametrize(
     ("method", "when"),
     [
-        ("__init__", "when it was built with batch_size=8, stream='env_checker'"),
         ("reset", "after reset, episode 1 of 8 environments"),
         ("step", "after step 1, episode 1 of 8 environments"),
         ("state_dict", "in state_dict()"),
@@ -475,6 +474,17 @@ def test_what_the_environment_raises_is_explained_not_raised(method, when):
     found = violations(does(**{method: _fails}))
     facts = f"KeyError {when}: 'speed' ... a mistake of the environment ... checks were left out"
     assert says(found, [facts])
+
+
+def test_an_error_of_the_constructor_is_not_said_to_follow_actions():
+    def fails(self: Walk, *args: Any) -> None:
+        raise ValueError("There is no map.")
+
+    assert violations(does(__init__=fails)) == [
+        "The environment raised ValueError when it was built with batch_size=8, "
+        "stream='env_checker': There is no map. Correct its constructor; the remaining checks were "
+        "left out."
+    ]
 
 
 def test_each_rule_is_reported_once_and_different_rules_together():

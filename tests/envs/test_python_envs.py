@@ -16,9 +16,9 @@ import pytest
 import torch
 from tests.envs.fake_envs import HERE
 
-from envs.base import EnvStep, make_env
+from envs.base import EnvironmentFailure, EnvStep, make_env
 from envs.env_checker import check_env
-from envs.python_envs.vector_env import EnvironmentFailure, VectorEnv
+from envs.python_envs.vector_env import VectorEnv
 from envs.reward_aggregation import RewardAggregation
 from utils.errors import SettingsError, UserError
 from utils.registry import ENVS

@@ -272,6 +272,39 @@ def test_arguments_that_it_does_not_take_are_named() -> None:
     assert "env_args.kwargs has 'speed'" in failure("Parallel", kwargs={"speed": 1})
 
 
+def test_a_broken_promise_of_the_settings_is_no_mistake_of_the_environment() -> None:
+    text, passes = check("Parallel", fixed_length=True)
+    assert not passes
+    place = "of environment 0, whose episode began with reset(seed="
+    before, _, after = text.splitlines()[1].partition(place)
+    assert before == (
+        f"  1. Play ended after step {LENGTH}, episode 1 of 8 environments: {HERE}:Parallel failed "
+        f"in step {LENGTH} "
+    )
+    assert after.partition("): ")[2] == (
+        "the episode ended before its limit of 9 steps, although env_args.fixed_length promises "
+        "that none does. Write env_args.fixed_length=false. The remaining checks were left out."
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "cls"),
+    [
+        ("parallel_env", "task", "Parallel"),
+        ("gym_env", "key", "Gym"),
+        ("odd/Forwards-v0", "key", "Gym"),
+    ],
+)
+def test_arguments_that_are_handed_on_are_named_too(kind: str, setting: str, cls: str) -> None:
+    name = f"{HERE}:{kind}"
+    style = "Parallel" if setting == "task" else "Gym"
+    what = kind if "/" in kind else name
+    assert failure(style, kwargs={"foo": 1}, **{setting: name}) == (
+        f"env_args.kwargs has 'foo', which {what} does not take ({cls}.__init__() got an "
+        "unexpected keyword argument 'foo'). Take it out with env_args.kwargs.foo=null."
+    )
+
+
 # Images
 
 

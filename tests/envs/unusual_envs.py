@@ -218,5 +218,16 @@ class Slow:
         return self.now
 
 
+def parallel_env(**kwargs: Any) -> Parallel:
+    """Hand all arguments on."""
+    return Parallel(**kwargs)
+
+
+def gym_env(**kwargs: Any) -> Gym:
+    """Hand all arguments on."""
+    return Gym(**kwargs)
+
+
 gymnasium.register("odd/Gym-v0", entry_point=Gym)
+gymnasium.register("odd/Forwards-v0", entry_point=gym_env)
 gymnasium.register("odd/Limited-v0", entry_point=Gym, kwargs={"max_steps": 5})

@@ -14,7 +14,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec, load_env_creator
 
 from envs.python_envs.loading import load_module
-from envs.python_envs.validation import require_arguments
+from envs.python_envs.validation import named_arguments, require_arguments
 from utils.errors import UserError
 from utils.registry import nearest
 
@@ -49,7 +49,8 @@ def load_gymnasium_env(key: str, kwargs: dict[str, Any], time_limit: int) -> tup
             ) from error
         given, limit = _without_limit(function, {}, kwargs, time_limit)
         require_arguments(function, given, key)
-        return function(**given), limit
+        with named_arguments(given, key):
+            return function(**given), limit
     return _make_registered(spec, kwargs, time_limit)
 
 
@@ -59,11 +60,12 @@ def _make_registered(spec: EnvSpec, kwargs: dict[str, Any], time_limit: int) -> 
     given, limit = _without_limit(creator, spec.kwargs, kwargs, time_limit)
     require_arguments(creator, given, spec.id)
     spec.kwargs.update(given)  # all of them reach the environment: `make` would keep some
-    env = gymnasium.make(
-        spec,
-        max_episode_steps=-1 if time_limit else None,
-        disable_env_checker=True,  # it knows environments of a single agent only
-    )
+    with named_arguments(given, spec.id):
+        env = gymnasium.make(
+            spec,
+            max_episode_steps=-1 if time_limit else None,
+            disable_env_checker=True,  # it knows environments of a single agent only
+        )
     return env, limit or (env.spec and env.spec.max_episode_steps) or 0
 
 

@@ -15,6 +15,7 @@ from envs.python_envs.rendering import picture_of
 from envs.python_envs.shared_memory import EnvSlot
 from envs.python_envs.spaces import flag, write_numbers
 from envs.python_envs.validation import (
+    named_arguments,
     observations_and_infos,
     require_arguments,
     require_seed,
@@ -48,7 +49,8 @@ class PettingZooWrapper:
         setting = f"env_args.task={task}"
         function = load_function(task, "parallel_env", setting)
         require_arguments(function, kwargs, task)
-        self.env = function(**kwargs)
+        with named_arguments(kwargs, task):
+            self.env = function(**kwargs)
         self.agents = _agents(self.env, setting)
         require_seed(self.env, setting)
         self._known = set(self.agents)

@@ -1,11 +1,15 @@
 """What an environment of another library must take and return, of either style."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from envs.python_envs.spaces import numbers
 from utils.errors import UserError
+
+UNEXPECTED = re.compile(r"\S+ got an unexpected keyword argument '(?P<name>\w+)'")
 
 
 def require_seed(env: Any, setting: str) -> None:
@@ -40,6 +44,30 @@ def require_arguments(function: Callable[..., Any], given: Mapping[str, Any], wh
             f"env_args.kwargs has '{unknown[0]}', which {what} does not take. It takes: "
             f"{', '.join(kinds) or 'nothing'}. Take it out with env_args.kwargs.{unknown[0]}=null."
         )
+
+
+@contextmanager
+def named_arguments(given: Mapping[str, Any], what: str) -> Iterator[None]:
+    """Context manager around a constructor that may hand its arguments on to a function.
+
+    Args:
+        given: keyword arguments.
+        what: the environment, for messages.
+
+    Raises:
+        UserError: instead of a TypeError about an argument that the last function does not take.
+    """
+    try:
+        yield
+    except TypeError as error:
+        found = UNEXPECTED.search(str(error))
+        if found is None or found["name"] not in given:
+            raise
+        name = found["name"]
+        raise UserError(
+            f"env_args.kwargs has '{name}', which {what} does not take ({found[0]}). Take it out "
+            f"with env_args.kwargs.{name}=null."
+        ) from error
 
 
 def observations_and_infos(shown: Any, n_values: int, names: str) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from envs.base import EnvInfo, EnvStep
+from envs.base import EnvInfo, EnvironmentFailure, EnvStep
 from envs.python_envs.backends import Backend, BackendFailure, InProcessBackend, WorkerBackend
 from envs.python_envs.env_info import bounds, env_info
 from envs.python_envs.parallel_envs import RESET, STEP, EpisodeRules, MakeEnv, SlotFailure
@@ -29,10 +29,6 @@ from utils.errors import UserError
 from utils.seeding import seed_number
 
 SEED_BITS = 31  # kept of 63: some environments take no more
-
-
-class EnvironmentFailure(UserError):
-    """An environment of another library raised an error, died or gave no answer."""
 
 
 class VectorEnv:
@@ -133,7 +129,7 @@ class VectorEnv:
         """Restart the worker that failed, whose episodes are lost, or raise."""
         if not self._restarting or failure.is_final:
             self.close()
-            raise EnvironmentFailure(said)
+            raise EnvironmentFailure(said, has_remedy=failure.is_final)
         if self._restarts == self._max_restarts:
             self.close()
             raise EnvironmentFailure(
