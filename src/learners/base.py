@@ -20,6 +20,7 @@ from components.policies import ActionValues
 from components.reward_scaling import RewardScaler
 from components.schedules import Number, Progress
 from components.settings import ExperienceSettings, TrainingSettings
+from learners._clocks import clocks_state, restored_clocks
 from learners._optimiser import (
     clip_gradient,
     load_optimizer,
@@ -252,10 +253,7 @@ class Learner(ABC):
                 torch._foreach_lerp_(targets, list(self.online.parameters()), weight)
 
     def load_weights(self, state: dict[str, Any]) -> None:
-        """Start from the online weights of another run, in its units of value if it has some.
-
-        Args:
-            state: what `state_dict` of its learner returned; of an exported policy, `online` alone.
+        """Start from a state's `online` weights, and its critic's units if it has them.
 
         Raises:
             RuntimeError: if the weights belong to another architecture.
@@ -279,10 +277,7 @@ class Learner(ABC):
             "optimizer": optimizer_state(self.optimizer, self.settings, self._lr_fraction),
             **{name: part.state_dict() for name, part in self.stateful.items()},
             "updates": self.updates,
-            "rounds": self._iterations,
-            "train_every_episodes": self.settings.train_every_episodes,
-            "targets_at": self._targets_at,
-            "targets_unit": self.settings.target_update.unit,
+            **clocks_state(self.settings, self._iterations, self._targets_at),
             "sums": self._record.state_dict(),
             "details": {name: detail().detach() for name, detail in self._details.items()},
         }
@@ -299,19 +294,7 @@ class Learner(ABC):
         self._lr_fraction = load_optimizer(self.optimizer, state["optimizer"], self.settings)
         for name, part in self.stateful.items():
             part.load_state_dict(state[name])
-        self._load_clocks(state)
+        self.updates, clocks = state["updates"], restored_clocks(state, self.settings)
+        self._iterations, self._targets_at = clocks
         self._record.load_state_dict(state["sums"])
         self._details = {name: value.clone for name, value in state["details"].items()}
-
-    def _load_clocks(self, state: dict[str, Any]) -> None:
-        """Restore when it last trained and updated its targets, in the units of today's settings.
-
-        States of older code lack the units that they were saved in; they are today's then.
-        """
-        every, unit = self.settings.train_every_episodes, self.settings.target_update.unit
-        episodes = state["rounds"] * state.get("train_every_episodes", every)
-        self._iterations = episodes // every
-        self.updates = state["updates"]
-        self._targets_at = state["targets_at"]
-        if state.get("targets_unit", unit) != unit:
-            self._targets_at = episodes if unit == "episodes" else self.updates
