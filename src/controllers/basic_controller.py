@@ -156,16 +156,17 @@ class BasicController:
             UserError: if it returns something else.
         """
         returned = agent(inputs, hidden)
-        expected = [*inputs.x.shape[:3], self.n_outputs]
+        expected = (*inputs.x.shape[:3], self.n_outputs)
+        if isinstance(returned, tuple) and len(returned) == 2:
+            outputs, memory = returned
+            if isinstance(outputs, Tensor) and outputs.shape == expected:
+                return outputs, memory
         pair = returned if isinstance(returned, tuple) else (returned,)
         shapes = [list(part.shape) if isinstance(part, Tensor) else part for part in pair]
-        if len(pair) != 2 or shapes[0] != expected:
-            raise UserError(
-                f"agent={self.agent_name}: forward must return outputs [B, L, N, A]={expected} and "
-                f"its memory or None, but returned {', '.join(map(str, shapes))}."
-            )
-        outputs, memory = pair
-        return outputs, memory
+        raise UserError(
+            f"agent={self.agent_name}: forward must return outputs [B, L, N, A]={list(expected)} "
+            f"and its memory or None, but returned {', '.join(map(str, shapes))}."
+        )
 
     def step_inputs(
         self, step: EnvStep, last_actions: Tensor | None, noise: Tensor | None
